@@ -1,0 +1,51 @@
+//! `wsgate check`: reads and checks the configuration as a start would, and binds nothing.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+
+use crate::cli::logging;
+use crate::cli::report::counted;
+use crate::cli::report::say;
+use crate::config::Config;
+use crate::config::Paint;
+
+/// Prints `FILE: ok` with the counts to stdout, warnings and errors to stderr. Exit code 0, or 2 if there are errors.
+pub(super) fn run(file: &Path) -> ExitCode {
+    let Some(config) = read(file, OffsetDateTime::now_utc()) else {
+        return ExitCode::from(2);
+    };
+    let listeners = counted(config.listeners.len(), "listener");
+    let routes = counted(config.routes.len(), "route");
+    // Where stdout is closed there is no one to tell; the exit code still tells.
+    let _ = writeln!(
+        io::stdout(),
+        "{}: ok: {listeners}, {routes}",
+        file.display()
+    );
+    ExitCode::SUCCESS
+}
+
+/// Reads the file, and says on stderr what is wrong or worth a warning. `None` if it cannot be served.
+pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
+    let paint = if logging::colour() {
+        Paint::Coloured
+    } else {
+        Paint::Plain
+    };
+    match Config::read(file, now) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                say(&format!("{}\n\n", warning.shown(paint)));
+            }
+            Some(config)
+        }
+        Err(errors) => {
+            say(&format!("{}\n", errors.shown(paint)));
+            None
+        }
+    }
+}

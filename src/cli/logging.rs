@@ -1,0 +1,33 @@
+//! Where log lines go: standard error, as text or JSON.
+
+use std::io;
+use std::io::IsTerminal;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::cli::LogFormat;
+
+/// Sets up logging for the process; once.
+///
+/// A log that cannot be written (a closed pipe, a full disk) loses lines, and nothing else.
+pub(super) fn begin(format: LogFormat) {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false)
+        .log_internal_errors(false);
+    // An error here means that the program we are part of has set up its own log, and that is good.
+    let _ = match format {
+        LogFormat::Text => {
+            tracing::subscriber::set_global_default(builder.with_ansi(colour()).finish())
+        }
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+        }
+    };
+}
+
+/// Colour only on a terminal, never with `NO_COLOR` (no-color.org).
+pub(super) fn colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,67 @@
+//! The command line: arguments, and one file a subcommand.
+
+mod check;
+mod logging;
+mod report;
+mod run;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+/// A reverse proxy for WebSocket upgrades: Socket.IO or any WebSocket server behind one address.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The file with listeners and routes
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "routes.yaml"
+    )]
+    config: PathBuf,
+    /// How log lines are written, to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT (this is the default)
+    Run,
+    /// Read and check the file as a start would, and say what is wrong with it
+    Check,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Does what the arguments say.
+///
+/// Exit codes: 0 done, 1 could not run, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => run(&arguments.config, arguments.log_format),
+        Command::Check => check::run(&arguments.config),
+    }
+}
+
+/// Serves what `config` says until a signal ends it: `wsgate run`.
+pub fn run(config: &Path, log_format: LogFormat) -> ExitCode {
+    run::run(config, log_format)
+}

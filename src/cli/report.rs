@@ -1,0 +1,218 @@
+//! What a start and an end say: lines for a person, or JSON for a program.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use time::Date;
+use time::format_description::well_known::Iso8601;
+
+use crate::cli::LogFormat;
+use crate::config::Config;
+use crate::server::Listening;
+use crate::server::StartError;
+use crate::upstream;
+use crate::upstream::ProxyPass;
+
+/// Who is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voice(LogFormat);
+
+impl Voice {
+    pub(super) fn new(format: LogFormat) -> Self {
+        Self(format)
+    }
+
+    /// What listens where, and which location goes where.
+    pub(super) fn started(self, config: &Config, listening: &[Listening]) {
+        match self.0 {
+            LogFormat::Text => say(&started(config, listening)),
+            LogFormat::Json => {
+                for listener in listening {
+                    let (ws, _) = urls(listener);
+                    tracing::info!(
+                        address = listener.address.to_string().as_str(),
+                        url = ws.as_str(),
+                        "listening"
+                    );
+                }
+                tracing::info!(
+                    listeners = listening.len(),
+                    routes = config.routes.len(),
+                    threads = config.threads.get(),
+                    "ready"
+                );
+            }
+        }
+    }
+
+    /// Asks every upstream once, by connecting only, and says as soon as it knows whether it answers.
+    pub(super) async fn upstreams(self, config: &Config) {
+        let mut asked: Vec<&ProxyPass> = Vec::new();
+        for route in &config.routes {
+            let to = &route.proxy_pass;
+            if asked
+                .iter()
+                .any(|known| known.authority() == to.authority())
+            {
+                continue;
+            }
+            asked.push(to);
+            let limits = upstream::Limits {
+                connect: route.timeouts.connect,
+            };
+            let place = config.place(route.line);
+            let authority = to.authority();
+            match upstream::connect(to, limits).await {
+                Ok(_) => tracing::info!(
+                    upstream = authority.as_str(),
+                    route = place.as_str(),
+                    "upstream answers"
+                ),
+                Err(error) => tracing::warn!(
+                    upstream = authority.as_str(),
+                    route = place.as_str(),
+                    reason = error.to_string().as_str(),
+                    "upstream does not answer"
+                ),
+            }
+        }
+    }
+
+    /// A signal came.
+    pub(super) fn draining(self, signal: &str, limit: Duration) {
+        tracing::info!(
+            signal,
+            drain_timeout = format!("{limit:?}").as_str(),
+            "draining"
+        );
+    }
+
+    /// Everything is over.
+    pub(super) fn ended(self, cut: usize) {
+        tracing::info!(connections_cut = cut, "ended");
+    }
+
+    /// A second signal came.
+    pub(super) fn ended_at_once(self, signal: &str) {
+        tracing::info!(signal, "ended at once");
+    }
+}
+
+/// Why there is no start.
+pub(super) fn cannot_run(error: &StartError, format: LogFormat) {
+    let help = error.help();
+    match format {
+        LogFormat::Text => {
+            let mut text = format!("{error}\n");
+            if let Some(help) = help {
+                // Writing to a String cannot go wrong.
+                let _ = writeln!(text, "  = help: {help}");
+            }
+            say(&text);
+        }
+        LogFormat::Json => {
+            tracing::error!(
+                reason = error.to_string().as_str(),
+                help = help.as_deref(),
+                "cannot run"
+            );
+        }
+    }
+}
+
+/// Words on standard error. When it is closed there is nobody to tell.
+pub(super) fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn started(config: &Config, listening: &[Listening]) -> String {
+    let mut text = format!(
+        "wsgate {} with {}, {}\n\nlistening\n",
+        env!("CARGO_PKG_VERSION"),
+        config.file.display(),
+        counted(config.threads.get(), "thread")
+    );
+    let urls: Vec<(String, String)> = listening.iter().map(urls).collect();
+    let widest = urls.iter().map(|(ws, _)| ws.len()).max().unwrap_or(0);
+    for (listener, (ws, http)) in listening.iter().zip(&urls) {
+        let _ = write!(text, "  {ws:widest$}   {http}");
+        if listener.address.ip().is_unspecified() {
+            let _ = write!(text, "   on every interface");
+        }
+        text.push('\n');
+        for (file, names, not_after) in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+            let _ = writeln!(
+                text,
+                "    {} for {}, valid until {}",
+                file.display(),
+                names.join(", "),
+                day(not_after.date())
+            );
+        }
+    }
+    text.push_str("\nlocations\n");
+    let locations: Vec<String> = config
+        .routes
+        .iter()
+        .map(|route| route.location.to_string())
+        .collect();
+    let widest = locations
+        .iter()
+        .map(|location| location.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (route, location) in config.routes.iter().zip(&locations) {
+        let to = format!(
+            "http://{}{}",
+            route.proxy_pass.authority(),
+            route.proxy_pass.uri().unwrap_or("")
+        );
+        let _ = writeln!(
+            text,
+            "  {location:widest$}   {to}   {}",
+            config.place(route.line)
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// A listener's addresses to copy: for a WebSocket client and for a browser.
+fn urls(listener: &Listening) -> (String, String) {
+    let (ws, http, default_port) = match listener.tls {
+        None => ("ws", "http", 80),
+        Some(_) => ("wss", "https", 443),
+    };
+    let port = match listener.address.port() {
+        port if port == default_port => String::new(),
+        port => format!(":{port}"),
+    };
+    let host = match listener.address {
+        address if address.ip().is_unspecified() => "localhost".to_owned(),
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => match IpAddr::V6(*address.ip()).to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        },
+    };
+    (
+        format!("{ws}://{host}{port}"),
+        format!("{http}://{host}{port}"),
+    )
+}
+
+fn day(date: Date) -> String {
+    date.format(&Iso8601::DATE)
+        .unwrap_or_else(|_| date.to_string())
+}
+
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}

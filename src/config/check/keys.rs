@@ -1,0 +1,222 @@
+//! The keys of a map: known ones are found, and all others are told what they might have been.
+
+use crate::config::check::Checker;
+use crate::config::check::words;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::config::values::distance;
+
+/// Which map of the file it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Within {
+    /// The whole file.
+    Top,
+    /// One entry of `listen`.
+    Listen,
+    /// One entry of `routes`.
+    Route,
+    /// A certificate with its key.
+    Pair,
+}
+
+impl Within {
+    const ALL: [Self; 4] = [Self::Top, Self::Listen, Self::Route, Self::Pair];
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Top => &[
+                "listen",
+                "routes",
+                "handshake_timeout",
+                "response_timeout",
+                "connect_timeout",
+                "tunnel_timeout",
+                "drain_timeout",
+                "access_log",
+                "threads",
+            ],
+            Self::Listen => &["address", "tls", "reuseport"],
+            Self::Route => &[
+                "location",
+                "proxy_pass",
+                "handshake_timeout",
+                "response_timeout",
+                "connect_timeout",
+                "tunnel_timeout",
+            ],
+            Self::Pair => &["cert", "key"],
+        }
+    }
+
+    /// What a message calls it.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Top => "the file",
+            Self::Listen => "this `listen` entry",
+            Self::Route => "this route",
+            Self::Pair => "this certificate pair",
+        }
+    }
+
+    /// Where a key belongs that belongs there.
+    fn belongs(self) -> &'static str {
+        match self {
+            Self::Top => "at the top of the file",
+            Self::Listen => "in an entry of `listen`",
+            Self::Route => "in an entry of `routes`",
+            Self::Pair => "below `tls` in an entry of `listen`",
+        }
+    }
+}
+
+/// The keys of one map, checked.
+#[derive(Debug)]
+pub(super) struct Fields<'n> {
+    known: Vec<(&'n str, &'n Node)>,
+    /// Whether a key stands here that decides whether the other keys are needed or may come twice.
+    pub(super) has_later: bool,
+    map: &'n Node,
+    within: Within,
+}
+
+impl<'n> Fields<'n> {
+    /// The keys of `map`, which is one; whatever is wrong with them is noted.
+    pub(super) fn of(
+        map: &'n Node,
+        entries: &'n [(Node, Node)],
+        within: Within,
+        checker: &mut Checker<'_>,
+    ) -> Self {
+        let mut fields = Self {
+            known: Vec::new(),
+            has_later: false,
+            map,
+            within,
+        };
+        let mut seen: Vec<(&str, &Node)> = Vec::new();
+        for (key, value) in entries {
+            let Value::Text(name) = &key.value else {
+                checker
+                    .error(&key.span, "a key must be a word")
+                    .help(known_keys(within));
+                continue;
+            };
+            if let Some((_, first)) = seen.iter().find(|(other, _)| other == name) {
+                let line = checker.source.line(first.span.start);
+                let message = format!("{} is already set on line {line}", quoted(name));
+                checker
+                    .error(&key.span, message)
+                    .label("a key can be set only once")
+                    .help("remove one of the two");
+                continue;
+            }
+            seen.push((name, key));
+            if within.keys().contains(&name.as_str()) {
+                fields.known.push((name, value));
+            } else {
+                fields.has_later |= words::is_later(name);
+                unknown(key, name, within, checker);
+            }
+        }
+        fields
+    }
+
+    /// The value of a key, if it is set.
+    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.known
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+
+    /// The value of a key that must be set.
+    pub(super) fn require(
+        &self,
+        key: &str,
+        example: &str,
+        checker: &mut Checker<'_>,
+    ) -> Option<&'n Node> {
+        let value = self.get(key);
+        if value.is_none() {
+            let message = format!("{} has no `{key}`", self.within.noun());
+            checker
+                .error(&self.map.span, message)
+                .help(format!("add `{key}`, as in `{example}`"));
+        }
+        value
+    }
+}
+
+fn unknown(key: &Node, name: &str, within: Within, checker: &mut Checker<'_>) {
+    let word = name.to_ascii_lowercase().replace('-', "_");
+    let elsewhere = Within::ALL
+        .into_iter()
+        .find(|other| other.keys().contains(&word.as_str()));
+    if words::is_later(&word) {
+        let message = format!("{} is not in this version of wsgate yet", quoted(name));
+        checker
+            .error(&key.span, message)
+            .help(words::without(&word));
+        return;
+    }
+    let help = if within.keys().contains(&word.as_str()) {
+        format!("write it as `{word}`")
+    } else if let Some(elsewhere) = elsewhere {
+        let message = format!("{} does not belong here", quoted(name));
+        let help = format!("`{word}` stands {}", elsewhere.belongs());
+        checker.error(&key.span, message).help(help);
+        return;
+    } else if let Some(help) = words::instead_of(&word) {
+        help.to_owned()
+    } else if let Some(nearest) = nearest(&word, within) {
+        format!("did you mean `{nearest}`?")
+    } else {
+        known_keys(within)
+    };
+    checker
+        .error(&key.span, format!("unknown key {}", quoted(name)))
+        .help(help);
+}
+
+/// The known key that a slip of the fingers would explain.
+fn nearest(word: &str, within: Within) -> Option<&'static str> {
+    let slips = (word.chars().count() / 3).max(1);
+    let near = within.keys().iter().map(|key| (distance(word, key), *key));
+    near.min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= slips)
+        .map(|(_, key)| key)
+}
+
+fn known_keys(within: Within) -> String {
+    let keys: Vec<_> = within.keys().iter().map(|key| format!("`{key}`")).collect();
+    format!("the keys {} are {}", within.belongs(), keys.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::check::keys::Within;
+    use crate::config::check::keys::nearest;
+    use crate::config::check::words;
+
+    #[test]
+    fn the_nearest_key_is_one_that_a_slip_explains() {
+        assert_eq!(nearest("loaction", Within::Route), Some("location"));
+        assert_eq!(nearest("proxypass", Within::Route), Some("proxy_pass"));
+        assert_eq!(nearest("adress", Within::Listen), Some("address"));
+        assert_eq!(nearest("route", Within::Top), Some("routes"));
+        assert_eq!(nearest("keys", Within::Pair), Some("key"));
+        assert_eq!(nearest("zebra", Within::Top), None);
+        assert_eq!(nearest("", Within::Top), None);
+    }
+
+    #[test]
+    fn no_known_key_is_called_unknown_elsewhere() {
+        for key in Within::ALL.iter().flat_map(|within| within.keys()) {
+            assert!(
+                !words::is_later(key) && words::instead_of(key).is_none(),
+                "{key}"
+            );
+        }
+    }
+}

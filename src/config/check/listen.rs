@@ -1,0 +1,185 @@
+//! The rules of `listen`: addresses, each once, and certificates that can be served.
+
+use std::path::Path;
+
+use crate::config::Listener;
+use crate::config::Tls;
+use crate::config::address;
+use crate::config::check::Checker;
+use crate::config::check::keys::Fields;
+use crate::config::check::keys::Within;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::config::values;
+use crate::tls::Certificate;
+use crate::tls::Concerns;
+
+/// Where `tls: self_signed` keeps its files, beside `routes.yaml`.
+const SELF_SIGNED: &str = "certs";
+
+/// The listeners of `listen`, as far as they are right.
+pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener> {
+    let Some(entries) = checker.entries(node, "listen", "address: 8080") else {
+        return Vec::new();
+    };
+    let mut listeners: Vec<Listener> = Vec::new();
+    for entry in entries {
+        let Some(map) = checker.entry(entry, "listen", "address: 8080") else {
+            continue;
+        };
+        let fields = Fields::of(entry, map, Within::Listen, checker);
+        let tls = fields.get("tls").map(|node| tls(node, checker));
+        let reuseport = fields
+            .get("reuseport")
+            .and_then(|node| checker.switch(node, "reuseport"));
+        let Some(node) = fields.require("address", "address: 8080", checker) else {
+            continue;
+        };
+        let Some(text) = checker.text(node, "address", "a port, or an IP address and a port")
+        else {
+            continue;
+        };
+        let address = match address::read(text) {
+            Ok(address) => address,
+            Err(error) => {
+                checker
+                    .error(&node.span, error.to_string())
+                    .help(error.help());
+                continue;
+            }
+        };
+        let same = |other: &&Listener| other.address == address && address.port() != 0;
+        if let Some(first) = listeners.iter().find(same) {
+            let message = format!(
+                "address {} is already used on line {}",
+                quoted(text),
+                first.line
+            );
+            checker
+                .error(&node.span, message)
+                .label("an address can be opened only once")
+                .help("remove one of the two");
+        }
+        let line = checker.source.line(node.span.start);
+        listeners.push(Listener {
+            address,
+            reuseport: reuseport.unwrap_or(false),
+            tls: tls.flatten(),
+            line,
+        });
+    }
+    listeners
+}
+
+fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {
+    const EXPECTED: &str =
+        "write `self_signed`, or `{ cert: FILE, key: FILE }`, or a list of such pairs";
+    match &node.value {
+        Value::Text(text) if text == "self_signed" => Some(Tls::SelfSigned {
+            dir: checker.dir.join(SELF_SIGNED),
+        }),
+        Value::Text(text) => {
+            checker.error(&node.span, format!("`tls` cannot be {}", quoted(text))).help(match values::switch(text) {
+                Some(true) => "write `tls: self_signed` to try it out, or `tls: { cert: FILE, key: FILE }`",
+                Some(false) => "without TLS the key `tls` is left out",
+                None => EXPECTED,
+            });
+            None
+        }
+        Value::Nothing => {
+            checker
+                .error(&node.span, "`tls` has no value")
+                .help(EXPECTED);
+            None
+        }
+        Value::Map(map) => pair(node, map, checker).map(|pair| Tls::Pairs(vec![pair])),
+        Value::List(entries) => {
+            if entries.is_empty() {
+                checker
+                    .error(&node.span, "`tls` is an empty list")
+                    .help(EXPECTED);
+                return None;
+            }
+            let mut pairs = Vec::new();
+            for entry in entries {
+                match &entry.value {
+                    Value::Map(map) => pairs.extend(pair(entry, map, checker)),
+                    _ => {
+                        let message = "an entry of this list must be a pair of `cert` and `key`";
+                        checker
+                            .error(&entry.span, message)
+                            .help("write `- { cert: FILE, key: FILE }`");
+                    }
+                }
+            }
+            Some(Tls::Pairs(pairs))
+        }
+    }
+}
+
+fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<Certificate> {
+    let fields = Fields::of(node, map, Within::Pair, checker);
+    let cert = file(&fields, "cert", "cert: certs/example.com.pem", checker);
+    let key = file(&fields, "key", "key: certs/example.com.key", checker);
+    let ((cert_node, cert), (key_node, key)) = cert.zip(key)?;
+    let cert = checker.dir.join(cert);
+    let key = checker.dir.join(key);
+    match Certificate::load(&cert, &key, checker.now) {
+        Ok(certificate) => {
+            if let Some(mode) = certificate.key_mode_too_open() {
+                too_open(key_node, &key, mode, checker);
+            }
+            Some(certificate)
+        }
+        Err(error) => {
+            let node = match error.concerns() {
+                Concerns::Cert => cert_node,
+                Concerns::Key => key_node,
+            };
+            checker
+                .error(&node.span, error.to_string())
+                .help(error.help());
+            None
+        }
+    }
+}
+
+fn file<'n>(
+    fields: &Fields<'n>,
+    name: &str,
+    example: &str,
+    checker: &mut Checker<'_>,
+) -> Option<(&'n Node, &'n str)> {
+    let node = fields.require(name, example, checker)?;
+    let path = checker.text(node, name, "the path of a PEM file")?;
+    if path.contains("-----BEGIN") {
+        checker
+            .error(&node.span, format!("`{name}` holds PEM itself"))
+            .help("write it to a file and give its path");
+        None
+    } else if path.is_empty() || path.contains('\0') {
+        checker
+            .error(&node.span, format!("`{name}` is no path"))
+            .help(format!("write a path, as in `{example}`"));
+        None
+    } else {
+        Some((node, path))
+    }
+}
+
+fn too_open(node: &Node, path: &Path, mode: u32, checker: &mut Checker<'_>) {
+    let path = path.display();
+    let readers = if mode & 0o004 == 0 {
+        "its group"
+    } else {
+        "every user of this machine"
+    };
+    let message = format!(
+        "key {path} can be read by {readers} (mode {:04o})",
+        mode & 0o7777
+    );
+    checker
+        .warning(&node.span, message)
+        .help(format!("`chmod 600 {path}` leaves it to its owner"));
+}

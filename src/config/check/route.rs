@@ -1,0 +1,221 @@
+//! The rules of `routes`: locations, each once, and where they lead.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use crate::config::Listener;
+use crate::config::Route;
+use crate::config::Timeouts;
+use crate::config::check::Checker;
+use crate::config::check::keys::Fields;
+use crate::config::check::keys::Within;
+use crate::config::check::timeouts;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::routing::Location;
+use crate::upstream::Host;
+use crate::upstream::ProxyPass;
+
+/// The routes of `routes`, as far as they are right, each with the bytes of its `proxy_pass`.
+pub(super) fn routes(
+    node: &Node,
+    defaults: Timeouts,
+    checker: &mut Checker<'_>,
+) -> Vec<(Route, Range<usize>)> {
+    const EXAMPLE: &str = "location: /socket.io\n  proxy_pass: http://127.0.0.1:3000";
+    let Some(entries) = checker.entries(node, "routes", EXAMPLE) else {
+        return Vec::new();
+    };
+    let mut routes = Vec::new();
+    let mut taken = HashMap::new();
+    for entry in entries {
+        let Some(map) = checker.entry(entry, "routes", EXAMPLE) else {
+            continue;
+        };
+        let fields = Fields::of(entry, map, Within::Route, checker);
+        let timeouts = timeouts(&fields, defaults, checker);
+        let location = match fields.require("location", "location: /socket.io", checker) {
+            Some(node) => location(node, checker).map(|location| (location, node)),
+            None => None,
+        };
+        if let Some((location, node)) = &location
+            && !fields.has_later
+        {
+            once(location, node, &mut taken, checker);
+        }
+        let to = if fields.has_later {
+            fields.get("proxy_pass")
+        } else {
+            fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
+        };
+        let to = to.and_then(|node| Some((proxy_pass(node, checker)?, node)));
+        if let Some(((location, location_node), (proxy_pass, node))) = location.zip(to) {
+            if location.kind().is_regex() && proxy_pass.uri().is_some() {
+                path_after_regex(&proxy_pass, node, checker);
+            }
+            let line = checker.source.line(location_node.span.start);
+            routes.push((
+                Route {
+                    location,
+                    proxy_pass,
+                    timeouts,
+                    line,
+                },
+                node.span.clone(),
+            ));
+        }
+    }
+    routes
+}
+
+fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
+    if matches!(node.value, Value::Nothing)
+        && checker.source.text().get(node.span.clone()) == Some("~")
+    {
+        let message = "`location` has no value: `~` alone is nothing in YAML";
+        checker
+            .error(&node.span, message)
+            .help("write a regex after it, as in `~ ^/room/[0-9]+$`");
+        return None;
+    }
+    let text = checker.text(node, "location", "a path prefix such as `/socket.io`")?;
+    match text.parse() {
+        Ok(location) => Some(location),
+        Err(error) => {
+            let error: crate::routing::LocationError = error;
+            let span = part(node, error.span());
+            checker.error(&span, error.to_string()).help(error.help());
+            None
+        }
+    }
+}
+
+fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
+    let text = checker.text(
+        node,
+        "proxy_pass",
+        "an address such as `http://127.0.0.1:3000`",
+    )?;
+    match text.parse() {
+        Ok(proxy_pass) => Some(proxy_pass),
+        Err(error) => {
+            let error: crate::upstream::ProxyPassError = error;
+            let span = part(node, Some(error.span()));
+            checker.error(&span, error.to_string()).help(error.help());
+            None
+        }
+    }
+}
+
+/// The bytes of the file that hold a part of a text; all of the value if that is not known, or has line ends in it.
+fn part(node: &Node, part: Option<Range<usize>>) -> Range<usize> {
+    match (node.verbatim, part) {
+        (Some(start), Some(part)) if !part.is_empty() => start + part.start..start + part.end,
+        _ => node.span.clone(),
+    }
+}
+
+type Taken = HashMap<String, Vec<(Location, usize)>>;
+
+/// Notes a location that is there already, as nginx does with its `duplicate location`.
+fn once(location: &Location, node: &Node, taken: &mut Taken, checker: &mut Checker<'_>) {
+    let line = checker.source.line(node.span.start);
+    let alike = taken.entry(location.pattern().to_owned()).or_default();
+    let Some((first, first_line)) = alike.iter().find(|(other, _)| other.same_as(location)) else {
+        alike.push((location.clone(), line));
+        return;
+    };
+    let (this, other) = (location.to_string(), first.to_string());
+    let written = if this == other {
+        String::new()
+    } else {
+        format!(", as {}", quoted(&other))
+    };
+    let message = format!(
+        "location {} is already used on line {first_line}{written}",
+        quoted(&this)
+    );
+    let help = if location.kind().is_regex() {
+        "remove this route or change its regex"
+    } else {
+        "remove this route or give it a longer prefix"
+    };
+    checker
+        .error(&node.span, message)
+        .label("only the first would ever answer")
+        .help(help);
+}
+
+/// nginx: "proxy_pass" cannot have URI part in location given by regular expression.
+fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'_>) {
+    let uri = proxy_pass.uri().unwrap_or_default();
+    let span = match (node.verbatim, &node.value) {
+        (Some(start), Value::Text(text)) => start + text.len() - uri.len()..start + text.len(),
+        _ => node.span.clone(),
+    };
+    checker
+        .error(
+            &span,
+            "`proxy_pass` cannot have a path in a location that is a regex",
+        )
+        .label("which part of the path would it replace?")
+        .help(format!(
+            "write `http://{}`, or use a prefix as location",
+            proxy_pass.authority()
+        ));
+}
+
+/// Notes each route that leads back to a listener of this file.
+pub(super) fn loops(
+    routes: &[(Route, Range<usize>)],
+    listeners: &[Listener],
+    checker: &mut Checker<'_>,
+) {
+    for (route, span) in routes {
+        let to = &route.proxy_pass;
+        let Some(listener) = listeners.iter().find(|listener| is_own(to, listener)) else {
+            continue;
+        };
+        let message = format!(
+            "`proxy_pass` leads back to wsgate: it listens there, see line {}",
+            listener.line
+        );
+        let help = match to.host() {
+            Host::Name(_) => format!(
+                "give the port of the server behind it; if that listens on [::1] alone, write `http://[::1]:{}`",
+                to.port()
+            ),
+            Host::Ip(_) => "give the port of the server behind it".to_owned(),
+        };
+        checker
+            .error(span, message)
+            .label("each request would go round for ever")
+            .help(help);
+    }
+}
+
+/// Whether a connection to `to` would be accepted by `listener`, as far as can be told without asking anyone.
+fn is_own(to: &ProxyPass, listener: &Listener) -> bool {
+    let (ip, port) = (listener.address.ip(), listener.address.port());
+    let hosts: &[IpAddr] = match to.host() {
+        Host::Ip(host) => &[*host],
+        Host::Name(name) if name == "localhost" => &LOOPBACK,
+        Host::Name(_) => &[],
+    };
+    // Connecting to 0.0.0.0 or [::] reaches this machine.
+    let local = |host: &IpAddr| host.is_loopback() || host.is_unspecified();
+    let reaches = |host: &IpAddr| {
+        host.is_ipv4() == ip.is_ipv4()
+            && (*host == ip
+                || (ip.is_unspecified() && local(host))
+                || (host.is_unspecified() && local(&ip)))
+    };
+    port != 0 && port == to.port() && hosts.iter().any(reaches)
+}
+
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+];

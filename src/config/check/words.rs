@@ -1,0 +1,127 @@
+//! Keys that people type and wsgate does not know: what stands in their place.
+
+/// Keys that a later version will have. To ignore them would be to do something else than what was written.
+const LATER: [&str; 18] = [
+    "allow",
+    "allowed_origins",
+    "body_timeout",
+    "ca",
+    "deny",
+    "half_closed_timeout",
+    "header_timeout",
+    "host",
+    "max_connections",
+    "per_ip",
+    "proxy_protocol",
+    "redirect",
+    "return",
+    "set_headers",
+    "tests",
+    "tls_handshake_timeout",
+    "trusted_proxies",
+    "when",
+];
+
+/// Whether `key` is planned and not there yet.
+pub(super) fn is_later(key: &str) -> bool {
+    key == "upstreams" || LATER.contains(&key)
+}
+
+/// What to do without a key of [`is_later`].
+pub(super) fn without(key: &str) -> &'static str {
+    match key {
+        "host" | "when" => {
+            "take it out, and the route answers for every host and request of its location"
+        }
+        "upstreams" => "write the address of one server in each `proxy_pass`",
+        "return" | "redirect" => "take it out; what has no location is answered with 404",
+        "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
+        "ca" => "take it out; upstreams are asked over `http://`",
+        _ => "take it out; it would do nothing",
+    }
+}
+
+/// What to write instead of a key of nginx, or of another proxy.
+pub(super) fn instead_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "server" | "servers" => {
+            "there are no `server` blocks: ports and certificates stand under `listen`, locations under `routes`"
+        }
+        "http" | "events" | "stream" => {
+            "there are no blocks: `listen` and `routes` stand at the top of the file"
+        }
+        "server_name" => {
+            "`host` is not in this version of wsgate yet: a route answers for every host"
+        }
+        "upstream" | "backend" | "backends" | "target" | "to" | "url" | "uri" | "proxy" => {
+            "write the address of one server: `proxy_pass: http://127.0.0.1:3000`"
+        }
+        "path" | "prefix" | "match" => "the key is `location`, as in nginx",
+        "locations" => "each location is an entry of `routes`, with `location` and `proxy_pass`",
+        "port" | "bind" | "addr" | "ip" => "the key is `address`, as in `address: 127.0.0.1:8080`",
+        "proxy_set_header" | "proxy_set_headers" => {
+            "not needed: Host, Upgrade, Connection, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Real-IP \
+             are sent as they should be"
+        }
+        "proxy_http_version" => "not needed: upstreams are always asked in HTTP/1.1",
+        "proxy_read_timeout" | "proxy_send_timeout" | "timeout" => {
+            "`tunnel_timeout` ends an idle WebSocket, `response_timeout` a request without an answer"
+        }
+        "proxy_connect_timeout" => "the key is `connect_timeout`",
+        "proxy_buffering" | "proxy_request_buffering" | "proxy_buffers" | "proxy_buffer_size" => {
+            "not needed: nothing is buffered in either direction"
+        }
+        "proxy_cache" | "proxy_cache_bypass" | "proxy_no_cache" => "not needed: there is no cache",
+        "proxy_redirect" | "proxy_cookie_path" | "proxy_pass_header" => {
+            "not needed: answers go to the client as the upstream wrote them"
+        }
+        "client_max_body_size" | "client_body_buffer_size" => {
+            "not needed: bodies have no size limit"
+        }
+        "keepalive" | "keepalive_timeout" | "tcp_nodelay" | "websocket" | "websockets" => {
+            "not needed: it is always on"
+        }
+        "map" => "not needed: `Connection: Upgrade` is sent with upgrades only",
+        "ssl" | "https" => {
+            "write `tls: self_signed`, or `tls` with `cert` and `key`, in the `listen` entry"
+        }
+        "ssl_certificate" | "ssl_certificate_key" => {
+            "write `tls: { cert: FILE, key: FILE }` in the `listen` entry"
+        }
+        "certificate" | "crt" | "certfile" | "fullchain" => "the key is `cert`",
+        "certificate_key" | "private_key" | "keyfile" | "privkey" => "the key is `key`",
+        "ssl_protocols"
+        | "ssl_ciphers"
+        | "ssl_prefer_server_ciphers"
+        | "ssl_session_cache"
+        | "ssl_session_timeout" => {
+            "not needed: TLS 1.2 and 1.3 with sound ciphers and tickets, nothing older"
+        }
+        "root" | "alias" | "index" | "try_files" | "autoindex" => {
+            "wsgate serves no files: let another server do so, and name it in `proxy_pass`"
+        }
+        "rewrite" => {
+            "a path in `proxy_pass` replaces the location: `proxy_pass: http://127.0.0.1:3000/new/`"
+        }
+        "add_header" | "gzip" | "error_page" | "cors" => {
+            "not needed: answers are the upstream's, and go on unaltered"
+        }
+        "worker_processes" | "workers" => {
+            "the key is `threads`; without it there is one for each core"
+        }
+        "worker_connections"
+        | "worker_rlimit_nofile"
+        | "use"
+        | "multi_accept"
+        | "sendfile"
+        | "tcp_nopush"
+        | "user"
+        | "pid"
+        | "daemon"
+        | "include"
+        | "default_type"
+        | "resolver" => "nothing takes its place: take it out",
+        "error_log" | "log_format" => "logs go to stderr; `--log-format json` makes them JSON",
+        _ => return None,
+    })
+}

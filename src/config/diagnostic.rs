@@ -1,0 +1,336 @@
+//! How the errors of `routes.yaml` print: where, what, the line with a caret, and what to write instead.
+//!
+//! Everything shown passes one door here: control bytes are made visible, and neither private keys nor the passwords
+//! of a URL are shown, wherever in the file they stand.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::AnnotationKind;
+use annotate_snippets::Group;
+use annotate_snippets::Renderer;
+use annotate_snippets::Snippet;
+
+/// One error or warning about the configuration, ready to print.
+///
+/// `Display` prints it without colour and without a line end; it has several lines.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    level: Level,
+    file: String,
+    place: Option<Place>,
+    message: String,
+    label: String,
+    help: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Level {
+    /// wsgate does not start.
+    Error,
+    /// wsgate starts.
+    Warning,
+}
+
+/// Whether to print with colours, which is for terminals only.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Paint {
+    /// Letters only.
+    Plain,
+    /// With ANSI escapes.
+    Coloured,
+}
+
+/// Where in the file: one line of it, and the part of that line to mark.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) offset: usize,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) text: String,
+    pub(super) marked: Range<usize>,
+}
+
+impl Diagnostic {
+    /// About the file as a whole, or about one place in it.
+    pub(super) fn new(
+        level: Level,
+        file: &str,
+        place: Option<Place>,
+        message: impl Into<String>,
+    ) -> Self {
+        let (label, help) = (String::new(), None);
+        Self {
+            level,
+            file: file.to_owned(),
+            place,
+            message: message.into(),
+            label,
+            help,
+        }
+    }
+
+    /// A few words beside the caret.
+    pub(super) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+        self.label = label.into();
+        self
+    }
+
+    /// What to do, in a sentence; an example may follow on lines of its own.
+    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The order in which diagnostics are printed: that of the file.
+    pub(super) fn offset(&self) -> usize {
+        self.place.as_ref().map_or(0, |place| place.offset)
+    }
+
+    /// How bad it is.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What is wrong, without place and help.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same as `Display`, with colours if asked for.
+    pub fn shown(&self, paint: Paint) -> impl fmt::Display {
+        fmt::from_fn(move |f| self.write(f, paint))
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
+        let (bold, reset) = (paint.escape("\x1b[1m"), paint.escape("\x1b[0m"));
+        let (word, colour) = match self.level {
+            Level::Error => ("error", paint.escape("\x1b[1m\x1b[91m")),
+            Level::Warning => ("warning", paint.escape("\x1b[1m\x1b[33m")),
+        };
+        write!(f, "{bold}{}", clean(&self.file))?;
+        if let Some(place) = &self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        write!(
+            f,
+            ": {reset}{colour}{word}{reset}{bold}: {}{reset}",
+            clean(&self.message)
+        )?;
+        let mut indent = 1;
+        if let Some(place) = &self.place {
+            indent = place.line.to_string().len();
+            if !place.text.contains("PRIVATE KEY") {
+                write!(f, "\n{}", self.snippet(place, paint))?;
+            }
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n{:indent$} {bold}= help{reset}: ", "")?;
+            for (number, line) in help.lines().enumerate() {
+                if number > 0 {
+                    write!(f, "\n{:indent$}         ", "")?;
+                }
+                f.write_str(&clean(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn snippet(&self, place: &Place, paint: Paint) -> String {
+        let level = match self.level {
+            Level::Error => annotate_snippets::Level::ERROR,
+            Level::Warning => annotate_snippets::Level::WARNING,
+        };
+        let renderer = match paint {
+            Paint::Plain => Renderer::plain(),
+            Paint::Coloured => Renderer::styled(),
+        };
+        let text = without_passwords(&place.text);
+        let mark = AnnotationKind::Primary
+            .span(place.marked.clone())
+            .label(clean(&self.label));
+        let snippet = Snippet::source(text)
+            .line_start(place.line)
+            .annotation(mark);
+        renderer
+            .term_width(WIDTH)
+            .render(&[Group::with_level(level).element(snippet)])
+    }
+}
+
+/// Columns of a snippet, beyond which a long line is cut around its caret; a usual terminal is 80 or wider.
+const WIDTH: usize = 100;
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, Paint::Plain)
+    }
+}
+
+impl Paint {
+    fn escape(self, escape: &'static str) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Coloured => escape,
+        }
+    }
+}
+
+/// All that is wrong with a configuration, in file order, warnings included.
+///
+/// `Display` prints all of it without colour, an empty line between two.
+#[derive(Clone, Debug)]
+pub struct Errors(Vec<Diagnostic>);
+
+impl Errors {
+    pub(super) fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(Diagnostic::offset);
+        Self(diagnostics)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter()
+    }
+
+    /// The same as `Display`, with colours if asked for.
+    pub fn shown(&self, paint: Paint) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            for (number, diagnostic) in self.0.iter().enumerate() {
+                f.write_str(if number > 0 { "\n\n" } else { "" })?;
+                diagnostic.write(f, paint)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown(Paint::Plain).fmt(f)
+    }
+}
+
+impl Error for Errors {}
+
+/// A value in a message: in backticks, and not longer than a reader needs to recognise it.
+pub(super) fn quoted(value: &str) -> String {
+    const LONGEST: usize = 60;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &value[..end]),
+        None => format!("`{value}`"),
+    }
+}
+
+/// A text that a terminal shows as it is: no control characters, none that turn the direction of writing.
+fn clean(text: &str) -> String {
+    let shows = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut clean = String::with_capacity(text.len());
+    for c in without_passwords(text).chars() {
+        if shows(c) {
+            clean.push(c)
+        } else {
+            clean.extend(c.escape_default())
+        }
+    }
+    clean
+}
+
+/// The same text, of the same length, with stars for what stands between `://` and `@`.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '`'))
+            .unwrap_or(after.len());
+        let hidden = after[..end].rfind('@').unwrap_or(0);
+        shown.extend(std::iter::repeat_n('*', hidden));
+        rest = &after[hidden..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::diagnostic::Diagnostic;
+    use crate::config::diagnostic::Level;
+    use crate::config::diagnostic::Paint;
+    use crate::config::diagnostic::Place;
+    use crate::config::diagnostic::clean;
+    use crate::config::diagnostic::quoted;
+    use crate::config::diagnostic::without_passwords;
+
+    fn about(text: &str, part: &str) -> Diagnostic {
+        let start = text.find(part).unwrap_or(text.len());
+        let place = Place {
+            offset: 0,
+            line: 8,
+            column: start + 1,
+            text: text.to_owned(),
+            marked: start..start + part.len(),
+        };
+        let mut diagnostic = Diagnostic::new(Level::Error, "routes.yaml", Some(place), "message");
+        diagnostic.label("label").help("help\nexample");
+        diagnostic
+    }
+
+    #[test]
+    fn a_diagnostic_looks_as_the_style_guide_shows() {
+        let mut diagnostic = about("  - location: /socket.io", "/socket.io");
+        diagnostic.message = "location `/socket.io` is already used on line 6".to_owned();
+        diagnostic
+            .label("only the first would ever answer")
+            .help("remove this route or give it a longer prefix");
+        assert_eq!(
+            diagnostic.to_string(),
+            "routes.yaml:8:15: error: location `/socket.io` is already used on line 6
+  |
+8 |   - location: /socket.io
+  |               ^^^^^^^^^^ only the first would ever answer
+  = help: remove this route or give it a longer prefix"
+        );
+    }
+
+    #[test]
+    fn the_caret_stands_below_its_text_after_tabs_and_wide_characters() {
+        let text = about("-\t漢字: é x", "x").to_string();
+        assert_eq!(
+            text,
+            "routes.yaml:8:14: error: message\n  |\n8 | -    漢字: é x\n  |              ^ label\n  = help: help\n          example"
+        );
+    }
+
+    #[test]
+    fn colours_are_there_only_when_asked_for() {
+        let diagnostic = about("a: b", "b");
+        let coloured = diagnostic.shown(Paint::Coloured).to_string();
+        assert!(coloured.starts_with(
+            "\x1b[1mroutes.yaml:8:4: \x1b[0m\x1b[1m\x1b[91merror\x1b[0m\x1b[1m: message\x1b[0m\n"
+        ));
+        assert!(!diagnostic.to_string().contains('\x1b'));
+    }
+
+    #[test]
+    fn secrets_and_escapes_of_the_file_are_not_shown() {
+        assert_eq!(
+            without_passwords("a http://u:p@h/x@y ws://é@h"),
+            "a http://***@h/x@y ws://**@h"
+        );
+        assert_eq!(clean("\x1b[31m\u{202e}é"), "\\u{1b}[31m\\u{202e}é");
+        let text = about("key: -----BEGIN PRIVATE KEY----- MII", "-----BEGIN").to_string();
+        assert_eq!(
+            text,
+            "routes.yaml:8:6: error: message\n  = help: help\n          example"
+        );
+        assert_eq!(quoted(&"é".repeat(61)), format!("`{}…`", "é".repeat(60)));
+    }
+}

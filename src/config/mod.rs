@@ -1,0 +1,187 @@
+//! The configuration: `routes.yaml` read and checked, with all that is wrong in it found at once.
+//!
+//! A [`Config`] is proof: every certificate was read and fits its key, every location and address is one and is there
+//! once. Only the operating system can still say no. What the keys do is left to the modules that obey them; nothing on
+//! the path of a request knows this one.
+
+mod address;
+mod check;
+mod diagnostic;
+mod file;
+mod schema;
+mod source;
+mod values;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::config::check::Checker;
+pub use crate::config::diagnostic::Diagnostic;
+pub use crate::config::diagnostic::Errors;
+pub use crate::config::diagnostic::Level;
+pub use crate::config::diagnostic::Paint;
+use crate::config::source::Source;
+use crate::routing::Location;
+use crate::tls::Certificate;
+use crate::upstream::ProxyPass;
+
+/// The smallest configuration, for those who have none.
+const EXAMPLE: &str = "listen:
+  - address: 8080
+routes:
+  - location: /socket.io
+    proxy_pass: http://127.0.0.1:3000";
+
+/// All that `routes.yaml` says, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// Where to listen, at least one.
+    pub listeners: Vec<Listener>,
+    /// What leads where, at least one.
+    pub routes: Vec<Route>,
+    /// Whether exchanges are logged.
+    pub access_log: AccessLog,
+    /// How many threads serve.
+    pub threads: NonZeroUsize,
+    /// Longest wait for what is under way after the signal to stop. May be zero.
+    pub drain_timeout: Duration,
+}
+
+/// One entry of `listen`.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Whether a second instance may listen there too: nginx's `reuseport`.
+    pub reuseport: bool,
+    /// TLS, or none.
+    pub tls: Option<Tls>,
+    /// The line of its `address`, from 1.
+    pub line: usize,
+}
+
+/// The certificates of a listener.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// At least one; the first for clients that name no server or an unknown one.
+    Pairs(Vec<Certificate>),
+    /// One for localhost, made at the start if it is not there. Reading the configuration never touches it.
+    SelfSigned {
+        /// Where it is kept.
+        dir: PathBuf,
+    },
+}
+
+/// One entry of `routes`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Which requests it answers.
+    pub location: Location,
+    /// Where they go.
+    pub proxy_pass: ProxyPass,
+    /// How long they may take.
+    pub timeouts: Timeouts,
+    /// The line of its `location`, from 1.
+    pub line: usize,
+}
+
+/// The time limits of a request, none of them zero.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Until the upstream has accepted the connection.
+    pub connect: Duration,
+    /// Until the upstream has answered an upgrade request.
+    pub handshake: Duration,
+    /// Until the upstream has begun to answer another request.
+    pub response: Duration,
+    /// Without a byte either way in a tunnel.
+    pub tunnel: Duration,
+}
+
+impl Default for Timeouts {
+    /// 5 s to connect (nginx waits 60 s, which outlasts most users' patience), 10 s for an upgrade, 120 s for an answer
+    /// (twice nginx's, for long polls), 1 h for a tunnel (nginx's 60 s is what people look for when idle WebSockets are
+    /// cut).
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            response: Duration::from_secs(120),
+            tunnel: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// Whether exchanges are logged: nginx's `access_log`, which knows files too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccessLog {
+    /// A line when an exchange ends, and one when a tunnel opens.
+    On,
+    /// None.
+    Off,
+}
+
+impl Config {
+    /// Reads and checks `file`; `now` decides which certificates are in date. Writes nothing.
+    ///
+    /// Beside the configuration it returns the warnings, in file order.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no YAML, or breaks a rule: then with all that breaks one, warnings included.
+    pub fn read(file: &Path, now: OffsetDateTime) -> Result<(Self, Vec<Diagnostic>), Errors> {
+        let name = file.display().to_string();
+        let text = file::read(file).map_err(|error| Errors::new(vec![error.diagnostic(&name)]))?;
+        Self::check(file, &Source::new(name, text), now)
+    }
+
+    /// A line of the file, as messages name it: `routes.yaml:8`.
+    pub fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.file.display())
+    }
+
+    fn check(
+        file: &Path,
+        source: &Source,
+        now: OffsetDateTime,
+    ) -> Result<(Self, Vec<Diagnostic>), Errors> {
+        let root = match schema::read(source.text()) {
+            Ok(root) => root,
+            Err(refused) => {
+                return Err(Errors::new(vec![check::not_yaml::diagnostic(
+                    &refused, source,
+                )]));
+            }
+        };
+        let dir = file.parent().unwrap_or(Path::new(""));
+        let mut checker = Checker {
+            source,
+            dir,
+            now,
+            found: Vec::new(),
+        };
+        let checked = checker.check(&root);
+        let found = Errors::new(checker.found);
+        match checked {
+            Some(checked) if found.iter().all(|one| one.level() == Level::Warning) => {
+                let config = Self {
+                    file: file.to_owned(),
+                    listeners: checked.listeners,
+                    routes: checked.routes,
+                    access_log: checked.access_log,
+                    threads: checked.threads,
+                    drain_timeout: checked.drain_timeout,
+                };
+                Ok((config, found.iter().cloned().collect()))
+            }
+            _ => Err(found),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The YAML of `routes.yaml`, read once into a tree whose every value knows where it was written.
+//!
+//! One visitor reads whatever is there, in one pass and without judging it, so that the rules in `check` see all of the
+//! file. Only a text that is no YAML at all is refused. No other file names the YAML crate. Its budget ends aliases
+//! that multiply without end.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+use serde_yaml::DuplicateKeyPolicy;
+use serde_yaml::Location;
+use serde_yaml::Options;
+use serde_yaml::Spanned;
+use serde_yaml::options::NonFiniteFloatPolicy;
+
+/// One value of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// What was written.
+    pub(super) value: Value,
+    /// The bytes of the file to point at: the value, the alias in its place, or the key if the value is missing.
+    pub(super) span: Range<usize>,
+    /// Where in the file the text of a scalar stands letter by letter, if it does.
+    pub(super) verbatim: Option<usize>,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Nothing, `~` or `null`.
+    Nothing,
+    /// A scalar, as it was written, whatever type YAML sees in it: `8080`, `on` and `"on"` are texts.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// Keys and values in file order, a key that comes twice included.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Why a text is no YAML, and where that shows.
+#[derive(Debug)]
+pub(super) struct NotYaml {
+    /// What is wrong.
+    pub(super) fault: Fault,
+    /// The byte at which the reader gave up.
+    pub(super) at: usize,
+}
+
+/// What is wrong with a text that is no YAML.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// A second document begins.
+    SecondDocument,
+    /// The reader's budget is used up: aliases of aliases, most of all.
+    TooMuch,
+    /// Lists in lists without end.
+    TooDeep,
+    /// An alias without its anchor; more often a `*` that was meant as such.
+    UnknownAlias,
+    /// An anchor that contains itself.
+    EndlessAlias,
+    /// A tag that means nothing here; more often a `!` that was meant as such.
+    Tag,
+    /// `<<` with something that is no map.
+    Merge,
+    /// Anything else, in the words of the reader.
+    Syntax(String),
+}
+
+/// Reads the whole of `text`.
+pub(super) fn read(text: &str) -> Result<Node, NotYaml> {
+    let mut options = Options::default();
+    options.with_snippet = false;
+    options.reject_unsupported_tags = true;
+    // Both are for `check` to say, together with everything else.
+    options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
+    options.non_finite_float_policy = NonFiniteFloatPolicy::AsString;
+    match serde_yaml::from_str_with_options::<Spanned<Shape>>(text, options) {
+        Ok(root) => Ok(node(root, text)),
+        Err(error) => {
+            let at = error
+                .locations()
+                .map_or(0, |at| offset(at.reference_location, text));
+            Err(NotYaml {
+                fault: fault(error.without_snippet()),
+                at,
+            })
+        }
+    }
+}
+
+/// A value as the visitor meets it.
+enum Shape {
+    Nothing,
+    Text(String),
+    /// A number or a truth value, whose text is still in the file.
+    Typed,
+    List(Vec<Spanned<Shape>>),
+    Map(Vec<(Spanned<Shape>, Spanned<Shape>)>),
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML")
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Nothing)
+    }
+
+    fn visit_none<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Nothing)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::Typed)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::Typed)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::Typed)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::Typed)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Shape, E> {
+        Ok(Shape::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Shape, E> {
+        Ok(Shape::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            entries.push(entry);
+        }
+        Ok(Shape::List(entries))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Shape::Map(entries))
+    }
+}
+
+fn node(spanned: Spanned<Shape>, source: &str) -> Node {
+    let used = bytes(spanned.referenced, source);
+    let defined = bytes(spanned.defined, source);
+    let here = spanned.referenced == spanned.defined;
+    let mut node = Node {
+        value: Value::Nothing,
+        span: used,
+        verbatim: None,
+    };
+    match spanned.value {
+        Shape::Nothing => {}
+        Shape::Typed => {
+            node.verbatim = here.then_some(defined.start);
+            node.value = Value::Text(source.get(defined).unwrap_or_default().trim().to_owned());
+        }
+        Shape::Text(text) => {
+            node.verbatim = verbatim(&text, &defined, source).filter(|_| here);
+            node.value = Value::Text(text);
+        }
+        Shape::List(entries) => {
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|entry| self::node(entry, source))
+                .collect();
+            if here {
+                node.span = first_line(
+                    node.span.start,
+                    entries.iter().map(|entry| entry.span.end),
+                    source,
+                );
+            }
+            node.value = Value::List(entries);
+        }
+        Shape::Map(entries) => {
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(key, value)| entry(key, value, source))
+                .collect();
+            if here {
+                let ends = entries
+                    .iter()
+                    .flat_map(|(key, value)| [key.span.end, value.span.end]);
+                node.span = first_line(node.span.start, ends, source);
+            }
+            node.value = Value::Map(entries);
+        }
+    }
+    node
+}
+
+fn entry(key: Spanned<Shape>, value: Spanned<Shape>, source: &str) -> (Node, Node) {
+    let key = node(key, source);
+    let mut value = node(value, source);
+    if value.span.is_empty() && matches!(value.value, Value::Nothing | Value::Text(_)) {
+        value.span = key.span.clone();
+    }
+    (key, value)
+}
+
+/// What to point at for a list or a map that begins at `start`: its first line, since the reader tells no end.
+fn first_line(start: usize, ends: impl Iterator<Item = usize>, source: &str) -> Range<usize> {
+    let rest = source.get(start..).unwrap_or_default();
+    let line_end = start + rest.find('\n').unwrap_or(rest.len());
+    let end = ends
+        .filter(|end| (start..=line_end).contains(end))
+        .max()
+        .unwrap_or(start);
+    let closing = source.get(end..line_end).unwrap_or_default();
+    let closing = if end == start {
+        closing.get(1..).map(|inside| (1, inside))
+    } else {
+        Some((0, closing))
+    };
+    match (rest.chars().next(), closing) {
+        (Some('[' | '{'), Some((skipped, closing))) => {
+            let inside = closing.trim_start_matches([' ', '\t', ',']);
+            let bracket = inside.starts_with([']', '}']);
+            let length = if bracket {
+                skipped + closing.len() - inside.len() + 1
+            } else {
+                skipped
+            };
+            start..end + length
+        }
+        _ => start..end,
+    }
+}
+
+/// Where `text` begins in the file, if `span` holds it letter by letter, with or without quotes around it.
+fn verbatim(text: &str, span: &Range<usize>, source: &str) -> Option<usize> {
+    let written = source.get(span.clone())?;
+    let unquoted = |quote| written.strip_prefix(quote)?.strip_suffix(quote);
+    if written == text {
+        Some(span.start)
+    } else if unquoted('"') == Some(text) || unquoted('\'') == Some(text) {
+        Some(span.start + 1)
+    } else {
+        None
+    }
+}
+
+fn bytes(location: Location, source: &str) -> Range<usize> {
+    let start = offset(location, source);
+    let length = location
+        .span()
+        .byte_len()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(0);
+    let end = start.saturating_add(length).min(source.len());
+    start..end
+}
+
+/// The byte of a location; syntax errors know only line and column.
+fn offset(location: Location, source: &str) -> usize {
+    let known = location
+        .span()
+        .byte_offset()
+        .and_then(|offset| usize::try_from(offset).ok());
+    if let Some(known) = known {
+        return known.min(source.len());
+    }
+    let number = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut start = 0;
+    for line in source.split_inclusive('\n').take(number(location.line())) {
+        start += line.len();
+    }
+    let line = source[start..].lines().next().unwrap_or_default();
+    start
+        + line
+            .char_indices()
+            .nth(number(location.column()))
+            .map_or(line.len(), |(at, _)| at)
+}
+
+fn fault(error: &serde_yaml::Error) -> Fault {
+    use serde_yaml::Error;
+    use serde_yaml::budget::BudgetBreach;
+    match error {
+        Error::AliasError { error, .. } => fault(error),
+        Error::MultipleDocuments { .. } => Fault::SecondDocument,
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => Fault::TooDeep,
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => Fault::TooMuch,
+        Error::UnknownAnchor { .. } => Fault::UnknownAlias,
+        Error::RecursiveReferencesRequireWeakTypes { .. } => Fault::EndlessAlias,
+        Error::UnsupportedTag { .. } => Fault::Tag,
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => Fault::Merge,
+        other => {
+            let text = other.to_string();
+            let words = text.split(" at line ").next().unwrap_or_default();
+            Fault::Syntax(words.to_owned())
+        }
+    }
+}

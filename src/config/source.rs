@@ -1,0 +1,86 @@
+//! The text of the file, as places in it are named to a person: line and column, counted from 1.
+
+use std::ops::Range;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::Level;
+use crate::config::diagnostic::Place;
+
+/// The file's name and its text.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: String,
+    text: String,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    pub(super) fn new(file: String, text: String) -> Self {
+        // A byte order mark belongs to no line.
+        let first = if text.starts_with('\u{feff}') {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
+        let lines = std::iter::once(first)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { file, text, lines }
+    }
+
+    /// All of the text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset).max(1)
+    }
+
+    /// The bytes of a line, counted from 1, without its end.
+    pub(super) fn line_span(&self, line: usize) -> Range<usize> {
+        let start = self
+            .lines
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or(self.text.len());
+        let text = self.text[start..].split('\n').next().unwrap_or_default();
+        start..start + text.trim_end_matches('\r').len()
+    }
+
+    /// An error or a warning about the file as a whole.
+    pub(super) fn whole(&self, level: Level, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(level, &self.file, None, message)
+    }
+
+    /// An error or a warning about some bytes, of which those on the first line are marked.
+    pub(super) fn about(
+        &self,
+        level: Level,
+        span: &Range<usize>,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let line = self.line(span.start);
+        let bounds = self.line_span(line);
+        let text = self.text.get(bounds.clone()).unwrap_or_default();
+        let boundary = |offset: usize| {
+            let offset = offset.clamp(bounds.start, bounds.end) - bounds.start;
+            (0..=offset)
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0)
+        };
+        let marked = boundary(span.start)..boundary(span.end);
+        let column = text[..marked.start].chars().count() + 1;
+        let place = Place {
+            offset: span.start,
+            line,
+            column,
+            text: text.to_owned(),
+            marked,
+        };
+        Diagnostic::new(level, &self.file, Some(place), message)
+    }
+}

@@ -1,0 +1,113 @@
+//! Fields that concern one connection only and are never passed on (RFC 9110 §7.6.1).
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::header;
+
+use crate::headers::lists::members;
+
+/// Removed from every message, whether `Connection` names them or not.
+///
+/// RFC 9110 §7.6.1 names all but the last three. `Proxy-*` is for the next proxy, which is us; HTTP2-Settings belongs to
+/// `Upgrade: h2c`, which is never agreed to (RFC 9113 §3.1); trailers are dropped, so nothing announces them.
+const ALWAYS: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("http2-settings"),
+    header::TRAILER,
+];
+
+/// What `Connection` cannot remove: without these the message would be another one.
+const NEVER_BY_CONNECTION: [HeaderName; 2] = [header::HOST, header::CONTENT_LENGTH];
+
+/// Removes every hop-by-hop field, and whatever `Connection` names over all its lines.
+pub fn remove(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = members(headers, header::CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| {
+            !NEVER_BY_CONNECTION.contains(name)
+                && !ALWAYS.contains(name)
+                && headers.contains_key(name)
+        })
+        .collect();
+    for name in &named {
+        headers.remove(name);
+    }
+    for name in &ALWAYS {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderName;
+    use http::HeaderValue;
+    use http::header;
+    use proptest::prelude::*;
+
+    use crate::headers::hop_by_hop::ALWAYS;
+    use crate::headers::hop_by_hop::NEVER_BY_CONNECTION;
+    use crate::headers::hop_by_hop::remove;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_second_connection_line_is_honoured() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.append(
+            header::CONNECTION,
+            HeaderValue::from_static("X-Secret, Content-Length, Host"),
+        );
+        headers.insert("x-secret", HeaderValue::from_static("1"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+        headers.insert(header::HOST, HeaderValue::from_static("a.test"));
+        remove(&mut headers);
+        assert_eq!(headers, map(&[("content-length", "3"), ("host", "a.test")]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_map_leaves_no_hop_by_hop_field(
+            lines in prop::collection::vec(("[a-z0-9-]{1,6}|upgrade|te|keep-alive|connection|trailer", "[ -~]{0,12}"), 0..12),
+            named in prop::collection::vec("[a-z0-9-]{1,6}|upgrade|host|content-length", 0..6),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &lines {
+                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+            }
+            for name in &named {
+                headers.append(header::CONNECTION, HeaderValue::from_str(name).unwrap());
+            }
+            let before = headers.clone();
+            remove(&mut headers);
+            for name in ALWAYS {
+                prop_assert!(!headers.contains_key(name));
+            }
+            for name in &named {
+                let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+                prop_assert!(NEVER_BY_CONNECTION.contains(&name) || !headers.contains_key(name));
+            }
+            for (name, value) in &headers {
+                prop_assert!(before.get_all(name).iter().any(|v| v == value));
+            }
+        }
+    }
+}

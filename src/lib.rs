@@ -1,0 +1,18 @@
+//! A reverse proxy for WebSocket upgrades, as a library behind the `wsgate` command.
+//!
+//! A connection's path, which is the order to read in: [`listener`] accepts, [`tls`], [`listener`] parses HTTP,
+//! [`proxy`] asks [`routing`] and [`upstream`], and after a 101 a [`tunnel`] moves bytes. `docs/architecture.md` has the
+//! floors that say which module may know which.
+
+pub mod cli;
+pub mod config;
+pub mod headers;
+pub mod listener;
+pub mod observe;
+pub mod proxy;
+pub mod routing;
+pub mod server;
+pub mod stream;
+pub mod tls;
+pub mod tunnel;
+pub mod upstream;

@@ -1,0 +1,181 @@
+//! One client connection: TLS, then HTTP/1.1, then perhaps a tunnel.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+
+use crate::headers::forwarded::Scheme;
+use crate::listener::Context;
+use crate::listener::Phase;
+use crate::listener::tasks::Task;
+use crate::proxy;
+use crate::proxy::Client;
+use crate::proxy::Session;
+use crate::proxy::Switch;
+use crate::stream::Stream;
+use crate::tls;
+use crate::tls::HandshakeError;
+use crate::tunnel::End;
+
+/// The largest head of a request; more than nginx's 4 × 8 KiB, which long cookies are known to exceed.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Lines of a head; one more is a 431.
+const MAX_HEADERS: usize = 100;
+
+/// How long a connection that was accepted just before a drain may take to show its request.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
+
+/// nginx's `lingering_timeout` and `lingering_time`: how long a closed connection is read on, so that its client can read
+/// the answer before a reset destroys it.
+const LINGER_IDLE: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Serves one connection to its end. A tunnel goes on in a task of its own, smaller than this one.
+pub(super) async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    context: Context,
+    task: Task,
+) {
+    let client = Client {
+        address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        scheme: if tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
+    };
+    let stream = match tls {
+        None => Stream::Plain(tcp),
+        Some(config) => {
+            // Boxed, like what follows: a connection pays for the step that it is in.
+            match Box::pin(tls::accept(tcp, config, context.limits.tls_handshake)).await {
+                Ok(tls) => Stream::Tls(Box::new(TlsStream::Server(tls))),
+                // Port scans and health checks look like this.
+                Err(HandshakeError::Closed) => return,
+                Err(error) => {
+                    tracing::info!(
+                        remote_addr = client.address.to_string().as_str(),
+                        reason = error.to_string().as_str(),
+                        "no TLS handshake"
+                    );
+                    return;
+                }
+            }
+        }
+    };
+    let keeper = context.keeper.clone();
+    if let Some((end, switch)) = Box::pin(speak_http(stream, client, context)).await {
+        let tunnel = switch.begin(end, &keeper);
+        tokio::task::spawn_local(async move {
+            tunnel.await;
+            drop(task);
+        });
+    }
+}
+
+/// Answers requests until the connection ends or becomes a tunnel.
+async fn speak_http(
+    mut stream: Stream,
+    client: Client,
+    mut context: Context,
+) -> Option<(End<Stream>, Switch)> {
+    // A silent connection owns no buffer: hyper takes its own when the first byte is there.
+    let leaving = async {
+        drained(&mut context.phase).await;
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    tokio::select! {
+        biased;
+        readable = timeout(context.limits.header, stream.readable()) => readable.ok()?.ok()?,
+        () = leaving => return None,
+    }
+
+    let session = Session::new(context.proxy.clone(), client);
+    let service = {
+        let session = session.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let session = session.clone();
+            Box::pin(async move { Ok::<_, Infallible>(proxy::answer(session, request).await) })
+        })
+    };
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(context.limits.header)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .auto_date_header(false)
+        .preserve_header_case(true)
+        .title_case_headers(true);
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+
+    let mut draining = false;
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
+            () = drained(&mut context.phase), if !draining => {
+                draining = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner();
+    match (outcome, session.take_switch()) {
+        (Ok(()), Some(switch)) => Some((
+            End {
+                stream,
+                early: parts.read_buf,
+            },
+            switch,
+        )),
+        // The client left in the middle of an exchange, or the socket is broken.
+        (Err(error), _) if error.is_incomplete_message() => None,
+        (_, _) => {
+            close(stream, parts.read_buf, &mut context).await;
+            None
+        }
+    }
+}
+
+/// Closes so that the client can read what was written: its writing is read on for a while.
+async fn close(mut stream: Stream, early: Bytes, context: &mut Context) {
+    drop(early);
+    let linger = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut rubbish = [0; 4096];
+        while let Ok(Ok(1..)) = timeout(LINGER_IDLE, stream.read(&mut rubbish)).await {}
+    };
+    tokio::select! {
+        _ = timeout(LINGER, linger) => {}
+        // Time enough for a FIN to arrive.
+        () = async { drained(&mut context.phase).await; tokio::time::sleep(LAST_REQUEST).await } => {}
+    }
+}
+
+/// Waits until the process drains. A sender that is gone means the same.
+async fn drained(phase: &mut tokio::sync::watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
+}

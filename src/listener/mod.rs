@@ -1,0 +1,244 @@
+//! Listening sockets: how they are opened, and what accepts from them.
+//!
+//! Every thread has a socket of its own on each address (SO_REUSEPORT), so that a connection lives and dies on one thread.
+//! A failed accept is waited out: it never ends the listener and never spins.
+
+mod connection;
+mod tasks;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::TcpKeepalive;
+use socket2::Type;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::proxy::Proxy;
+use crate::tunnel::Keeper;
+
+pub use crate::listener::tasks::Tasks;
+
+/// Connections that the system keeps until they are accepted; it cuts this to `net.core.somaxconn`. Large, since a
+/// restarted upstream brings thousands of clients back within a second.
+const BACKLOG: i32 = 4096;
+
+/// How long accepting pauses when the process or the system has no room for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection obeys before a request is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest TLS handshake.
+    pub tls_handshake: Duration,
+    /// Longest wait for the whole head of a request, and so longest idleness between two requests.
+    pub header: Duration,
+}
+
+/// The defaults, as in nginx's `client_header_timeout` for once halved: 30 s is enough for a slow phone.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tls_handshake: Duration::from_secs(10),
+            header: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Phase {
+    /// Accepting.
+    Running,
+    /// No longer accepting; what is under way goes on.
+    Draining,
+    /// What is left is ended.
+    Over,
+}
+
+/// What all connections of one thread share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Answers requests.
+    pub proxy: Arc<Proxy>,
+    /// Ends tunnels that do not end by themselves.
+    pub keeper: Rc<Keeper>,
+    /// Counts what is under way.
+    pub tasks: Tasks,
+    /// When to stop.
+    pub phase: watch::Receiver<Phase>,
+    /// See [`Limits`].
+    pub limits: Limits,
+}
+
+/// An address cannot be listened on.
+#[derive(Debug)]
+pub struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl ListenError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        let port = self.address.port();
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another process listens there: end it (`ss -ltnp 'sport = :{port}'` names it) or choose another port"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "ports below 1024 need a permission: start as root, give the binary \
+                 `setcap cap_net_bind_service=+ep`, in systemd `AmbientCapabilities=CAP_NET_BIND_SERVICE`, \
+                 or choose a port such as {}",
+                u32::from(port) + 8000
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                "no interface of this machine has this address (`ip address` lists them); 0.0.0.0 stands for all".to_owned()
+            }
+            _ => "choose another address".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: ", self.address)?;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("address already in use"),
+            io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("address not available"),
+            _ => write!(f, "{}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Whether others may listen on the same address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sharing {
+    /// No: a second process gets an error.
+    Alone,
+    /// Yes, those of the same user that say so too.
+    Shared,
+}
+
+/// Opens `count` sockets on one address and returns them with the address they have (a port 0 is one of the system's).
+///
+/// `Alone`: the address is tried once without SO_REUSEPORT, which is an error if anybody listens there, also another wsgate.
+/// Addresses in TIME_WAIT do not count, so that a restart works at once.
+///
+/// # Errors
+/// In use, not permitted, or no address of this machine.
+pub fn open(
+    address: SocketAddr,
+    sharing: Sharing,
+    count: usize,
+) -> Result<(SocketAddr, Vec<std::net::TcpListener>), ListenError> {
+    let error = |source| ListenError { address, source };
+    if sharing == Sharing::Alone && address.port() != 0 {
+        socket(address, Sharing::Alone).map_err(error)?;
+    }
+    let first = socket(address, Sharing::Shared).map_err(error)?;
+    let bound = first.local_addr().map_err(error)?;
+    let mut sockets = vec![first];
+    for _ in 1..count {
+        sockets.push(socket(bound, Sharing::Shared).map_err(error)?);
+    }
+    Ok((bound, sockets))
+}
+
+fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // As nginx's `listen [::]:443`, whose default is ipv6only=on.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Shared)?;
+    socket.set_nonblocking(true)?;
+    // Accepted sockets inherit these two (Linux), which saves four calls a connection. A peer that vanished is found in
+    // about two minutes: 60 s + 4 × 15 s.
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts until the process drains, then takes what the system has accepted already, and closes the socket.
+pub async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, context: Context) {
+    let mut phase = context.phase.clone();
+    let mut failing = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                failing = false;
+                begin(tcp, peer, tls.clone(), &context);
+            }
+            // The client was gone before it was accepted.
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                if !failing {
+                    failing = true;
+                    tracing::error!(reason = %error, "cannot accept connections; open ones go on");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    // Closing the socket would reset those that wait in it.
+    while let Some(Ok((tcp, peer))) = at_once(listener.accept()).await {
+        begin(tcp, peer, tls.clone(), &context);
+    }
+}
+
+fn begin(tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>, context: &Context) {
+    let task = context.tasks.begin();
+    let context = context.clone();
+    tokio::task::spawn_local(async move { connection::serve(tcp, peer, tls, context, task).await });
+}
+
+/// What a future gives without waiting.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = future => Some(value),
+        () = std::future::ready(()) => None,
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

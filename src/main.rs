@@ -1,0 +1,19 @@
+//! The `wsgate` command: an allocator, and [`wsgate::cli::main`].
+
+use std::process::ExitCode;
+
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// jemalloc's options, read from this symbol before `main`: memory that a reconnect storm took goes back to the system
+/// within about a second, by a thread of the allocator's own.
+#[cfg(not(target_env = "msvc"))]
+#[allow(unsafe_code)] // the symbol's name is jemalloc's, and nothing else here defines it
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static MALLOC_CONF: &[u8; 60] =
+    b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+
+fn main() -> ExitCode {
+    wsgate::cli::main()
+}

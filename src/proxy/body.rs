@@ -1,0 +1,210 @@
+//! The bodies that pass: a client's on its way to an upstream, and an upstream's on its way back.
+//!
+//! Both stream unbuffered with the slower side's pace. Trailers are dropped (RFC 9110 §6.5.1 allows it).
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Buf;
+use bytes::Bytes;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::observe::Reason;
+use crate::proxy::report::Report;
+use crate::proxy::session::Keep;
+use crate::proxy::session::Kept;
+
+/// When a request's body last moved, so that the wait for an answer counts from there.
+pub(super) type Progress = Rc<Cell<Instant>>;
+
+/// A request's body.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    /// `None` for a request that has none, so that it can be sent again.
+    incoming: Option<Incoming>,
+    progress: Progress,
+}
+
+impl RequestBody {
+    /// What the client sends.
+    pub(super) fn new(incoming: Option<Incoming>, progress: Progress) -> Self {
+        Self { incoming, progress }
+    }
+
+    /// Another one without content, if this has none.
+    pub(super) fn try_clone(&self) -> Option<Self> {
+        self.incoming.is_none().then(|| Self {
+            incoming: None,
+            progress: Rc::clone(&self.progress),
+        })
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        let frame = data_only(Pin::new(incoming).poll_frame(cx));
+        if frame.is_ready() {
+            this.progress.set(Instant::now());
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+    }
+}
+
+/// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
+#[derive(Debug)]
+pub struct AnswerBody {
+    content: Content,
+    report: Option<Report>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Own(Bytes),
+    Upstream {
+        incoming: Incoming,
+        connection: Option<Kept>,
+        keep: Keep,
+    },
+}
+
+impl AnswerBody {
+    /// wsgate's own words.
+    pub(super) fn own(text: impl Into<Bytes>, report: Option<Report>) -> Self {
+        Self {
+            content: Content::Own(text.into()),
+            report,
+        }
+    }
+
+    /// What the upstream sends over `connection`, which goes back to `keep`.
+    pub(super) fn upstream(
+        incoming: Incoming,
+        connection: Kept,
+        keep: Keep,
+        report: Report,
+    ) -> Self {
+        Self {
+            content: Content::Upstream {
+                incoming,
+                connection: Some(connection),
+                keep,
+            },
+            report: Some(report),
+        }
+    }
+
+    /// The body is whole: what comes next on this connection may use the upstream's again.
+    fn finish(&mut self) {
+        if let Content::Upstream {
+            connection, keep, ..
+        } = &mut self.content
+            && let Some(connection) = connection.take()
+        {
+            keep.put(connection);
+        }
+        self.report = None;
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.content {
+            Content::Own(text) if text.is_empty() => Poll::Ready(None),
+            Content::Own(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Content::Upstream { incoming, .. } => data_only(Pin::new(incoming).poll_frame(cx)),
+        };
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(report), Some(data)) = (&mut this.report, frame.data_ref()) {
+                    report.body_bytes_sent += data.remaining() as u64;
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(report) = &mut this.report {
+                    report.reason = Some(Reason::Upstream(format!(
+                        "the upstream's answer broke off: {error}"
+                    )));
+                }
+                this.report = None;
+            }
+            Poll::Ready(None) => this.finish(),
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(text) => text.is_empty(),
+            Content::Upstream { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Upstream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if http_body::Body::is_end_stream(self) {
+            // A body of known length is not asked for its end.
+            self.finish();
+        } else if let Some(report) = &mut self.report
+            && report.reason.is_none()
+            && matches!(self.content, Content::Upstream { .. })
+        {
+            report.reason = Some(Reason::Client(
+                "the client left before the end of the answer".to_owned(),
+            ));
+        }
+    }
+}
+
+/// Lets data pass; trailers are the end.
+fn data_only(
+    frame: Poll<Option<Result<Frame<Bytes>, hyper::Error>>>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    match frame {
+        Poll::Ready(Some(Ok(frame))) if !frame.is_data() => Poll::Ready(None),
+        other => other,
+    }
+}

@@ -1,0 +1,191 @@
+//! Why wsgate answers a request itself.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::headers::upgrade::DisagreedError;
+use crate::observe::Reason;
+use crate::proxy::request::RequestError;
+use crate::proxy::response::AnswerError;
+use crate::upstream::ConnectError;
+
+/// Why a request was not answered by its upstream.
+#[derive(Debug)]
+pub(super) enum ProxyError {
+    /// The request cannot be passed on.
+    Request(RequestError),
+    /// No location matches its path.
+    NoLocation,
+    /// There is no connection to the upstream.
+    Connect(ConnectError),
+    /// The upstream closed without an answer, or gave none that is HTTP.
+    NoAnswer {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// Hyper's.
+        source: hyper::Error,
+    },
+    /// The head of the answer took too long.
+    AnswerTimeout {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// The limit.
+        limit: Duration,
+        /// Its key in `routes.yaml`.
+        key: &'static str,
+    },
+    /// The answer could be understood differently by the client.
+    Answer {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// How.
+        source: AnswerError,
+    },
+    /// A 101 that does not agree to what was asked.
+    Disagreed {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// What it lacks.
+        source: DisagreedError,
+    },
+    /// The connection broke right behind the head of a 101.
+    SwitchBroken {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+    },
+}
+
+impl ProxyError {
+    /// The status the client is told. No `_` arm: a new variant must decide whose fault it is.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Request(error) => error.status(),
+            Self::NoLocation => StatusCode::NOT_FOUND,
+            Self::Connect(ConnectError::Refused { .. } | ConnectError::Resolve { .. }) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Connect(ConnectError::Timeout { .. }) | Self::AnswerTimeout { .. } => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::NoAnswer { .. }
+            | Self::Answer { .. }
+            | Self::Disagreed { .. }
+            | Self::SwitchBroken { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// One line for the client: what happened, without addresses of the inside.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Request(error) => error.to_string(),
+            Self::NoLocation => "no location matches this path".to_owned(),
+            Self::Connect(ConnectError::Resolve { .. }) => {
+                "the upstream's address cannot be found".to_owned()
+            }
+            Self::Connect(ConnectError::Refused { .. }) => {
+                "the upstream cannot be reached".to_owned()
+            }
+            Self::Connect(ConnectError::Timeout { .. }) => {
+                "the upstream does not accept connections in time".to_owned()
+            }
+            Self::NoAnswer { .. } => "the upstream gave no answer".to_owned(),
+            Self::AnswerTimeout { .. } => "the upstream does not answer in time".to_owned(),
+            Self::Answer { .. } | Self::Disagreed { .. } | Self::SwitchBroken { .. } => {
+                "the upstream gave an answer that cannot be passed on".to_owned()
+            }
+        }
+    }
+
+    /// For the log.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
+            Self::Connect(_)
+            | Self::NoAnswer { .. }
+            | Self::AnswerTimeout { .. }
+            | Self::Answer { .. }
+            | Self::Disagreed { .. }
+            | Self::SwitchBroken { .. } => Reason::Upstream(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(error) => write!(f, "refused: {error}"),
+            Self::NoLocation => f.write_str("no location matches"),
+            Self::Connect(error) => write!(f, "{error}"),
+            Self::NoAnswer { upstream, source }
+                if source.is_incomplete_message() || source.is_canceled() =>
+            {
+                write!(
+                    f,
+                    "upstream {upstream} closed the connection without an answer"
+                )
+            }
+            Self::NoAnswer { upstream, source } if source.is_parse() => {
+                write!(
+                    f,
+                    "upstream {upstream} gave an answer that is not HTTP/1.1: {}",
+                    Innermost(source)
+                )
+            }
+            Self::NoAnswer { upstream, source } => {
+                write!(
+                    f,
+                    "upstream {upstream} gave no answer: {}",
+                    Innermost(source)
+                )
+            }
+            Self::AnswerTimeout {
+                upstream,
+                limit,
+                key,
+            } => {
+                write!(
+                    f,
+                    "upstream {upstream} gave no answer within {limit:?} (`{key}`)"
+                )
+            }
+            Self::Answer { upstream, source } => {
+                write!(f, "upstream {upstream} is not passed on: {source}")
+            }
+            Self::Disagreed { upstream, source } => {
+                write!(f, "upstream {upstream} is not passed on: {source}")
+            }
+            Self::SwitchBroken { upstream } => {
+                write!(f, "upstream {upstream} closed right behind its 101")
+            }
+        }
+    }
+}
+
+impl StdError for ProxyError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Connect(error) => Some(error),
+            Self::NoAnswer { source, .. } => Some(source),
+            Self::Answer { source, .. } => Some(source),
+            Self::Disagreed { source, .. } => Some(source),
+            Self::NoLocation | Self::AnswerTimeout { .. } | Self::SwitchBroken { .. } => None,
+        }
+    }
+}
+
+/// Hyper's errors say little themselves; what they hold says more.
+struct Innermost<'a>(&'a hyper::Error);
+
+impl fmt::Display for Innermost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut error: &dyn StdError = self.0;
+        while let Some(source) = error.source() {
+            error = source;
+        }
+        write!(f, "{error}")
+    }
+}

@@ -1,0 +1,349 @@
+//! From the request a client sent to the one an upstream gets: values in, values out.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
+use http::header;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+
+use crate::headers::forwarded;
+use crate::headers::forwarded::Scheme;
+use crate::headers::hop_by_hop;
+use crate::headers::host;
+use crate::headers::lists::members;
+use crate::headers::upgrade;
+use crate::headers::upgrade::Asked;
+use crate::headers::upgrade::Body;
+use crate::headers::upgrade::UpgradeError;
+use crate::routing::TargetError;
+
+/// A request that two readers could understand differently, or that is none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum RequestError {
+    /// CONNECT asks for another kind of proxy.
+    Connect,
+    /// Not exactly one `Host`.
+    Hosts(usize),
+    /// `Host` is not `host[:port]`.
+    BadHost,
+    /// The target is neither `/path` nor an http(s) URL.
+    TargetForm,
+    /// The target's authority is not the `Host`.
+    OtherAuthority,
+    /// The target's path cannot be read.
+    Target(TargetError),
+    /// A transfer coding other than `chunked`, or several.
+    TransferCoding,
+    /// See [`UpgradeError`].
+    Upgrade(UpgradeError),
+}
+
+impl RequestError {
+    /// What the client is told.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Hosts(_)
+            | Self::BadHost
+            | Self::TargetForm
+            | Self::OtherAuthority
+            | Self::Target(_)
+            | Self::TransferCoding
+            | Self::Upgrade(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("CONNECT is not served here"),
+            Self::Hosts(0) => f.write_str("a request without Host"),
+            Self::Hosts(_) => f.write_str("a request with several Host lines"),
+            Self::BadHost => f.write_str("a Host that is not `host` or `host:port`"),
+            Self::TargetForm => {
+                f.write_str("a request target that is neither a path nor an http or https URL")
+            }
+            Self::OtherAuthority => {
+                f.write_str("a request target whose host is not the one in Host")
+            }
+            Self::Target(error) => write!(f, "{error}"),
+            Self::TransferCoding => f.write_str("a transfer coding other than `chunked`"),
+            Self::Upgrade(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// A request that can be answered: what it asks for, and its target in origin-form.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// What the connection is to become.
+    pub asked: Asked,
+    /// Path and query as the client wrote them.
+    pub target: PathAndQuery,
+}
+
+/// Refuses what could be understood differently by the next reader (RFC 9112 §3, §6, §11.2).
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) fn check(request: &Parts, body: Body) -> Result<Checked, RequestError> {
+    if request.method == Method::CONNECT {
+        return Err(RequestError::Connect);
+    }
+    let mut hosts = request.headers.get_all(header::HOST).into_iter();
+    let host = match (hosts.next(), hosts.count()) {
+        (Some(host), 0) => host,
+        (host, more) => return Err(RequestError::Hosts(usize::from(host.is_some()) + more)),
+    };
+    if !host::is_valid(host.as_bytes()) {
+        return Err(RequestError::BadHost);
+    }
+    let target = origin_form(&request.uri, host)?;
+    if !transfer_coding_is_served(&request.headers) {
+        return Err(RequestError::TransferCoding);
+    }
+    let asked = upgrade::asked(&request.method, request.version, &request.headers, body)
+        .map_err(RequestError::Upgrade)?;
+    Ok(Checked { asked, target })
+}
+
+/// The target as a path with a query, out of origin-form or absolute-form (RFC 9112 §3.2).
+fn origin_form(uri: &Uri, host: &HeaderValue) -> Result<PathAndQuery, RequestError> {
+    match (uri.scheme_str(), uri.authority()) {
+        (None, None) => {}
+        (Some(scheme @ ("http" | "https")), Some(authority)) => {
+            let host = host.to_str().map_err(|_| RequestError::BadHost)?;
+            if !host::is_valid(authority.as_str().as_bytes())
+                || !host::same(authority.as_str(), host, scheme)
+            {
+                return Err(RequestError::OtherAuthority);
+            }
+        }
+        _ => return Err(RequestError::TargetForm),
+    }
+    let target = uri.path_and_query().ok_or(RequestError::TargetForm)?;
+    match target.as_str().as_bytes().first() {
+        Some(b'/') => Ok(target.clone()),
+        // `http://a.test?x`: an empty path is `/` (RFC 9112 §3.2.1).
+        Some(b'?') if uri.scheme().is_some() => {
+            PathAndQuery::try_from(format!("/{}", target.as_str()))
+                .map_err(|_| RequestError::TargetForm)
+        }
+        _ => Err(RequestError::TargetForm),
+    }
+}
+
+/// `chunked`, once, or none at all. Hyper has made sure that chunks are there when it is named.
+fn transfer_coding_is_served(headers: &HeaderMap) -> bool {
+    let mut codings = members(headers, header::TRANSFER_ENCODING);
+    match (codings.next(), codings.next()) {
+        (None, _) => !headers.contains_key(header::TRANSFER_ENCODING),
+        (Some(coding), None) => coding.eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// How the body of a request goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Framing {
+    /// By its Content-Length, or there is none.
+    Length,
+    /// In chunks.
+    Chunked,
+}
+
+/// Turns a client's head into an upstream's: the target, HTTP/1.1, no hop-by-hop field, and our own fields.
+pub(super) fn rewrite(
+    request: &mut Parts,
+    target: PathAndQuery,
+    asked: &Asked,
+    framing: Framing,
+    client: IpAddr,
+    scheme: Scheme,
+) {
+    request.uri = Uri::from(target);
+    request.version = Version::HTTP_11;
+    let headers = &mut request.headers;
+    hop_by_hop::remove(headers);
+    // We answer it ourselves, so a 100 is on its way to the client before the upstream hears of the request.
+    headers.remove(header::EXPECT);
+    remove_underscored(headers);
+    forwarded::write(headers, client, scheme);
+    if framing == Framing::Chunked {
+        // Hyper would otherwise send a GET without its body, which then reads as the next request.
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+    }
+    if let Asked::WebSocket(_) = asked {
+        upgrade::write(headers);
+    }
+}
+
+/// `X_Forwarded_For` reads as `X-Forwarded-For` behind CGI, WSGI and PHP; nginx drops such names too
+/// (`underscores_in_headers off`).
+fn remove_underscored(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| name.as_str().contains('_')) {
+        let underscored: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| name.as_str().contains('_'))
+            .cloned()
+            .collect();
+        for name in underscored {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::HeaderValue;
+    use http::Method;
+    use http::Request;
+    use http::StatusCode;
+    use http::Version;
+    use http::header;
+    use http::request::Parts;
+
+    use crate::headers::forwarded::Scheme;
+    use crate::headers::upgrade::Asked;
+    use crate::headers::upgrade::Body;
+    use crate::proxy::request::Framing;
+    use crate::proxy::request::RequestError;
+    use crate::proxy::request::check;
+    use crate::proxy::request::rewrite;
+
+    fn parts(target: &str, lines: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn checked(target: &str, lines: &[(&str, &str)]) -> Result<String, RequestError> {
+        check(&parts(target, lines), Body::None).map(|checked| checked.target.to_string())
+    }
+
+    #[test]
+    fn exactly_one_valid_host_is_needed() {
+        assert_eq!(checked("/x", &[]), Err(RequestError::Hosts(0)));
+        assert_eq!(
+            checked("/x", &[("host", "a"), ("host", "a")]),
+            Err(RequestError::Hosts(2))
+        );
+        assert_eq!(
+            checked("/x", &[("host", "a, b")]),
+            Err(RequestError::BadHost)
+        );
+        assert_eq!(checked("/x?y", &[("host", "a")]), Ok("/x?y".into()));
+    }
+
+    #[test]
+    fn an_absolute_target_must_name_the_host() {
+        assert_eq!(
+            checked("http://A.test:80/x?y", &[("host", "a.test")]),
+            Ok("/x?y".into())
+        );
+        assert_eq!(
+            checked("http://a.test", &[("host", "a.test")]),
+            Ok("/".into())
+        );
+        assert_eq!(
+            checked("http://a.test?y", &[("host", "a.test")]),
+            Ok("/?y".into())
+        );
+        assert_eq!(
+            checked("http://b.test/", &[("host", "a.test")]),
+            Err(RequestError::OtherAuthority)
+        );
+        assert_eq!(
+            checked("http://u@a.test/", &[("host", "a.test")]),
+            Err(RequestError::OtherAuthority)
+        );
+        assert_eq!(
+            checked("ftp://a.test/", &[("host", "a.test")]),
+            Err(RequestError::TargetForm)
+        );
+        assert_eq!(
+            checked("a.test:80", &[("host", "a.test")]),
+            Err(RequestError::TargetForm)
+        );
+        assert_eq!(
+            checked("*", &[("host", "a.test")]),
+            Err(RequestError::TargetForm)
+        );
+    }
+
+    #[test]
+    fn connect_is_405_and_odd_transfer_codings_are_400() {
+        let mut request = parts("/x", &[("host", "a")]);
+        request.method = Method::CONNECT;
+        assert_eq!(
+            check(&request, Body::None).unwrap_err().status(),
+            StatusCode::METHOD_NOT_ALLOWED
+        );
+        for odd in ["gzip", "gzip, chunked", "chunked, chunked", "", "identity"] {
+            let request = parts("/x", &[("host", "a"), ("transfer-encoding", odd)]);
+            assert_eq!(
+                check(&request, Body::Some).unwrap_err(),
+                RequestError::TransferCoding,
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_polling_request_never_carries_connection_upgrade() {
+        let mut request = parts(
+            "/socket.io/?EIO=4&transport=polling",
+            &[
+                ("host", "a.test:8080"),
+                ("connection", "Upgrade, x-one"),
+                ("x-one", "1"),
+                ("x_two", "2"),
+                ("te", "trailers"),
+            ],
+        );
+        request.version = Version::HTTP_10;
+        let target = request.uri.path_and_query().unwrap().clone();
+        rewrite(
+            &mut request,
+            target,
+            &Asked::Nothing,
+            Framing::Length,
+            "127.0.0.1".parse().unwrap(),
+            Scheme::Http,
+        );
+        let mut names: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "host",
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "x-forwarded-proto",
+                "x-real-ip"
+            ]
+        );
+        assert_eq!(
+            request.headers[header::HOST],
+            HeaderValue::from_static("a.test:8080")
+        );
+        assert_eq!(request.version, Version::HTTP_11);
+    }
+}

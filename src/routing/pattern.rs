@@ -1,0 +1,125 @@
+//! Compiles the regex of a `~` location, and says where and why one cannot be.
+//!
+//! Bytes are matched, not characters, since a decoded path need not be UTF-8: `.` is one byte and `\w` is ASCII, as in
+//! nginx, whose PCRE runs without UTF. `$` is the end of the path only; PCRE's stands before a last newline too, so that
+//! `/a%0a` matches `a$` in nginx and not here. The `regex` crate's own size limit (10 MiB compiled) stays.
+
+use std::ops::Range;
+
+use regex::Error;
+use regex::bytes::Regex;
+use regex::bytes::RegexBuilder;
+use regex::bytes::RegexSet;
+use regex::bytes::RegexSetBuilder;
+
+use crate::routing::location::Kind;
+use crate::routing::location_error::LocationError;
+
+/// Why a regex cannot be compiled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RegexProblem {
+    /// `(?=`, `(?!`, `(?<=` or `(?<!`.
+    LookAround,
+    /// `\1` and the like.
+    Backreference,
+    /// This character, beyond ASCII, in brackets. Elsewhere such a one stands for its UTF-8 bytes.
+    NotAscii(char),
+    /// It compiles to more bytes than this.
+    TooBig(usize),
+    /// Any other mistake, in the `regex` crate's words.
+    Syntax(String),
+}
+
+/// A problem and the bytes of the regex that have it.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    problem: RegexProblem,
+    span: Range<usize>,
+}
+
+impl Misfit {
+    /// The error for a regex that begins at byte `start` of what was written.
+    pub(super) fn at(self, start: usize) -> LocationError {
+        LocationError::Regex {
+            span: start + self.span.start..start + self.span.end,
+            problem: self.problem,
+        }
+    }
+}
+
+/// The regex `pattern`, unchanged and unanchored.
+pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, Misfit> {
+    RegexBuilder::new(pattern)
+        .unicode(false)
+        .case_insensitive(kind == Kind::RegexIgnoreCase)
+        .build()
+        .map_err(|error| misfit(pattern, &error))
+}
+
+/// All `patterns` at once, as `compile` takes each; `None` if together they are too big.
+pub(super) fn compile_set(patterns: &[&str], kind: Kind) -> Option<RegexSet> {
+    RegexSetBuilder::new(patterns)
+        .unicode(false)
+        .case_insensitive(kind == Kind::RegexIgnoreCase)
+        .build()
+        .ok()
+}
+
+fn misfit(pattern: &str, error: &Error) -> Misfit {
+    let whole = 0..pattern.len();
+    let text = match error {
+        Error::CompiledTooBig(bytes) => {
+            return Misfit {
+                problem: RegexProblem::TooBig(*bytes),
+                span: whole,
+            };
+        }
+        Error::Syntax(text) => text.as_str(),
+        other => {
+            return Misfit {
+                problem: RegexProblem::Syntax(other.to_string()),
+                span: whole,
+            };
+        }
+    };
+    let span = carets(pattern, text).unwrap_or(whole);
+    let reason = text
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("error: "))
+        .unwrap_or(text);
+    let beyond_ascii = pattern[span.clone()].chars().find(|c| !c.is_ascii());
+    let problem = match beyond_ascii {
+        _ if reason.starts_with("look-around") => RegexProblem::LookAround,
+        _ if reason.starts_with("backreference") => RegexProblem::Backreference,
+        Some(beyond) if reason.starts_with("Unicode not allowed") => RegexProblem::NotAscii(beyond),
+        _ => RegexProblem::Syntax(reason.to_owned()),
+    };
+    Misfit { problem, span }
+}
+
+/// The bytes of `pattern` that the `regex` crate's text marks.
+///
+/// The crate gives its errors as text only: the pattern indented, below it carets. A pattern of several lines is shown
+/// in another way and gets `None`.
+fn carets(pattern: &str, text: &str) -> Option<Range<usize>> {
+    let mut lines = text
+        .lines()
+        .skip_while(|line| line.trim_start() != pattern.trim_start());
+    let indent = lines.next()?.strip_suffix(pattern)?.len();
+    let marks = lines.next()?.get(indent..)?;
+    let before = marks.find('^')?;
+    let marked = marks[before..]
+        .chars()
+        .take_while(|mark| *mark == '^')
+        .count();
+    let offset = |chars: usize| {
+        pattern
+            .char_indices()
+            .nth(chars)
+            .map_or(pattern.len(), |(at, _)| at)
+    };
+    // One caret past the end says that something is missing there: show the last character instead.
+    let start = offset(before).min(pattern.char_indices().next_back()?.0);
+    Some(start..offset(before + marked).max(offset(pattern[..start].chars().count() + 1)))
+}

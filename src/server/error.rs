@@ -1,0 +1,73 @@
+//! Why a start does not work although the configuration is right.
+
+use std::fmt;
+use std::io;
+
+use crate::listener::ListenError;
+use crate::tls::self_signed::SelfSignedError;
+
+/// What the system refuses.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen {
+        /// Where it is written.
+        place: String,
+        /// Why.
+        source: ListenError,
+    },
+    /// The files of `tls: self_signed` cannot be made.
+    SelfSigned {
+        /// Where its listener is written.
+        place: String,
+        /// Why.
+        source: SelfSignedError,
+    },
+    /// No random bytes for ticket keys.
+    Tickets(rustls::Error),
+    /// No thread, or no runtime on it.
+    Thread(io::Error),
+    /// A thread ended by a panic.
+    Died,
+}
+
+impl StartError {
+    /// What to do about it, if there is something.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Listen { source, .. } => Some(source.help()),
+            Self::SelfSigned { source, .. } => Some(source.help()),
+            Self::Tickets(_) => None,
+            Self::Thread(_) => {
+                Some("lower `threads`, or raise the limit on processes (`ulimit -u`)".to_owned())
+            }
+            Self::Died => Some("this is a bug in wsgate; the lines above say where".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { place, source } => write!(f, "{place}: error: {source}"),
+            Self::SelfSigned { place, source } => write!(f, "{place}: error: {source}"),
+            Self::Tickets(source) => {
+                write!(f, "error: cannot make keys for session tickets: {source}")
+            }
+            Self::Thread(source) => write!(f, "error: cannot start a thread: {source}"),
+            Self::Died => f.write_str("error: a thread died"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { source, .. } => Some(source),
+            Self::SelfSigned { source, .. } => Some(source),
+            Self::Tickets(source) => Some(source),
+            Self::Thread(source) => Some(source),
+            Self::Died => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One thread: its runtime, its sockets, and the end of both.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::listener;
+use crate::listener::Context;
+use crate::listener::Limits;
+use crate::listener::Phase;
+use crate::listener::Tasks;
+use crate::proxy::Proxy;
+use crate::server::LAST_WORDS;
+use crate::server::StartError;
+use crate::tunnel::Keeper;
+
+/// A listening socket, and TLS if it is behind it.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) socket: std::net::TcpListener,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+}
+
+/// What a thread is given.
+pub(super) struct Worker {
+    pub(super) doors: Vec<Door>,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Worker {
+    /// Serves until the drain is over; returns how many connections it had to cut.
+    pub(super) fn work(self) -> Result<usize, StartError> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .map_err(StartError::Thread)?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<usize, StartError> {
+        let mut phase = self.phase;
+        let keeper = Rc::new(Keeper::default());
+        let tasks = Tasks::default();
+        let context = Context {
+            proxy: self.proxy,
+            keeper: Rc::clone(&keeper),
+            tasks: tasks.clone(),
+            phase: phase.clone(),
+            limits: Limits::default(),
+        };
+        spawn_local({
+            let keeper = Rc::clone(&keeper);
+            async move { keeper.run().await }
+        });
+        let mut accepting = Vec::new();
+        for door in self.doors {
+            let socket = TcpListener::from_std(door.socket).map_err(StartError::Thread)?;
+            accepting.push(spawn_local(listener::accept(
+                socket,
+                door.tls,
+                context.clone(),
+            )));
+        }
+        for accepting in accepting {
+            // Each ends when the drain begins, with its last connection begun.
+            accepting.await.map_err(|_| StartError::Died)?;
+        }
+        tokio::select! {
+            () = tasks.none() => return Ok(0),
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
+        }
+        let cut = tasks.count();
+        keeper.end_all();
+        let _ = timeout(LAST_WORDS, tasks.none()).await;
+        Ok(cut)
+    }
+}

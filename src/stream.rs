@@ -1,0 +1,119 @@
+//! One socket, plain or under TLS, as the rest of the house sees it.
+//!
+//! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
+//! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
+
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+/// A connected socket. The TLS state is boxed, so that a plain tunnel does not carry its kilobyte.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP as it is.
+    Plain(TcpStream),
+    /// TLS over TCP, in either role.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Waits until a read would give something: bytes, the end or an error.
+    ///
+    /// Reads nothing, so that a silent connection owns no buffer while it waits.
+    ///
+    /// # Errors
+    /// The socket's, or a TLS alert that came after the TLS handshake.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.readable().await,
+            Self::Tls(tls) => {
+                let (tcp, waiting) = match &mut **tls {
+                    TlsStream::Server(tls) => {
+                        let (tcp, tls) = tls.get_mut();
+                        (tcp, tls.process_new_packets())
+                    }
+                    TlsStream::Client(tls) => {
+                        let (tcp, tls) = tls.get_mut();
+                        (tcp, tls.process_new_packets())
+                    }
+                };
+                let waiting =
+                    waiting.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                if waiting.plaintext_bytes_to_read() > 0 || waiting.peer_has_closed() {
+                    return Ok(());
+                }
+                tcp.readable().await
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    /// Ends the writing half: a FIN, under TLS a close_notify before it.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Bytes both ways after a 101, until both ends are done.
+//!
+//! [`relay`] takes two streams, whatever was read from each beyond its head, and limits; it returns what passed and
+//! who ended it. It has no HTTP, no route, no log and no lock. An idle tunnel owns no buffer: every read goes into one
+//! buffer of the thread and is written on at once; only what the other end would not take is kept, and then that
+//! direction stops reading until it is gone. The end of one direction is passed on (a half-close) and is not the end
+//! of the other.
+//!
+//! An abrupt end (a reset, or TLS that stops without close_notify) ends both sockets at once. The other end then sees
+//! a plain FIN, not a reset: a reset could destroy bytes that it has not read yet.
+
+mod keeper;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Buf;
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+
+pub use crate::tunnel::keeper::Keeper;
+use crate::tunnel::keeper::Tab;
+
+/// What one read can take. One buffer a thread, not a connection: 64 KiB is what a socket gives at once under load,
+/// and four TLS records.
+const BUFFER: usize = 64 * 1024;
+
+/// Reads of one direction before other tasks of the thread get their turn.
+const READS_PER_TURN: u8 = 8;
+
+thread_local! {
+    static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+/// What a tunnel obeys.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest silence in both directions; counted in steps of [`Keeper::STEP`].
+    pub idle: Duration,
+}
+
+/// One end of a tunnel as the opening handshake leaves it.
+#[derive(Debug)]
+pub struct End<S> {
+    /// The socket.
+    pub stream: S,
+    /// What was read from it beyond the head. It is owed to the other end before anything else.
+    pub early: Bytes,
+}
+
+/// Which end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The one that asked for the upgrade.
+    Client,
+    /// The one that agreed.
+    Upstream,
+}
+
+/// Why a tunnel is over.
+#[derive(Debug)]
+pub enum Ended {
+    /// This end was the first to say that it will send no more; then the other end did too.
+    Closed(Side),
+    /// This end broke.
+    Broken(Side, io::Error),
+    /// No byte came from either end for [`Limits::idle`].
+    Idle,
+    /// The process is going away.
+    Drained,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed(Side::Client) | Self::Broken(Side::Client, _) => "client",
+            Self::Closed(Side::Upstream) | Self::Broken(Side::Upstream, _) => "upstream",
+            Self::Idle => "idle",
+            Self::Drained => "drain",
+        })
+    }
+}
+
+/// What a finished tunnel has to report.
+#[derive(Debug)]
+pub struct Passed {
+    /// Bytes handed to the upstream's socket.
+    pub to_upstream: u64,
+    /// Bytes handed to the client's socket.
+    pub to_client: u64,
+    /// Why it is over.
+    pub ended: Ended,
+}
+
+/// Looks at the bytes of each direction as they are read; it cannot change them.
+pub trait Hook {
+    /// `bytes` were read from `from`.
+    fn read(&mut self, from: Side, bytes: &[u8]) {
+        let _ = (from, bytes);
+    }
+}
+
+/// Looks at nothing.
+impl Hook for () {}
+
+/// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or `keeper` ends it.
+///
+/// # Cancel safety
+/// Dropping the future closes both sockets; bytes that one end had not taken are lost.
+pub fn relay<C, U, H>(
+    client: End<C>,
+    upstream: End<U>,
+    limits: Limits,
+    keeper: &Rc<Keeper>,
+    hook: H,
+) -> Relay<C, U, H>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    H: Hook,
+{
+    Relay {
+        client: client.stream,
+        upstream: upstream.stream,
+        to_upstream: Direction::owing(client.early),
+        to_client: Direction::owing(upstream.early),
+        first: None,
+        tab: keeper.open(limits.idle),
+        hook,
+    }
+}
+
+/// The future of [`relay`].
+#[derive(Debug)]
+pub struct Relay<C, U, H> {
+    client: C,
+    upstream: U,
+    to_upstream: Direction,
+    to_client: Direction,
+    /// Who was the first to be done.
+    first: Option<Ended>,
+    tab: Rc<Tab>,
+    hook: H,
+}
+
+#[derive(Debug)]
+struct Direction {
+    /// Read and not yet taken by the other end.
+    owed: Bytes,
+    passed: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// Reading.
+    Open,
+    /// Written to, and the writer may still hold bytes (TLS does).
+    Flushing,
+    /// The reading end is done; the writing end does not know yet.
+    Ending,
+    /// Done.
+    Closed,
+}
+
+impl Direction {
+    fn owing(owed: Bytes) -> Self {
+        Self {
+            owed,
+            passed: 0,
+            state: State::Open,
+        }
+    }
+
+    /// Moves what there is to move from `from` to `to`. Ready when this direction is closed.
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut reads = 0;
+        loop {
+            while !self.owed.is_empty() {
+                match Pin::new(&mut *to).poll_write(cx, &self.owed) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into())));
+                    }
+                    Poll::Ready(Ok(taken)) => {
+                        self.passed += taken as u64;
+                        self.owed.advance(taken);
+                        if self.state == State::Open {
+                            self.state = State::Flushing;
+                        }
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                }
+            }
+            match self.state {
+                State::Closed => return Poll::Ready(Ok(())),
+                State::Flushing => {
+                    // Drained: give the memory back before waiting.
+                    self.owed = Bytes::new();
+                    match Pin::new(&mut *to).poll_flush(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(())) => self.state = State::Open,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                    }
+                }
+                State::Ending => match Pin::new(&mut *to).poll_shutdown(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) => {
+                        self.state = State::Closed;
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                },
+                State::Open => {
+                    if reads == READS_PER_TURN {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    reads += 1;
+                    let read = SHARED.with_borrow_mut(|buffer| {
+                        let mut buffer = ReadBuf::new(buffer);
+                        match Pin::new(&mut *from).poll_read(cx, &mut buffer) {
+                            Poll::Pending => return Poll::Pending,
+                            Poll::Ready(Err(error)) => {
+                                return Poll::Ready(Err(Broken::Reading(error)));
+                            }
+                            Poll::Ready(Ok(())) => {}
+                        }
+                        let bytes = buffer.filled();
+                        seen(bytes);
+                        Poll::Ready(self.pass(cx, to, bytes))
+                    });
+                    match read {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(())) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes `bytes`, which were just read, and keeps what is not taken. No bytes are the end.
+    fn pass<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+        bytes: &[u8],
+    ) -> Result<(), Broken> {
+        if bytes.is_empty() {
+            self.state = State::Ending;
+            return Ok(());
+        }
+        let taken = match Pin::new(to).poll_write(cx, bytes) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(0)) => return Err(Broken::Writing(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(taken)) => taken,
+            Poll::Ready(Err(error)) => return Err(Broken::Writing(error)),
+        };
+        self.passed += taken as u64;
+        self.state = State::Flushing;
+        if taken < bytes.len() {
+            self.owed = Bytes::copy_from_slice(&bytes[taken..]);
+        }
+        Ok(())
+    }
+
+    /// Gives up: what is owed can no longer be delivered.
+    fn abandon(&mut self) {
+        self.owed = Bytes::new();
+        self.state = State::Closed;
+    }
+}
+
+enum Broken {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+impl<C, U, H> Relay<C, U, H>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    H: Hook,
+{
+    /// One turn of both directions; the end, if it has come.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
+        let hook = &mut self.hook;
+        let to_client = self
+            .to_client
+            .poll(cx, &mut self.upstream, &mut self.client, |bytes| {
+                hook.read(Side::Upstream, bytes)
+            });
+        if let Poll::Ready(Err(broken)) = to_client
+            && let Some(end) = self.broken(Side::Upstream, broken)
+        {
+            return Some(end);
+        }
+        let hook = &mut self.hook;
+        let to_upstream =
+            self.to_upstream
+                .poll(cx, &mut self.client, &mut self.upstream, |bytes| {
+                    hook.read(Side::Client, bytes)
+                });
+        if let Poll::Ready(Err(broken)) = to_upstream
+            && let Some(end) = self.broken(Side::Client, broken)
+        {
+            return Some(end);
+        }
+        if self.first.is_none() {
+            if matches!(self.to_client.state, State::Ending | State::Closed) {
+                self.first = Some(Ended::Closed(Side::Upstream));
+            } else if matches!(self.to_upstream.state, State::Ending | State::Closed) {
+                self.first = Some(Ended::Closed(Side::Client));
+            }
+        }
+        if self.to_client.state == State::Closed && self.to_upstream.state == State::Closed {
+            return self.first.take();
+        }
+        None
+    }
+
+    /// The direction that reads from `from` broke. Reading broke: that end is gone, and so is the tunnel. Writing
+    /// broke: what the dead end had sent before is still there to be read, so the tunnel lives until that is passed.
+    fn broken(&mut self, from: Side, broken: Broken) -> Option<Ended> {
+        match (broken, from) {
+            (Broken::Reading(error), side) => match self.first.take() {
+                Some(first @ Ended::Broken(..)) => Some(first),
+                _ => Some(Ended::Broken(side, error)),
+            },
+            (Broken::Writing(error), Side::Client) => {
+                self.to_upstream.abandon();
+                self.first
+                    .get_or_insert(Ended::Broken(Side::Upstream, error));
+                None
+            }
+            (Broken::Writing(error), Side::Upstream) => {
+                self.to_client.abandon();
+                self.first.get_or_insert(Ended::Broken(Side::Client, error));
+                None
+            }
+        }
+    }
+}
+
+impl<C, U, H> Future for Relay<C, U, H>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    H: Hook + Unpin,
+{
+    type Output = Passed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Passed> {
+        let this = self.get_mut();
+        let before = this.to_upstream.passed.wrapping_add(this.to_client.passed);
+        let ended = match this.tab.told(cx) {
+            Some(told) => Some(told),
+            None => this.turn(cx),
+        };
+        if let Some(ended) = ended {
+            return Poll::Ready(Passed {
+                to_upstream: this.to_upstream.passed,
+                to_client: this.to_client.passed,
+                ended,
+            });
+        }
+        if before != this.to_upstream.passed.wrapping_add(this.to_client.passed) {
+            this.tab.touch();
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The relay over in-memory streams, and the size that it must keep.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::io::DuplexStream;
+use tokio::io::duplex;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
+use tokio::task::JoinHandle;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::stream::Stream;
+use crate::tunnel::End;
+use crate::tunnel::Ended;
+use crate::tunnel::Keeper;
+use crate::tunnel::Limits;
+use crate::tunnel::Passed;
+use crate::tunnel::Relay;
+use crate::tunnel::Side;
+use crate::tunnel::relay;
+
+const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(60),
+};
+
+fn run<F: Future>(test: F) -> F::Output {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .expect("a runtime");
+    runtime.block_on(async {
+        timeout(Duration::from_secs(20), test)
+            .await
+            .expect("in time")
+    })
+}
+
+/// A relay under way, and the far ends of its two streams, each with room for `room` bytes.
+fn begin(
+    room: usize,
+    early: [&'static [u8]; 2],
+    limits: Limits,
+) -> (DuplexStream, DuplexStream, JoinHandle<Passed>, Rc<Keeper>) {
+    let (client, near_client) = duplex(room);
+    let (upstream, near_upstream) = duplex(room);
+    let keeper = Rc::new(Keeper::default());
+    spawn_local({
+        let keeper = Rc::clone(&keeper);
+        async move { keeper.run().await }
+    });
+    let relay = relay(
+        End {
+            stream: near_client,
+            early: Bytes::from_static(early[0]),
+        },
+        End {
+            stream: near_upstream,
+            early: Bytes::from_static(early[1]),
+        },
+        limits,
+        &keeper,
+        (),
+    );
+    (client, upstream, spawn_local(relay), keeper)
+}
+
+#[test]
+fn what_was_read_beyond_either_head_goes_first() {
+    run(async {
+        let (mut client, mut upstream, relay, _) =
+            begin(64, [b"from client", b"from upstream"], LIMITS);
+        client.write_all(b" and more").await.expect("written");
+        let mut got = [0; 20];
+        upstream.read_exact(&mut got).await.expect("read");
+        assert_eq!(&got, b"from client and more");
+        let mut got = [0; 13];
+        client.read_exact(&mut got).await.expect("read");
+        assert_eq!(&got, b"from upstream");
+        drop((client, upstream));
+        let passed = relay.await.expect("no panic");
+        assert_eq!((passed.to_upstream, passed.to_client), (20, 13));
+    });
+}
+
+#[test]
+fn a_half_close_is_passed_on_and_the_answer_still_arrives() {
+    run(async {
+        let (mut client, mut upstream, relay, _) = begin(64, [b"", b""], LIMITS);
+        client.write_all(b"question").await.expect("written");
+        client.shutdown().await.expect("half closed");
+        let mut question = Vec::new();
+        upstream.read_to_end(&mut question).await.expect("the end");
+        assert_eq!(question, b"question");
+        upstream.write_all(b"answer").await.expect("written");
+        drop(upstream);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.expect("the end");
+        assert_eq!(answer, b"answer");
+        assert!(matches!(
+            relay.await.expect("no panic").ended,
+            Ended::Closed(Side::Client)
+        ));
+    });
+}
+
+#[test]
+fn a_slow_reader_stops_its_direction_and_loses_nothing() {
+    run(async {
+        // Each end takes 10 bytes at once, far less than one read of ours.
+        let (mut client, upstream, relay, _) = begin(10, [b"", b""], LIMITS);
+        let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+        let (mut read, mut write) = tokio::io::split(upstream);
+        let sending = spawn_local({
+            let sent = sent.clone();
+            async move {
+                write.write_all(&sent).await.expect("written");
+                write.shutdown().await.expect("half closed");
+            }
+        });
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.expect("the end");
+        assert_eq!(got, sent);
+        sending.await.expect("sent");
+        drop(client);
+        let mut rest = Vec::new();
+        read.read_to_end(&mut rest).await.expect("the end");
+        assert_eq!(relay.await.expect("no panic").to_client, 200_000);
+    });
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_the_tunnel() {
+    run(async {
+        let (client, mut upstream, relay, _) = begin(64, [b"", b""], LIMITS);
+        drop(client);
+        // The duplex reports a broken pipe to whoever writes to the end that is gone.
+        let _ = upstream.write_all(b"too late").await;
+        let mut end = Vec::new();
+        upstream.read_to_end(&mut end).await.expect("the end");
+        drop(upstream);
+        assert_eq!(relay.await.expect("no panic").ended.to_string(), "client");
+    });
+}
+
+#[test]
+fn a_silent_tunnel_ends_after_its_limit_and_a_byte_begins_it_anew() {
+    run(async {
+        let limits = Limits {
+            idle: Duration::from_millis(750),
+        };
+        let (mut client, mut upstream, relay, _) = begin(64, [b"", b""], limits);
+        let begun = std::time::Instant::now();
+        let mut byte = [0];
+        // Three bytes, each well within the limit, keep it open for longer than the limit.
+        for _ in 0..3 {
+            let wait = timeout(Duration::from_millis(400), client.read_exact(&mut byte)).await;
+            assert!(wait.is_err(), "nothing was sent to the client");
+            client.write_all(b"x").await.expect("still open");
+            upstream.read_exact(&mut byte).await.expect("still open");
+        }
+        let passed = relay.await.expect("no panic");
+        assert!(matches!(passed.ended, Ended::Idle), "{passed:?}");
+        assert!(begun.elapsed() >= Duration::from_millis(1200 + 750));
+    });
+}
+
+#[test]
+fn the_keeper_ends_all_tunnels() {
+    run(async {
+        let (_client, _upstream, relay, keeper) = begin(64, [b"", b""], LIMITS);
+        tokio::task::yield_now().await;
+        assert_eq!(keeper.count(), 1);
+        keeper.end_all();
+        assert!(matches!(
+            relay.await.expect("no panic").ended,
+            Ended::Drained
+        ));
+        assert_eq!(keeper.count(), 0);
+    });
+}
+
+#[test]
+fn an_idle_tunnel_is_small() {
+    let size = size_of::<Relay<Stream, Stream, ()>>();
+    assert!(size <= 256, "{size} bytes");
+}

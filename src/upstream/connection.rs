@@ -1,0 +1,148 @@
+//! HTTP/1.1 over one connection to an upstream.
+
+use std::error::Error as StdError;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::Response;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::stream::Stream;
+
+/// Longest idleness after which a connection is used again. Node's servers close theirs after 5 s
+/// (`server.keepAliveTimeout`), and a request that crosses that end is lost.
+const REUSE_WITHIN: Duration = Duration::from_secs(4);
+
+/// Room for a head in each direction; an answer's head beyond that is an error.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// A connection that speaks HTTP/1.1 with an upstream, one request after the other.
+///
+/// Dropping it ends the connection at once, also in the middle of an answer.
+#[derive(Debug)]
+pub struct Connection<B> {
+    sender: SendRequest<B>,
+    address: SocketAddr,
+    /// Gives the socket back after a 101.
+    parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
+    driver: JoinHandle<()>,
+    idle_since: Instant,
+    used: bool,
+}
+
+/// Why a request got no answer.
+#[derive(Debug)]
+pub enum SendError<B> {
+    /// The request was not sent: here it is again.
+    Unsent(Box<Request<B>>, hyper::Error),
+    /// It was sent, perhaps in part.
+    Sent(hyper::Error),
+}
+
+impl<B> Connection<B>
+where
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    /// Begins to speak HTTP over `stream`; its task lives on the current thread.
+    ///
+    /// # Errors
+    /// Hyper's, of which it has none for HTTP/1.1.
+    pub async fn start(stream: Stream, address: SocketAddr) -> Result<Self, hyper::Error> {
+        let mut builder = http1::Builder::new();
+        builder
+            .preserve_header_case(true)
+            .title_case_headers(true)
+            .max_buf_size(MAX_BUFFER);
+        let (sender, mut connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let (give_back, parts) = oneshot::channel();
+        let driver = tokio::task::spawn_local(async move {
+            if poll_fn(|cx| connection.poll_without_shutdown(cx))
+                .await
+                .is_ok()
+            {
+                let parts = connection.into_parts();
+                // Nobody waits for it unless the answer was a 101: then this closes the socket.
+                let _ = give_back.send((parts.io.into_inner(), parts.read_buf));
+            }
+        });
+        Ok(Self {
+            sender,
+            address,
+            parts: Some(parts),
+            driver,
+            idle_since: Instant::now(),
+            used: false,
+        })
+    }
+
+    /// The address that took the connection.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether a request was sent here before this one: then the upstream may be closing it right now.
+    pub fn was_used(&self) -> bool {
+        self.used
+    }
+
+    /// Marks the end of an exchange.
+    pub fn rest(&mut self) {
+        self.idle_since = Instant::now();
+        self.used = true;
+    }
+
+    /// Whether another request may be sent: it is open, done with the last one, and not idle for too long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn is_reusable(&mut self) -> bool {
+        if self.idle_since.elapsed() >= REUSE_WITHIN || self.sender.is_closed() {
+            return false;
+        }
+        if !self.sender.is_ready() {
+            // The last body's end reached us a moment before the connection's own task sees it.
+            tokio::task::yield_now().await;
+        }
+        self.sender.is_ready()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// With the request if it was not sent, so that it can go out elsewhere.
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the request, and the connection ends.
+    pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
+        self.sender
+            .try_send_request(request)
+            .await
+            .map_err(|mut failed| match failed.take_message() {
+                Some(request) => SendError::Unsent(Box::new(request), failed.into_error()),
+                None => SendError::Sent(failed.into_error()),
+            })
+    }
+
+    /// The socket after a 101, with what was read beyond its head. `None` if the connection broke instead.
+    pub async fn switch(mut self) -> Option<(Stream, Bytes)> {
+        self.parts.take()?.await.ok()
+    }
+}
+
+impl<B> Drop for Connection<B> {
+    fn drop(&mut self) {
+        // After a 101 the task has ended already.
+        self.driver.abort();
+    }
+}

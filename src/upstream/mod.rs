@@ -1,0 +1,44 @@
+//! Where requests go: which address, how a connection to it is made, and HTTP/1.1 over it.
+//!
+//! [`ProxyPass`] is what the configuration says, [`Upstream::pick`] chooses an address for one request, [`connect`]
+//! opens a socket, [`Connection`] speaks HTTP over it. A connection belongs to one client connection; nothing here is
+//! shared between clients, since a shared pool breaks Engine.IO workers that keep sessions per connection.
+
+mod connect;
+mod connection;
+mod proxy_pass;
+
+use std::time::Duration;
+
+pub use crate::upstream::connect::ConnectError;
+pub use crate::upstream::connect::connect;
+pub use crate::upstream::connection::Connection;
+pub use crate::upstream::connection::SendError;
+pub use crate::upstream::proxy_pass::Host;
+pub use crate::upstream::proxy_pass::ProxyPass;
+pub use crate::upstream::proxy_pass::ProxyPassError;
+
+/// What a connection to an upstream obeys.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time to look up the name and to be accepted, over all its addresses.
+    pub connect: Duration,
+}
+
+/// One or more servers that answer the same requests.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    server: ProxyPass,
+}
+
+impl Upstream {
+    /// The one server of a `proxy_pass`.
+    pub fn new(server: ProxyPass) -> Self {
+        Self { server }
+    }
+
+    /// The server for the next request.
+    pub fn pick(&self) -> &ProxyPass {
+        &self.server
+    }
+}

@@ -1,0 +1,161 @@
+//! What can be wrong with a `proxy_pass`, told to the person who wrote it.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+
+/// Why a text is no `proxy_pass`: which of its bytes, and what is wrong with them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProxyPassError {
+    pub(super) problem: Problem,
+    pub(super) span: Range<usize>,
+}
+
+/// What can be wrong with a `proxy_pass`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Problem {
+    /// There is nothing.
+    Empty,
+    /// It has a variable such as `$host`.
+    Variable,
+    /// It begins with no scheme.
+    NoScheme {
+        /// The whole text with `http://` before it.
+        instead: String,
+    },
+    /// It begins with `https://`.
+    Https,
+    /// It begins with `ws://` or `wss://`.
+    WebSocketScheme {
+        /// What to write: `http://` and the rest.
+        instead: String,
+    },
+    /// It begins with another scheme.
+    OtherScheme,
+    /// It names a Unix socket.
+    Unix,
+    /// There is a user name or a password in it.
+    UserInfo,
+    /// There is no host.
+    NoHost,
+    /// The host is neither an address nor a possible name.
+    BadHost,
+    /// The host looks like an IPv4 address and is none.
+    BadIpv4,
+    /// The host is in brackets, or should be, and is no IPv6 address.
+    BadIpv6,
+    /// The host is an IPv6 address without brackets.
+    BareIpv6,
+    /// The host is a name and no port follows.
+    NameWithoutPort {
+        /// The name.
+        name: String,
+    },
+    /// The port is no number from 1 to 65535.
+    BadPort,
+    /// The path does not begin with a slash.
+    QueryWithoutPath,
+    /// There is a `#` part.
+    Fragment,
+    /// A character of the path cannot stand in a request line.
+    BadPath {
+        /// The character.
+        found: char,
+    },
+}
+
+impl ProxyPassError {
+    /// The bytes of the written text to point at; empty if the text is.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// What to write instead, in a sentence.
+    pub fn help(&self) -> String {
+        match &self.problem {
+            Problem::Empty | Problem::NoHost => {
+                "write scheme, host and port, as in `http://127.0.0.1:3000`".to_owned()
+            }
+            Problem::Variable => {
+                "write one fixed address; requests are told apart by `location`".to_owned()
+            }
+            Problem::NoScheme { instead } => format!("write `{instead}`"),
+            Problem::Https => {
+                "write `http://` and the port on which the server speaks without TLS".to_owned()
+            }
+            Problem::WebSocketScheme { instead } => {
+                format!("write `{instead}`: upgrades to WebSocket come by themselves")
+            }
+            Problem::OtherScheme => "the only scheme is `http://`, also for WebSockets".to_owned(),
+            Problem::Unix => "let the server listen on a port of 127.0.0.1".to_owned(),
+            Problem::UserInfo => {
+                "take it out: clients send their own `Authorization`, and it reaches the upstream"
+                    .to_owned()
+            }
+            Problem::BadHost => {
+                "a host is an IP address or a name of letters, digits, `-`, `_` and dots".to_owned()
+            }
+            Problem::BadIpv4 => "an IPv4 address has four numbers from 0 to 255".to_owned(),
+            Problem::BadIpv6 => {
+                "write an IPv6 address in brackets, as in `http://[::1]:3000`".to_owned()
+            }
+            Problem::BareIpv6 => {
+                "put the address in brackets, as in `http://[::1]:3000`".to_owned()
+            }
+            Problem::NameWithoutPort { name } => format!(
+                "add the port, as in `http://{name}:3000`; groups of servers (`upstreams`) are not in this version \
+                 of wsgate yet"
+            ),
+            Problem::BadPort => "a port is a number from 1 to 65535".to_owned(),
+            Problem::QueryWithoutPath => "put a `/` before the `?`".to_owned(),
+            Problem::Fragment => "take it out: a fragment never leaves the browser".to_owned(),
+            Problem::BadPath { found: '%' } => {
+                "two hexadecimal digits belong after it; a percent sign itself is `%25`".to_owned()
+            }
+            Problem::BadPath { found } => {
+                format!("write it percent-encoded: `{}`", percent_encoded(*found))
+            }
+        }
+    }
+}
+
+impl fmt::Display for ProxyPassError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.problem {
+            Problem::Empty => "`proxy_pass` is empty",
+            Problem::Variable => "`proxy_pass` has no variables",
+            Problem::NoScheme { .. } => "`proxy_pass` does not begin with `http://`",
+            Problem::Https => "`https://` upstreams are not in this version of wsgate yet",
+            Problem::WebSocketScheme { .. } => {
+                "`proxy_pass` begins with `http://`, also for WebSockets"
+            }
+            Problem::OtherScheme => "`proxy_pass` has an unknown scheme",
+            Problem::Unix => "Unix sockets are not in this version of wsgate",
+            Problem::UserInfo => "`proxy_pass` has a user name or a password in it",
+            Problem::NoHost => "`proxy_pass` has no host",
+            Problem::BadHost => "`proxy_pass` has a host that cannot exist",
+            Problem::BadIpv4 => "`proxy_pass` has a host that is no IPv4 address",
+            Problem::BadIpv6 => "`proxy_pass` has a host that is no IPv6 address",
+            Problem::BareIpv6 => "`proxy_pass` has an IPv6 address without brackets",
+            Problem::NameWithoutPort { .. } => "`proxy_pass` has a name without a port",
+            Problem::BadPort => "`proxy_pass` has a port that is none",
+            Problem::QueryWithoutPath => "`proxy_pass` has a query without a path",
+            Problem::Fragment => "`proxy_pass` has a fragment",
+            Problem::BadPath { found: '%' } => {
+                "`proxy_pass` has a percent sign that encodes nothing"
+            }
+            Problem::BadPath { .. } => "`proxy_pass` has a character that no path may have",
+        })
+    }
+}
+
+impl Error for ProxyPassError {}
+
+fn percent_encoded(character: char) -> String {
+    let mut buffer = [0; 4];
+    character
+        .encode_utf8(&mut buffer)
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! What a person reads who made a mistake in `routes.yaml`: each `tests/config/NAME.yaml` has its exact output beside it.
+//!
+//! With `UPDATE_FIXTURES=1` the outputs are written instead of compared. Read them then: they are the product.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+use rcgen::CertificateParams;
+use rcgen::KeyPair;
+use tempfile::TempDir;
+
+/// How many fixtures there are, so that none is lost unseen.
+const FIXTURES: usize = 74;
+
+#[test]
+fn each_mistake_has_its_exact_message() {
+    let dir = directory_with_certificates();
+    let mut names: Vec<PathBuf> = fs::read_dir(fixtures())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    names.sort();
+    let mut different = String::new();
+    for yaml in &names {
+        let name = yaml.file_name().unwrap().to_str().unwrap();
+        fs::copy(yaml, dir.path().join(name)).unwrap();
+        let output = check(dir.path(), name);
+        let printed = String::from_utf8(output.stderr).unwrap();
+        let stderr = yaml.with_extension("stderr");
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            fs::write(&stderr, &printed).unwrap();
+        }
+        let wanted = fs::read_to_string(&stderr).unwrap_or_default();
+        if printed != wanted {
+            different += &format!("--- {name}, wanted:\n{wanted}--- printed:\n{printed}\n");
+        }
+        let refused = wanted.contains(": error: ");
+        assert_eq!(
+            output.status.code(),
+            Some(if refused { 2 } else { 0 }),
+            "{name}"
+        );
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            stdout.starts_with(&format!("{name}: ok: ")),
+            !refused,
+            "{name}: {stdout}"
+        );
+    }
+    assert!(different.is_empty(), "{different}");
+    assert_eq!(
+        names.len(),
+        FIXTURES,
+        "a fixture was added or lost: change the number"
+    );
+}
+
+#[test]
+fn check_prints_how_much_it_read_and_writes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let text = "listen: [{ address: 0, tls: self_signed }, { address: 127.0.0.1:0 }]\n\
+                routes: [{ location: /, proxy_pass: \"http://127.0.0.1:1\" }]\n";
+    fs::write(dir.path().join("routes.yaml"), text).unwrap();
+    let output = check(dir.path(), "routes.yaml");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "routes.yaml: ok: 2 listeners, 1 route\n"
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let dir = directory_with_certificates();
+    let text = "listen: [{ address: 0, tls: { cert: certs/good.pem, key: certs/gone.key } }]\n\
+                routes: [{ location: /, proxy_pass: \"http://127.0.0.1:1\" }]\n";
+    fs::write(dir.path().join("routes.yaml"), text).unwrap();
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    let output = check(&dir.path().join("elsewhere"), "../routes.yaml");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let first = printed.lines().next();
+    assert_eq!(
+        first,
+        Some("../routes.yaml:1:57: error: key ../certs/gone.key does not exist")
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said_to_be_so() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(
+        refusal(dir.path(), "routes.yaml"),
+        "routes.yaml: error: there is no such file
+  = help: name another one with `--config FILE`, or begin with
+          listen:
+            - address: 8080
+          routes:
+            - location: /socket.io
+              proxy_pass: http://127.0.0.1:3000
+"
+    );
+}
+
+#[test]
+fn a_directory_is_no_configuration() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("etc")).unwrap();
+    assert_eq!(
+        refusal(dir.path(), "etc"),
+        "etc: error: this is a directory\n  = help: `--config` takes a file\n"
+    );
+    fs::write(dir.path().join("etc/routes.yaml"), "").unwrap();
+    assert_eq!(
+        refusal(dir.path(), "etc"),
+        "etc: error: this is a directory\n  = help: write `--config etc/routes.yaml`\n"
+    );
+}
+
+#[test]
+fn a_file_that_the_system_does_not_open_is_reported_with_its_reason() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert_eq!(
+        refusal(dir.path(), "file/routes.yaml"),
+        "file/routes.yaml: error: the file cannot be read: not a directory\n  = help: is the path right?\n"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_utf_8_is_refused_at_the_first_such_byte() {
+    let dir = TempDir::new().unwrap();
+    fs::write(
+        dir.path().join("latin1.yaml"),
+        b"listen:\n  - address: 8080 # f\xfcr alle\n",
+    )
+    .unwrap();
+    assert_eq!(
+        refusal(dir.path(), "latin1.yaml"),
+        "latin1.yaml:2:21: error: byte 0xFC is no UTF-8
+  |
+2 |   - address: 8080 # f
+  |                      ^
+  = help: save the file as UTF-8
+"
+    );
+    fs::write(dir.path().join("utf16.yaml"), b"\xff\xfea\x00").unwrap();
+    assert_eq!(
+        refusal(dir.path(), "utf16.yaml"),
+        "utf16.yaml: error: the file is UTF-16, not UTF-8\n  = help: save the file as UTF-8\n"
+    );
+}
+
+#[test]
+fn an_alias_bomb_is_refused_quickly() {
+    let dir = TempDir::new().unwrap();
+    let mut text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (name, of) in ('b'..='z').zip('a'..='y') {
+        text += &format!(
+            "{name}: &{name} [{}]\n",
+            vec![format!("*{of}"); 10].join(", ")
+        );
+    }
+    fs::write(dir.path().join("bomb.yaml"), text).unwrap();
+    let before = std::time::Instant::now();
+    let printed = refusal(dir.path(), "bomb.yaml");
+    assert!(
+        printed.contains("the aliases of this file multiply to more than can be read"),
+        "{printed}"
+    );
+    assert!(before.elapsed().as_secs() < 20);
+}
+
+fn refusal(dir: &Path, config: &str) -> String {
+    let output = check(dir, config);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn check(dir: &Path, config: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+    command
+        .args(["check", "--config", config])
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
+}
+
+/// A directory with `certs/`: pairs that are good or not, each for one mistake.
+fn directory_with_certificates() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let certs = dir.path().join("certs");
+    fs::create_dir(&certs).unwrap();
+    let write = |name: &str, content: &str, mode: u32| {
+        let path = certs.join(name);
+        fs::write(&path, content).unwrap();
+        set_mode(&path, mode);
+    };
+    for (name, first_year, last_year) in [
+        ("good", 2020, 2199),
+        ("other", 2020, 2199),
+        ("old", 2020, 2021),
+        ("new", 2198, 2199),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
+        params.not_before = rcgen::date_time_ymd(first_year, 1, 1);
+        params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+        write(
+            &format!("{name}.pem"),
+            &params.self_signed(&key).unwrap().pem(),
+            0o644,
+        );
+        write(&format!("{name}.key"), &key.serialize_pem(), 0o600);
+    }
+    let key = fs::read_to_string(certs.join("good.key")).unwrap();
+    write("everyone.key", &key, 0o644);
+    write("group.key", &key, 0o640);
+    write("note.txt", "to be done\n", 0o600);
+    write("empty.pem", "", 0o600);
+    write("cut.key", &key[..key.len() / 2], 0o600);
+    dir
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) {}
