@@ -1,0 +1,99 @@
+//! What the documents show must be true: every complete `routes.yaml` in them passes `wsgate check`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rcgen::CertifiedKey;
+use tempfile::TempDir;
+
+/// The fenced YAML blocks of a document that are whole files.
+fn examples(document: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document))
+        .expect("a document");
+    text.split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
+        .filter(|block| block.contains("listen:") && block.contains("routes:"))
+        .collect()
+}
+
+/// Makes every certificate that an example names.
+fn make_certificates(example: &str, folder: &TempDir) {
+    for pair in example.split("cert: ").skip(1) {
+        let cert = pair.split(',').next().expect("a path").trim();
+        let key = pair
+            .split("key: ")
+            .nth(1)
+            .expect("a key")
+            .split([' ', '}'])
+            .next()
+            .expect("a path");
+        let CertifiedKey {
+            cert: made,
+            signing_key,
+        } = rcgen::generate_simple_self_signed(["chat.example.com".to_owned()])
+            .expect("a certificate");
+        fs::create_dir_all(folder.path().join("certs")).expect("a folder");
+        fs::write(folder.path().join(cert), made.pem()).expect("written");
+        write_private(&folder.path().join(key), &signing_key.serialize_pem());
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+}
+
+#[test]
+fn every_complete_example_passes_check() {
+    let mut read = 0;
+    for document in ["README.md", "docs/configuration.md"] {
+        for example in examples(document) {
+            read += 1;
+            let folder = TempDir::new().expect("a folder");
+            make_certificates(&example, &folder);
+            fs::write(folder.path().join("routes.yaml"), &example).expect("written");
+            let output = Command::new(env!("CARGO_BIN_EXE_wsgate"))
+                .arg("check")
+                .current_dir(folder.path())
+                .output()
+                .expect("wsgate runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && said.is_empty(),
+                "{document}:\n{example}\n{said}"
+            );
+        }
+    }
+    assert_eq!(read, 8, "examples were added or lost");
+}
+
+#[test]
+fn every_key_that_the_configuration_describes_has_its_section() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"))
+            .expect("it");
+    let mut keys = 0;
+    for row in text.lines().filter(|line| line.starts_with("| [`")) {
+        let key = row
+            .trim_start_matches("| [`")
+            .split('`')
+            .next()
+            .expect("a key");
+        assert!(
+            text.contains(&format!("\n## {key}\n")),
+            "`{key}` has no section"
+        );
+        keys += 1;
+    }
+    assert_eq!(keys, 14);
+}
