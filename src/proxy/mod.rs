@@ -54,6 +54,7 @@ use crate::routing::Target;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::upstream;
+use crate::upstream::ConnectError;
 use crate::upstream::Connection;
 use crate::upstream::SendError;
 use crate::upstream::Upstream;
@@ -316,9 +317,11 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 }
 
 async fn open(route: &Arc<Route>, report: &mut Report) -> Result<Kept, ProxyError> {
-    let (tcp, address) = upstream::connect(route.upstream.pick(), route.upstream_limits)
-        .await
-        .map_err(ProxyError::Connect)?;
+    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
+    if let Err(ConnectError::Refused { address, .. }) = &connected {
+        report.exchange.upstream_addr = Some(*address);
+    }
+    let (tcp, address) = connected.map_err(ProxyError::Connect)?;
     report.exchange.upstream_addr = Some(address);
     let connection = Connection::start(Stream::Plain(tcp), address)
         .await

@@ -30,6 +30,8 @@ pub enum ConnectError {
     Refused {
         /// `host:port` as in `proxy_pass`.
         upstream: String,
+        /// The last one.
+        address: SocketAddr,
         /// What the system says.
         source: io::Error,
     },
@@ -49,7 +51,9 @@ impl fmt::Display for ConnectError {
                 f,
                 "cannot find the address of upstream {upstream}: {source}"
             ),
-            Self::Refused { upstream, source } => {
+            Self::Refused {
+                upstream, source, ..
+            } => {
                 write!(
                     f,
                     "cannot connect to upstream {upstream}: {}",
@@ -154,12 +158,13 @@ async fn first_of(
                 prepare(&tcp);
                 return Ok((tcp, *address));
             }
-            Ok(Err(error)) => refused = Some(error),
+            Ok(Err(error)) => refused = Some((*address, error)),
             Err(_) => {}
         }
     }
     Err(match refused {
-        Some(source) => ConnectError::Refused {
+        Some((address, source)) => ConnectError::Refused {
+            address,
             upstream: to.authority(),
             source,
         },

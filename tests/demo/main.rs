@@ -9,6 +9,7 @@ mod pages;
 mod serve;
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::serve::Port;
@@ -35,10 +36,19 @@ fn main() -> ExitCode {
     );
 
     // Blocks until wsgate has drained.
-    wsgate::cli::run(
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/routes.yaml")),
-        wsgate::cli::LogFormat::Text,
-    )
+    wsgate::cli::run(&shipped_routes(), wsgate::cli::LogFormat::Text)
+}
+
+/// The project's `routes.yaml`, by its short name where that is enough.
+fn shipped_routes() -> PathBuf {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("routes.yaml");
+    match std::env::current_dir() {
+        Ok(here) => match shipped.strip_prefix(here) {
+            Ok(short) => short.to_owned(),
+            Err(_) => shipped,
+        },
+        Err(_) => shipped,
+    }
 }
 
 /// Opens both ports, so that a taken one is known before anything runs, and serves them on a thread of its own.
