@@ -4,23 +4,23 @@
 //! connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of clients, TLS, and what
 //! a tunnel does with its bytes.
 
-mod body;
+mod answer_body;
 mod error;
+mod exchange;
 mod report;
 mod request;
+mod request_body;
 mod response;
+mod route;
 mod session;
 mod switch;
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
@@ -29,74 +29,31 @@ use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tokio::time::sleep_until;
 
-use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::observe::Exchange;
-use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::shown_request;
-use crate::proxy::body::AnswerBody;
-use crate::proxy::body::Progress;
-use crate::proxy::body::RequestBody;
+use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::error::ProxyError;
+use crate::proxy::exchange::Answer;
+use crate::proxy::exchange::exchange;
 use crate::proxy::report::Report;
 use crate::proxy::request::Framing;
 use crate::proxy::request::RequestError;
-use crate::proxy::session::Kept;
+use crate::proxy::request_body::Progress;
+use crate::proxy::request_body::RequestBody;
 use crate::routing;
 use crate::routing::Found;
-use crate::routing::Location;
-use crate::routing::Router;
 use crate::routing::Target;
-use crate::stream::Stream;
-use crate::tunnel;
-use crate::upstream;
-use crate::upstream::ConnectError;
-use crate::upstream::Connection;
-use crate::upstream::SendError;
-use crate::upstream::Upstream;
 
+pub use crate::proxy::route::Limits;
+pub use crate::proxy::route::Proxy;
+pub use crate::proxy::route::Route;
 pub use crate::proxy::session::Client;
 pub use crate::proxy::session::Session;
 pub use crate::proxy::switch::Switch;
-
-/// What a request obeys while it waits for its answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Longest wait for the head of an answer to an upgrade request.
-    pub handshake: Duration,
-    /// Longest wait for the head of an answer to any other request, counted from the last byte of its body.
-    pub response: Duration,
-}
-
-/// What a location leads to.
-#[derive(Debug)]
-pub struct Route {
-    /// As written, for the log and for nginx's replacement rule.
-    pub location: Location,
-    /// Where it is written: `routes.yaml:9`.
-    pub place: String,
-    /// Who answers.
-    pub upstream: Upstream,
-    /// See [`Limits`].
-    pub limits: Limits,
-    /// See [`upstream::Limits`].
-    pub upstream_limits: upstream::Limits,
-    /// See [`tunnel::Limits`].
-    pub tunnel_limits: tunnel::Limits,
-}
-
-/// Everything that decides about a request.
-#[derive(Debug)]
-pub struct Proxy {
-    /// Finds the route of a path.
-    pub router: Router<Arc<Route>>,
-    /// Hears what happens.
-    pub observer: Arc<dyn Observer>,
-}
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 ///
@@ -152,13 +109,6 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
             refusal(&error, report)
         }
     }
-}
-
-/// How a request ends well.
-enum Answer {
-    Own(Response<Bytes>),
-    Upstream(Box<http::response::Parts>, Incoming, Kept),
-    Switch(Box<http::response::Parts>, Stream, Bytes, tunnel::Limits),
 }
 
 async fn forward(
@@ -225,184 +175,6 @@ async fn forward(
     let incoming = (has_body == Body::Some).then_some(body);
     let request = Request::from_parts(head, RequestBody::new(incoming, Rc::clone(&progress)));
     exchange(session, request, &asked, &route, &progress, report).await
-}
-
-/// Sends the request and judges the head of its answer.
-async fn exchange(
-    session: &Session,
-    request: Request<RequestBody>,
-    asked: &Asked,
-    route: &Arc<Route>,
-    progress: &Progress,
-    report: &mut Report,
-) -> Result<Answer, ProxyError> {
-    let upstream = || route.upstream.pick().authority();
-    let (response, connection) = match asked {
-        Asked::WebSocket(_) => {
-            let connection = open(route, report).await?;
-            send(connection, request, route, &Wait::Handshake, progress).await?
-        }
-        Asked::Nothing => ask(session, request, route, progress, report).await?,
-    };
-    let (mut head, incoming) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        upgrade::agreed(asked, &head.headers).map_err(|source| ProxyError::Disagreed {
-            upstream: upstream(),
-            source,
-        })?;
-        response::rewrite_switch(&mut head);
-        let (stream, early) =
-            connection
-                .connection
-                .switch()
-                .await
-                .ok_or_else(|| ProxyError::SwitchBroken {
-                    upstream: upstream(),
-                })?;
-        return Ok(Answer::Switch(
-            Box::new(head),
-            stream,
-            early,
-            route.tunnel_limits,
-        ));
-    }
-    response::check(&head.headers).map_err(|source| ProxyError::Answer {
-        upstream: upstream(),
-        source,
-    })?;
-    response::rewrite(&mut head, incoming.size_hint().exact());
-    Ok(Answer::Upstream(Box::new(head), incoming, connection))
-}
-
-/// An ordinary request: over the kept connection if there is one, and again over a fresh one if that was just closing.
-async fn ask(
-    session: &Session,
-    mut request: Request<RequestBody>,
-    route: &Arc<Route>,
-    progress: &Progress,
-    report: &mut Report,
-) -> Result<(Response<Incoming>, Kept), ProxyError> {
-    if let Some(kept) = session.keep.take(route).await {
-        report.exchange.upstream_addr = Some(kept.connection.address());
-        // A GET without a body may be sent twice (RFC 9110 §9.2.2), anything else never.
-        let again = if matches!(*request.method(), Method::GET | Method::HEAD) {
-            copy(&request)
-        } else {
-            None
-        };
-        match try_send(kept, request, route, &Wait::Response, progress).await {
-            Ok(answered) => return Ok(answered),
-            Err(Failed::Unsent(unsent, _)) => request = *unsent,
-            Err(Failed::Final(error @ ProxyError::NoAnswer { .. })) => {
-                request = again.ok_or(error)?
-            }
-            Err(Failed::Final(error)) => return Err(error),
-        }
-    }
-    let connection = open(route, report).await?;
-    progress.set(Instant::now());
-    send(connection, request, route, &Wait::Response, progress).await
-}
-
-/// A request without a body once more.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let body = request.body().try_clone()?;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
-}
-
-async fn open(route: &Arc<Route>, report: &mut Report) -> Result<Kept, ProxyError> {
-    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
-    if let Err(ConnectError::Refused { address, .. }) = &connected {
-        report.exchange.upstream_addr = Some(*address);
-    }
-    let (tcp, address) = connected.map_err(ProxyError::Connect)?;
-    report.exchange.upstream_addr = Some(address);
-    let connection = Connection::start(Stream::Plain(tcp), address)
-        .await
-        .map_err(|source| ProxyError::NoAnswer {
-            upstream: route.upstream.pick().authority(),
-            source,
-        })?;
-    Ok(Kept {
-        route: Arc::clone(route),
-        connection,
-    })
-}
-
-/// Why there is no head of an answer.
-enum Failed {
-    /// The request never went out, so that it may go out elsewhere.
-    Unsent(Box<Request<RequestBody>>, hyper::Error),
-    /// It may have been acted upon.
-    Final(ProxyError),
-}
-
-/// Which limit the wait for a head obeys.
-enum Wait {
-    Handshake,
-    Response,
-}
-
-async fn send(
-    kept: Kept,
-    request: Request<RequestBody>,
-    route: &Arc<Route>,
-    wait: &Wait,
-    progress: &Progress,
-) -> Result<(Response<Incoming>, Kept), ProxyError> {
-    try_send(kept, request, route, wait, progress)
-        .await
-        .map_err(|failed| match failed {
-            Failed::Final(error) => error,
-            Failed::Unsent(_, source) => ProxyError::NoAnswer {
-                upstream: route.upstream.pick().authority(),
-                source,
-            },
-        })
-}
-
-async fn try_send(
-    mut kept: Kept,
-    request: Request<RequestBody>,
-    route: &Arc<Route>,
-    wait: &Wait,
-    progress: &Progress,
-) -> Result<(Response<Incoming>, Kept), Failed> {
-    let upstream = || route.upstream.pick().authority();
-    let (limit, key) = match wait {
-        Wait::Handshake => (route.limits.handshake, "handshake_timeout"),
-        Wait::Response => (route.limits.response, "response_timeout"),
-    };
-    let answered = {
-        let mut sent = pin!(kept.connection.send(request));
-        loop {
-            let deadline = progress.get() + limit;
-            tokio::select! {
-                biased;
-                answered = &mut sent => break answered,
-                () = sleep_until(deadline) => {
-                    // A body that is still moving has moved the deadline.
-                    if progress.get() + limit <= Instant::now() {
-                        return Err(Failed::Final(ProxyError::AnswerTimeout { upstream: upstream(), limit, key }));
-                    }
-                }
-            }
-        }
-    };
-    match answered {
-        Ok(response) => Ok((response, kept)),
-        Err(SendError::Unsent(request, source)) => Err(Failed::Unsent(request, source)),
-        Err(SendError::Sent(source)) => Err(Failed::Final(ProxyError::NoAnswer {
-            upstream: upstream(),
-            source,
-        })),
-    }
 }
 
 /// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.

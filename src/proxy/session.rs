@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::headers::forwarded::Scheme;
-use crate::proxy::Proxy;
-use crate::proxy::Route;
-use crate::proxy::body::RequestBody;
+use crate::proxy::request_body::RequestBody;
+use crate::proxy::route::Proxy;
+use crate::proxy::route::Route;
 use crate::proxy::switch::Switch;
 use crate::upstream::Connection;
 

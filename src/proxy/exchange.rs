@@ -1,0 +1,218 @@
+//! One request and its answer over an upstream's connection: which connection, how long to wait, and what to make of the
+//! head that comes back.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::response::Parts;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+
+use crate::headers::upgrade;
+use crate::headers::upgrade::Asked;
+use crate::proxy::error::ProxyError;
+use crate::proxy::report::Report;
+use crate::proxy::request_body::Progress;
+use crate::proxy::request_body::RequestBody;
+use crate::proxy::response;
+use crate::proxy::route::Route;
+use crate::proxy::session::Kept;
+use crate::proxy::session::Session;
+use crate::stream::Stream;
+use crate::tunnel;
+use crate::upstream;
+use crate::upstream::ConnectError;
+use crate::upstream::Connection;
+use crate::upstream::SendError;
+
+/// How a request ends well.
+pub(super) enum Answer {
+    Own(Response<Bytes>),
+    Upstream(Box<Parts>, Incoming, Kept),
+    Switch(Box<Parts>, Stream, Bytes, tunnel::Limits),
+}
+
+/// Sends the request and judges the head of its answer.
+pub(super) async fn exchange(
+    session: &Session,
+    request: Request<RequestBody>,
+    asked: &Asked,
+    route: &Arc<Route>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Answer, ProxyError> {
+    let upstream = || route.upstream.pick().authority();
+    let (response, connection) = match asked {
+        Asked::WebSocket(_) => {
+            let connection = open(route, report).await?;
+            send(connection, request, route, &Wait::Handshake, progress).await?
+        }
+        Asked::Nothing => ask(session, request, route, progress, report).await?,
+    };
+    let (mut head, incoming) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        upgrade::agreed(asked, &head.headers).map_err(|source| ProxyError::Disagreed {
+            upstream: upstream(),
+            source,
+        })?;
+        response::rewrite_switch(&mut head);
+        let (stream, early) =
+            connection
+                .connection
+                .switch()
+                .await
+                .ok_or_else(|| ProxyError::SwitchBroken {
+                    upstream: upstream(),
+                })?;
+        return Ok(Answer::Switch(
+            Box::new(head),
+            stream,
+            early,
+            route.tunnel_limits,
+        ));
+    }
+    response::check(&head.headers).map_err(|source| ProxyError::Answer {
+        upstream: upstream(),
+        source,
+    })?;
+    response::rewrite(&mut head, incoming.size_hint().exact());
+    Ok(Answer::Upstream(Box::new(head), incoming, connection))
+}
+
+/// An ordinary request: over the kept connection if there is one, and again over a fresh one if that was just closing.
+async fn ask(
+    session: &Session,
+    mut request: Request<RequestBody>,
+    route: &Arc<Route>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<(Response<Incoming>, Kept), ProxyError> {
+    if let Some(kept) = session.keep.take(route).await {
+        report.exchange.upstream_addr = Some(kept.connection.address());
+        // A GET without a body may be sent twice (RFC 9110 §9.2.2), anything else never.
+        let again = if matches!(*request.method(), Method::GET | Method::HEAD) {
+            copy(&request)
+        } else {
+            None
+        };
+        match try_send(kept, request, route, &Wait::Response, progress).await {
+            Ok(answered) => return Ok(answered),
+            Err(Failed::Unsent(unsent, _)) => request = *unsent,
+            Err(Failed::Final(error @ ProxyError::NoAnswer { .. })) => {
+                request = again.ok_or(error)?
+            }
+            Err(Failed::Final(error)) => return Err(error),
+        }
+    }
+    let connection = open(route, report).await?;
+    progress.set(Instant::now());
+    send(connection, request, route, &Wait::Response, progress).await
+}
+
+/// A request without a body once more.
+fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let body = request.body().try_clone()?;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
+async fn open(route: &Arc<Route>, report: &mut Report) -> Result<Kept, ProxyError> {
+    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
+    if let Err(ConnectError::Refused { address, .. }) = &connected {
+        report.exchange.upstream_addr = Some(*address);
+    }
+    let (tcp, address) = connected.map_err(ProxyError::Connect)?;
+    report.exchange.upstream_addr = Some(address);
+    let connection = Connection::start(Stream::Plain(tcp), address)
+        .await
+        .map_err(|source| ProxyError::NoAnswer {
+            upstream: route.upstream.pick().authority(),
+            source,
+        })?;
+    Ok(Kept {
+        route: Arc::clone(route),
+        connection,
+    })
+}
+
+/// Why there is no head of an answer.
+enum Failed {
+    /// The request never went out, so that it may go out elsewhere.
+    Unsent(Box<Request<RequestBody>>, hyper::Error),
+    /// It may have been acted upon.
+    Final(ProxyError),
+}
+
+/// Which limit the wait for a head obeys.
+enum Wait {
+    Handshake,
+    Response,
+}
+
+async fn send(
+    kept: Kept,
+    request: Request<RequestBody>,
+    route: &Arc<Route>,
+    wait: &Wait,
+    progress: &Progress,
+) -> Result<(Response<Incoming>, Kept), ProxyError> {
+    try_send(kept, request, route, wait, progress)
+        .await
+        .map_err(|failed| match failed {
+            Failed::Final(error) => error,
+            Failed::Unsent(_, source) => ProxyError::NoAnswer {
+                upstream: route.upstream.pick().authority(),
+                source,
+            },
+        })
+}
+
+async fn try_send(
+    mut kept: Kept,
+    request: Request<RequestBody>,
+    route: &Arc<Route>,
+    wait: &Wait,
+    progress: &Progress,
+) -> Result<(Response<Incoming>, Kept), Failed> {
+    let upstream = || route.upstream.pick().authority();
+    let (limit, key) = match wait {
+        Wait::Handshake => (route.limits.handshake, "handshake_timeout"),
+        Wait::Response => (route.limits.response, "response_timeout"),
+    };
+    let answered = {
+        let mut sent = pin!(kept.connection.send(request));
+        loop {
+            let deadline = progress.get() + limit;
+            tokio::select! {
+                biased;
+                answered = &mut sent => break answered,
+                () = sleep_until(deadline) => {
+                    // A body that is still moving has moved the deadline.
+                    if progress.get() + limit <= Instant::now() {
+                        return Err(Failed::Final(ProxyError::AnswerTimeout { upstream: upstream(), limit, key }));
+                    }
+                }
+            }
+        }
+    };
+    match answered {
+        Ok(response) => Ok((response, kept)),
+        Err(SendError::Unsent(request, source)) => Err(Failed::Unsent(request, source)),
+        Err(SendError::Sent(source)) => Err(Failed::Final(ProxyError::NoAnswer {
+            upstream: upstream(),
+            source,
+        })),
+    }
+}

@@ -1,0 +1,171 @@
+//! One direction of a tunnel: read, write at once, keep what is not taken.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Buf;
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+
+/// What one read can take. One buffer a thread, not a connection: 64 KiB is what a socket gives at once under load,
+/// and four TLS records.
+const BUFFER: usize = 64 * 1024;
+
+/// Reads of one direction before other tasks of the thread get their turn.
+const READS_PER_TURN: u8 = 8;
+
+thread_local! {
+    static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+/// What is under way from one end to the other.
+#[derive(Debug)]
+pub(super) struct Direction {
+    /// Read and not yet taken by the other end.
+    owed: Bytes,
+    pub(super) passed: u64,
+    pub(super) state: State,
+}
+
+/// How far a direction is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    /// Reading.
+    Open,
+    /// Written to, and the writer may still hold bytes (TLS does).
+    Flushing,
+    /// The reading end is done; the writing end does not know yet.
+    Ending,
+    /// Done.
+    Closed,
+}
+
+impl Direction {
+    pub(super) fn owing(owed: Bytes) -> Self {
+        Self {
+            owed,
+            passed: 0,
+            state: State::Open,
+        }
+    }
+
+    /// Moves what there is to move from `from` to `to`. Ready when this direction is closed.
+    pub(super) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut reads = 0;
+        loop {
+            while !self.owed.is_empty() {
+                match Pin::new(&mut *to).poll_write(cx, &self.owed) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into())));
+                    }
+                    Poll::Ready(Ok(taken)) => {
+                        self.passed += taken as u64;
+                        self.owed.advance(taken);
+                        if self.state == State::Open {
+                            self.state = State::Flushing;
+                        }
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                }
+            }
+            match self.state {
+                State::Closed => return Poll::Ready(Ok(())),
+                State::Flushing => {
+                    // Drained: give the memory back before waiting.
+                    self.owed = Bytes::new();
+                    match Pin::new(&mut *to).poll_flush(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(())) => self.state = State::Open,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                    }
+                }
+                State::Ending => match Pin::new(&mut *to).poll_shutdown(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) => {
+                        self.state = State::Closed;
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                },
+                State::Open => {
+                    if reads == READS_PER_TURN {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    reads += 1;
+                    let read = SHARED.with_borrow_mut(|buffer| {
+                        let mut buffer = ReadBuf::new(buffer);
+                        match Pin::new(&mut *from).poll_read(cx, &mut buffer) {
+                            Poll::Pending => return Poll::Pending,
+                            Poll::Ready(Err(error)) => {
+                                return Poll::Ready(Err(Broken::Reading(error)));
+                            }
+                            Poll::Ready(Ok(())) => {}
+                        }
+                        let bytes = buffer.filled();
+                        seen(bytes);
+                        Poll::Ready(self.pass(cx, to, bytes))
+                    });
+                    match read {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(())) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes `bytes`, which were just read, and keeps what is not taken. No bytes are the end.
+    fn pass<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+        bytes: &[u8],
+    ) -> Result<(), Broken> {
+        if bytes.is_empty() {
+            self.state = State::Ending;
+            return Ok(());
+        }
+        let taken = match Pin::new(to).poll_write(cx, bytes) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(0)) => return Err(Broken::Writing(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(taken)) => taken,
+            Poll::Ready(Err(error)) => return Err(Broken::Writing(error)),
+        };
+        self.passed += taken as u64;
+        self.state = State::Flushing;
+        if taken < bytes.len() {
+            self.owed = Bytes::copy_from_slice(&bytes[taken..]);
+        }
+        Ok(())
+    }
+
+    /// Gives up: what is owed can no longer be delivered.
+    pub(super) fn abandon(&mut self) {
+        self.owed = Bytes::new();
+        self.state = State::Closed;
+    }
+}
+
+/// Which of the two ends broke.
+pub(super) enum Broken {
+    Reading(io::Error),
+    Writing(io::Error),
+}
