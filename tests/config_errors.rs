@@ -13,7 +13,7 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 /// How many fixtures there are, so that none is lost unseen.
-const FIXTURES: usize = 74;
+const FIXTURES: usize = 77;
 
 #[test]
 fn each_mistake_has_its_exact_message() {
@@ -89,7 +89,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
     let first = printed.lines().next();
     assert_eq!(
         first,
-        Some("../routes.yaml:1:57: error: key ../certs/gone.key does not exist")
+        Some("../routes.yaml:1:58: error: key ../certs/gone.key does not exist")
     );
 }
 
@@ -144,7 +144,7 @@ fn a_file_that_is_no_utf_8_is_refused_at_the_first_such_byte() {
     .unwrap();
     assert_eq!(
         refusal(dir.path(), "latin1.yaml"),
-        "latin1.yaml:2:21: error: byte 0xFC is no UTF-8
+        "latin1.yaml:2:22: error: byte 0xFC is no UTF-8
   |
 2 |   - address: 8080 # f
   |                      ^

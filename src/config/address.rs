@@ -42,7 +42,7 @@ pub(super) fn read(text: &str) -> Result<SocketAddr, AddressError> {
         let (ip, rest) = inside.split_once(']').ok_or(AddressError::NotIpv6)?;
         let ip: Ipv6Addr = ip.parse().map_err(|_| AddressError::NotIpv6)?;
         let rest = rest.strip_prefix(':').ok_or(AddressError::NoPort {
-            address: format!("[{ip}]"),
+            address: text.to_owned(),
         })?;
         return Ok(SocketAddr::new(ip.into(), port(rest)?));
     }
@@ -129,6 +129,9 @@ impl AddressError {
                 format!("write `{address}` {instead}")
             }
             Self::Port { .. } => "a port is a number from 1 to 65535, or 0 for any that is free".to_owned(),
+            Self::NoPort { address } if address.starts_with('[') => {
+                format!("write `\"{address}:80\"`, in quotes, for the port that nginx would take")
+            }
             Self::NoPort { address } => format!("write `{address}:80` for the port that nginx would take"),
             Self::NoHost { port } => format!("write `{port}` for every interface, or `127.0.0.1:{port}`"),
             Self::NotIpv6 | Self::BareIpv6 => {

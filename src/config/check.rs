@@ -17,16 +17,17 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::Source;
-use crate::config::values;
 
 mod keys;
 mod listen;
 pub(super) mod not_yaml;
 mod route;
+mod scalar;
 mod words;
 
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
+use crate::config::check::scalar::Zero;
 
 /// What is checked against, and what was found so far.
 pub(super) struct Checker<'a> {
@@ -50,8 +51,11 @@ pub(super) struct Checked {
 /// Longest wait for requests in flight after the signal to stop; less than the 90 s after which service managers kill.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// More threads than any machine has cores are a slip of the fingers.
-const MOST_THREADS: usize = 1024;
+/// The smallest entry of `listen`, for examples.
+const LISTEN: &str = "address: 8080";
+
+/// The smallest entry of `routes`, for examples.
+const ROUTE: &str = "location: /socket.io\n  proxy_pass: http://127.0.0.1:3000";
 
 impl Checker<'_> {
     /// Checks the whole tree. `None` if it has no keys at all to check.
@@ -79,17 +83,15 @@ impl Checker<'_> {
             .get("threads")
             .and_then(|node| self.threads(node))
             .unwrap_or_else(cores);
-        let listen = fields.require("listen", "listen: [{ address: 8080 }]", self);
+        let listen = fields.require("listen", &listed("listen", LISTEN), self);
         let listeners = listen
             .map(|node| listen::listeners(node, self))
             .unwrap_or_default();
-        let example = "routes: [{ location: /socket.io, proxy_pass: \"http://127.0.0.1:3000\" }]";
-        let routes = fields.require("routes", example, self);
+        let routes = fields.require("routes", &listed("routes", ROUTE), self);
         let routes = routes
-            .map(|node| route::routes(node, defaults, self))
+            .map(|node| route::routes(node, defaults, &listeners, self))
             .unwrap_or_default();
-        route::loops(&routes, &listeners, self);
-        let routes = routes.into_iter().map(|(route, _)| route).collect();
+
         Some(Checked {
             listeners,
             routes,
@@ -149,28 +151,24 @@ impl Checker<'_> {
 
     /// The entries of a list that must have at least one.
     fn entries<'n>(&mut self, node: &'n Node, key: &str, example: &str) -> Option<&'n [Node]> {
-        let found = match &node.value {
-            Value::List(entries) if entries.is_empty() => {
-                let message = format!("`{key}` is an empty list");
-                self.error(&node.span, message).help(format!(
-                    "write at least one entry:\n{}",
-                    listed(key, example)
-                ));
-                return None;
-            }
+        let (message, help) = match &node.value {
+            Value::List(entries) if entries.is_empty() => (
+                format!("`{key}` is an empty list"),
+                "write at least one entry",
+            ),
             Value::List(entries) => return Some(entries),
-            Value::Map(_) => {
-                let message = format!("`{key}` must be a list, not a map");
-                let help = format!("begin each entry with a dash:\n{}", listed(key, example));
-                self.error(&node.span, message).help(help);
-                return None;
-            }
-            Value::Nothing => "nothing".to_owned(),
-            Value::Text(text) => quoted(text),
+            Value::Nothing => (format!("`{key}` has no value"), "write a list"),
+            Value::Map(_) => (
+                format!("`{key}` must be a list, not a map"),
+                "begin each entry with a dash",
+            ),
+            Value::Text(text) => (
+                format!("`{key}` must be a list, not {}", quoted(text)),
+                "write it as a list",
+            ),
         };
-        let message = format!("`{key}` must be a list, not {found}");
-        self.error(&node.span, message)
-            .help(format!("write it as a list:\n{}", listed(key, example)));
+        let help = format!("{help}:\n{}", listed(key, &entry_like(node, example)));
+        self.error(&node.span, message).help(help);
         None
     }
 
@@ -185,86 +183,11 @@ impl Checker<'_> {
             return Some(map);
         }
         let message = format!("an entry of `{key}` must be a map, not {}", kind(node));
-        self.error(&node.span, message)
-            .help(format!("write\n{}", listed(key, example)));
+        self.error(&node.span, message).help(format!(
+            "write\n{}",
+            listed(key, &entry_like(node, example))
+        ));
         None
-    }
-
-    /// A value that must be a text.
-    pub(super) fn text<'n>(
-        &mut self,
-        node: &'n Node,
-        key: &str,
-        expected: &str,
-    ) -> Option<&'n str> {
-        match &node.value {
-            Value::Text(text) => return Some(text),
-            Value::Nothing => {
-                self.error(&node.span, format!("`{key}` has no value"))
-                    .help(format!("give it {expected}"));
-            }
-            _ => {
-                let message = format!("`{key}` must be {expected}, not {}", kind(node));
-                self.error(&node.span, message)
-                    .help("write it as one value, without brackets or dashes");
-            }
-        }
-        None
-    }
-
-    /// A value that must be `on` or `off`.
-    pub(super) fn switch(&mut self, node: &Node, key: &str) -> Option<bool> {
-        let text = self.text(node, key, "`on` or `off`")?;
-        let read = values::switch(text);
-        if read.is_none() {
-            let message = format!("`{key}` must be `on` or `off`, not {}", quoted(text));
-            let help = match key {
-                "access_log" => {
-                    "it goes to stderr; a service manager or the shell can write it to a file"
-                }
-                _ => "write `on` or `off`",
-            };
-            self.error(&node.span, message).help(help);
-        }
-        read
-    }
-
-    fn duration(&mut self, fields: &Fields<'_>, key: &str, zero: Zero) -> Option<Duration> {
-        let node = fields.get(key)?;
-        let text = self.text(node, key, "a duration such as `30s`")?;
-        match values::duration(text) {
-            Ok(duration) if duration.is_zero() && zero == Zero::Refused => {
-                let help =
-                    "a limit that is never reached does not exist here; the longest is `365d`";
-                self.error(&node.span, format!("`{key}` cannot be zero"))
-                    .label("nothing would ever be in time")
-                    .help(help);
-                None
-            }
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                self.error(&node.span, format!("`{key}` {error}: {}", quoted(text)))
-                    .help(error.help(text));
-                None
-            }
-        }
-    }
-
-    fn threads(&mut self, node: &Node) -> Option<NonZeroUsize> {
-        let text = self.text(node, "threads", "a number")?;
-        let number = text
-            .parse()
-            .ok()
-            .filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);
-        if number.is_none() {
-            let message = format!(
-                "`threads` must be a number from 1 to {MOST_THREADS}: {}",
-                quoted(text)
-            );
-            self.error(&node.span, message)
-                .help("leave it out for one thread on each core that wsgate may use");
-        }
-        number
     }
 }
 
@@ -283,19 +206,22 @@ fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) 
     }
 }
 
-/// Whether a duration of nothing makes sense.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Zero {
-    Allowed,
-    Refused,
-}
-
 fn kind(node: &Node) -> String {
     match &node.value {
         Value::Nothing => "nothing".to_owned(),
         Value::Text(text) => quoted(text),
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a map".to_owned(),
+    }
+}
+
+/// An example of an entry, made of what was written if that is a port.
+fn entry_like(node: &Node, example: &str) -> String {
+    match &node.value {
+        Value::Text(text) if example == LISTEN && text.parse::<u16>().is_ok() => {
+            format!("address: {text}")
+        }
+        _ => example.to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Level;
 use crate::config::source::Source;
 
-/// Largest file that is read: 50 times what 10,000 routes take.
-const LARGEST: u64 = 64 << 20;
+/// Largest file that is read: ten times what 10,000 routes take.
+const LARGEST: u64 = 16 << 20;
 
 /// All of the file's text.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
@@ -77,7 +77,7 @@ impl FileError {
             Self::Missing => whole("there is no such file"),
             Self::Directory { .. } => whole("this is a directory"),
             Self::Unreadable(kind) => whole(&format!("the file cannot be read: {kind}")),
-            Self::TooLarge => whole("the file is larger than 64 MiB"),
+            Self::TooLarge => whole("the file is larger than 16 MiB"),
             Self::Utf16 => whole("the file is UTF-16, not UTF-8"),
             Self::NotUtf8 { byte, before } => {
                 let source = Source::new(name.to_owned(), before.clone());

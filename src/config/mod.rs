@@ -7,6 +7,7 @@
 mod address;
 mod check;
 mod diagnostic;
+mod extent;
 mod file;
 mod schema;
 mod source;
@@ -182,6 +183,114 @@ impl Config {
                 Ok((config, found.iter().cloned().collect()))
             }
             _ => Err(found),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+
+    use crate::config::Config;
+    use crate::config::EXAMPLE;
+    use crate::config::Errors;
+    use crate::config::Timeouts;
+    use crate::config::source::Source;
+
+    fn read(text: &str) -> Result<Config, Errors> {
+        let source = Source::new("routes.yaml".to_owned(), text.to_owned());
+        Config::check(
+            Path::new("routes.yaml"),
+            &source,
+            OffsetDateTime::UNIX_EPOCH,
+        )
+        .map(|(config, _)| config)
+    }
+
+    #[test]
+    fn the_example_that_helps_give_is_right() {
+        let config = read(EXAMPLE).unwrap();
+        assert_eq!(config.listeners[0].address.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.routes[0].timeouts, Timeouts::default());
+        assert_eq!(config.place(config.routes[0].line), "routes.yaml:4");
+        assert_eq!(config.listeners[0].line, 2);
+    }
+
+    #[test]
+    fn a_route_keeps_the_time_limits_that_it_does_not_set() {
+        let config = read(&format!(
+            "tunnel_timeout: 2h\nconnect_timeout: 1s\n{EXAMPLE}\n    connect_timeout: 3s\n"
+        ));
+        let timeouts = config.unwrap().routes[0].timeouts;
+        assert_eq!(
+            (timeouts.tunnel.as_secs(), timeouts.connect.as_secs()),
+            (7200, 3)
+        );
+        assert_eq!(timeouts.response, Timeouts::default().response);
+    }
+
+    /// Pieces that real files are made of, in any order.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("listen:\n  - address: "),
+            Just("routes:\n  - location: "),
+            Just("    proxy_pass: "),
+            Just("http://127.0.0.1:3000"),
+            Just("    tls: "),
+            Just("{ cert: a.pem, key: b.pem }"),
+            Just("self_signed"),
+            Just("8080"),
+            Just("~ ^/é("),
+            Just("= /x"),
+            Just("tunnel_timeout: 1h"),
+            Just("  "),
+            Just("- "),
+            Just("\n"),
+            Just("\r\n"),
+            Just("\t"),
+            Just("["),
+            Just("]"),
+            Just("{"),
+            Just("}"),
+            Just(": "),
+            Just("&a "),
+            Just("*a"),
+            Just("<<: "),
+            Just("!x "),
+            Just("\""),
+            Just("'"),
+            Just("|\n"),
+            Just("# é\n"),
+            Just("---\n"),
+            Just("~"),
+            Just("\u{feff}"),
+            Just("\u{2028}"),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_with_something_to_print(text in "\\PC*|[ -~\n\t\r]{0,80}") {
+            if let Err(errors) = read(&text) {
+                prop_assert!(errors.to_string().starts_with("routes.yaml:"));
+            }
+        }
+
+        #[test]
+        fn any_pieces_of_a_file_are_read_or_refused_at_places_in_it(text in pieces()) {
+            if let Err(errors) = read(&text) {
+                let lines = text.split('\n').count();
+                for error in errors.iter() {
+                    let printed = error.to_string();
+                    let line = printed.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+                    prop_assert!(line.is_none_or(|line| (1..=lines).contains(&line)), "{}", printed);
+                }
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ use serde_yaml::Options;
 use serde_yaml::Spanned;
 use serde_yaml::options::NonFiniteFloatPolicy;
 
+use crate::config::extent::first_line;
+use crate::config::extent::verbatim;
+
 /// One value of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -231,48 +234,6 @@ fn entry(key: Spanned<Shape>, value: Spanned<Shape>, source: &str) -> (Node, Nod
     (key, value)
 }
 
-/// What to point at for a list or a map that begins at `start`: its first line, since the reader tells no end.
-fn first_line(start: usize, ends: impl Iterator<Item = usize>, source: &str) -> Range<usize> {
-    let rest = source.get(start..).unwrap_or_default();
-    let line_end = start + rest.find('\n').unwrap_or(rest.len());
-    let end = ends
-        .filter(|end| (start..=line_end).contains(end))
-        .max()
-        .unwrap_or(start);
-    let closing = source.get(end..line_end).unwrap_or_default();
-    let closing = if end == start {
-        closing.get(1..).map(|inside| (1, inside))
-    } else {
-        Some((0, closing))
-    };
-    match (rest.chars().next(), closing) {
-        (Some('[' | '{'), Some((skipped, closing))) => {
-            let inside = closing.trim_start_matches([' ', '\t', ',']);
-            let bracket = inside.starts_with([']', '}']);
-            let length = if bracket {
-                skipped + closing.len() - inside.len() + 1
-            } else {
-                skipped
-            };
-            start..end + length
-        }
-        _ => start..end,
-    }
-}
-
-/// Where `text` begins in the file, if `span` holds it letter by letter, with or without quotes around it.
-fn verbatim(text: &str, span: &Range<usize>, source: &str) -> Option<usize> {
-    let written = source.get(span.clone())?;
-    let unquoted = |quote| written.strip_prefix(quote)?.strip_suffix(quote);
-    if written == text {
-        Some(span.start)
-    } else if unquoted('"') == Some(text) || unquoted('\'') == Some(text) {
-        Some(span.start + 1)
-    } else {
-        None
-    }
-}
-
 fn bytes(location: Location, source: &str) -> Range<usize> {
     let start = offset(location, source);
     let length = location
@@ -330,5 +291,114 @@ fn fault(error: &serde_yaml::Error) -> Fault {
             let words = text.split(" at line ").next().unwrap_or_default();
             Fault::Syntax(words.to_owned())
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::config::schema::Fault;
+    use crate::config::schema::Node;
+    use crate::config::schema::Value;
+    use crate::config::schema::read;
+
+    /// Each scalar with what its span and its verbatim text show in the file, in file order.
+    fn scalars(node: &Node, source: &str, found: &mut Vec<(String, String, bool)>) {
+        match &node.value {
+            Value::Nothing => found.push((
+                "(nothing)".to_owned(),
+                source[node.span.clone()].to_owned(),
+                false,
+            )),
+            Value::Text(text) => {
+                let verbatim = node
+                    .verbatim
+                    .is_some_and(|at| source[at..].starts_with(text));
+                found.push((text.clone(), source[node.span.clone()].to_owned(), verbatim));
+            }
+            Value::List(entries) => entries
+                .iter()
+                .for_each(|entry| scalars(entry, source, found)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    scalars(key, source, found);
+                    scalars(value, source, found);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_scalar_is_the_text_that_was_written_and_knows_where() {
+        let source =
+            "é: [8080, 0x1F, on, ~, 1e3]\nb: \"x\"\nc: 'it''s'\nd: &d two words # é\ne: *d\nf:\n";
+        let mut found = Vec::new();
+        scalars(&read(source).unwrap(), source, &mut found);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(text, span, verbatim)| (text.as_str(), span.as_str(), *verbatim))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("é", "é", true),
+                ("8080", "8080", true),
+                ("0x1F", "0x1F", true),
+                ("on", "on", true),
+                ("(nothing)", "~", false),
+                ("1e3", "1e3", true),
+                ("b", "b", true),
+                ("x", "\"x\"", true),
+                ("c", "c", true),
+                ("it's", "'it''s'", false),
+                ("d", "d", true),
+                ("two words", "two words", true),
+                ("e", "e", true),
+                ("two words", "*d", false),
+                ("f", "f", true),
+                ("(nothing)", "f", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_and_maps_are_marked_on_their_first_line() {
+        for (source, marked) in [
+            ("a: { b: 1, c: 2 }", "{ b: 1, c: 2 }"),
+            ("a: []", "[]"),
+            ("a: [ ] # x", "[ ]"),
+            ("a:\n  - b: 1\n    c: 2", "b: 1"),
+            ("a:\n  b: \"x\"", "b: \"x\""),
+            ("a: [1,\n  2]", "[1,"),
+            ("a: [b, c,]", "[b, c,]"),
+        ] {
+            let Value::Map(entries) = read(source).unwrap().value else {
+                panic!("{source} is a map");
+            };
+            assert!(
+                source[entries[0].1.span.clone()].contains(marked.trim_end_matches(',')),
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_refused_where_that_shows() {
+        for (source, at) in [
+            ("a: 1\n---\nb: 2", 9),
+            ("a: *x", 3),
+            ("é: \"x", 4),
+            ("a: [", 3),
+        ] {
+            assert_eq!(read(source).unwrap_err().at, at, "{source}");
+        }
+        assert!(matches!(
+            read("a: *x").unwrap_err().fault,
+            Fault::UnknownAlias
+        ));
+        assert!(matches!(
+            read(&"[".repeat(100_000)).unwrap_err().fault,
+            Fault::TooDeep | Fault::Syntax(_)
+        ));
     }
 }

@@ -78,6 +78,9 @@ impl DurationError {
     pub(super) fn help(self, text: &str) -> String {
         match self {
             Self::NoUnit => format!("write `{text}s` for seconds or `{text}ms` for milliseconds"),
+            Self::NotADuration if ["off", "never", "none", "infinite", "unlimited"].contains(&text) => {
+                "there is always a limit; the longest is `365d`".to_owned()
+            }
             Self::NotADuration => {
                 "a duration is a whole number and a unit, `d`, `h`, `m`, `s` or `ms`, as in `30s`, `1h30m` or `500ms`"
                     .to_owned()
@@ -197,7 +200,7 @@ mod tests {
             ("", "", 0),
             ("", "abc", 3),
             ("location", "locaton", 1),
-            ("tls", "ssl", 2),
+            ("tls", "ssl", 3),
             ("é", "e", 1),
         ] {
             assert_eq!(distance(one, other), letters);

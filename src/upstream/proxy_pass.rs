@@ -118,7 +118,8 @@ fn after_scheme(text: &str) -> Result<usize, ProxyPassError> {
             .strip_prefix("http:")
             .unwrap_or(rest)
             .trim_start_matches('/');
-        let instead = format!("http://{rest}");
+        let port = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let instead = format!("http://{}{rest}", if port { "127.0.0.1:" } else { "" });
         return if text.starts_with("unix:") {
             wrong(Problem::Unix, text.len())
         } else {
@@ -157,9 +158,12 @@ fn read_authority(authority: &str, start: usize) -> Result<(Host, u16), ProxyPas
         };
         let port = match &inside[end + 1..] {
             "" => 80,
-            rest => match rest.strip_prefix(':').and_then(read_port) {
-                Some(port) => port,
-                None => return wrong(Problem::BadPort, end + 2..whole.end),
+            rest => match rest.strip_prefix(':') {
+                Some(port) => match read_port(port) {
+                    Some(port) => port,
+                    None => return wrong(bad_port(port), end + 2..whole.end),
+                },
+                None => return wrong(Problem::NoColon, end + 2..whole.end),
             },
         };
         return Ok((Host::Ip(ip.into()), port));
@@ -183,11 +187,15 @@ fn read_authority(authority: &str, start: usize) -> Result<(Host, u16), ProxyPas
         Ok(host) => host,
         Err(problem) => return wrong(problem, 0..name.len()),
     };
-    match (host, port.map(read_port)) {
-        (host, Some(Some(port))) => Ok((host, port)),
-        (_, Some(None)) => wrong(Problem::BadPort, name.len()..whole.end),
-        (host @ Host::Ip(_), None) => Ok((host, 80)),
-        (Host::Name(name), None) => wrong(Problem::NameWithoutPort { name }, whole),
+    let Some(written) = port else {
+        return match host {
+            Host::Ip(_) => Ok((host, 80)),
+            Host::Name(name) => wrong(Problem::NameWithoutPort { name }, whole),
+        };
+    };
+    match read_port(written) {
+        Some(port) => Ok((host, port)),
+        None => wrong(bad_port(written), name.len()..whole.end),
     }
 }
 
@@ -223,6 +231,12 @@ fn read_host(name: &str) -> Result<Host, Problem> {
         Ok(Host::Name(name.to_ascii_lowercase()))
     } else {
         Err(Problem::BadHost)
+    }
+}
+
+fn bad_port(text: &str) -> Problem {
+    Problem::BadPort {
+        port: text.to_owned(),
     }
 }
 
@@ -411,19 +425,15 @@ mod tests {
                 "chat",
                 "`proxy_pass` has a name without a port",
             ),
-            ("http://a:0", ":0", "`proxy_pass` has a port that is none"),
-            ("http://a:+1", ":+1", "`proxy_pass` has a port that is none"),
-            ("http://a:", ":", "`proxy_pass` has a port that is none"),
+            ("http://a:0", ":0", "no such port: `0`"),
+            ("http://a:+1", ":+1", "no such port: `+1`"),
+            ("http://a:", ":", "`proxy_pass` has no port after the colon"),
             (
                 "http://[::1]80",
                 "80",
-                "`proxy_pass` has a port that is none",
+                "`proxy_pass` has something after the brackets that is no port",
             ),
-            (
-                "http://a:65536/x",
-                ":65536",
-                "`proxy_pass` has a port that is none",
-            ),
+            ("http://a:65536/x", ":65536", "no such port: `65536`"),
             (
                 "http://a:1?x",
                 "?x",

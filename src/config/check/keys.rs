@@ -1,5 +1,7 @@
 //! The keys of a map: known ones are found, and all others are told what they might have been.
 
+use std::collections::HashMap;
+
 use crate::config::check::Checker;
 use crate::config::check::words;
 use crate::config::diagnostic::quoted;
@@ -76,6 +78,8 @@ pub(super) struct Fields<'n> {
     known: Vec<(&'n str, &'n Node)>,
     /// Whether a key stands here that decides whether the other keys are needed or may come twice.
     pub(super) has_later: bool,
+    /// Keys that an unknown one was meant to be; to say that they are missing would be to say it twice.
+    meant: Vec<&'static str>,
     map: &'n Node,
     within: Within,
 }
@@ -91,10 +95,11 @@ impl<'n> Fields<'n> {
         let mut fields = Self {
             known: Vec::new(),
             has_later: false,
+            meant: Vec::new(),
             map,
             within,
         };
-        let mut seen: Vec<(&str, &Node)> = Vec::new();
+        let mut lines = HashMap::new();
         for (key, value) in entries {
             let Value::Text(name) = &key.value else {
                 checker
@@ -102,21 +107,20 @@ impl<'n> Fields<'n> {
                     .help(known_keys(within));
                 continue;
             };
-            if let Some((_, first)) = seen.iter().find(|(other, _)| other == name) {
-                let line = checker.source.line(first.span.start);
-                let message = format!("{} is already set on line {line}", quoted(name));
+            let line = checker.source.line(key.span.start);
+            if let Some(first) = lines.get(name) {
+                let message = format!("{} is already set on line {first}", quoted(name));
                 checker
                     .error(&key.span, message)
                     .label("a key can be set only once")
                     .help("remove one of the two");
                 continue;
             }
-            seen.push((name, key));
+            lines.insert(name, line);
             if within.keys().contains(&name.as_str()) {
                 fields.known.push((name, value));
             } else {
-                fields.has_later |= words::is_later(name);
-                unknown(key, name, within, checker);
+                fields.unknown(key, name, checker);
             }
         }
         fields
@@ -138,45 +142,55 @@ impl<'n> Fields<'n> {
         checker: &mut Checker<'_>,
     ) -> Option<&'n Node> {
         let value = self.get(key);
-        if value.is_none() {
+        if value.is_none() && !self.meant.contains(&key) {
             let message = format!("{} has no `{key}`", self.within.noun());
-            checker
-                .error(&self.map.span, message)
-                .help(format!("add `{key}`, as in `{example}`"));
+            let help = match example.lines().count() {
+                1 => format!("add `{key}`, as in `{example}`"),
+                _ => format!("add `{key}`, as in\n{example}"),
+            };
+            checker.error(&self.map.span, message).help(help);
         }
         value
     }
-}
 
-fn unknown(key: &Node, name: &str, within: Within, checker: &mut Checker<'_>) {
-    let word = name.to_ascii_lowercase().replace('-', "_");
-    let elsewhere = Within::ALL
-        .into_iter()
-        .find(|other| other.keys().contains(&word.as_str()));
-    if words::is_later(&word) {
-        let message = format!("{} is not in this version of wsgate yet", quoted(name));
-        checker
-            .error(&key.span, message)
-            .help(words::without(&word));
-        return;
-    }
-    let help = if within.keys().contains(&word.as_str()) {
-        format!("write it as `{word}`")
-    } else if let Some(elsewhere) = elsewhere {
-        let message = format!("{} does not belong here", quoted(name));
-        let help = format!("`{word}` stands {}", elsewhere.belongs());
+    fn unknown(&mut self, key: &Node, name: &str, checker: &mut Checker<'_>) {
+        let word = name.to_ascii_lowercase().replace('-', "_");
+        let here = self.within.keys();
+        let elsewhere = Within::ALL
+            .into_iter()
+            .find(|other| other.keys().contains(&word.as_str()));
+        let mut message = format!("unknown key {}", quoted(name));
+        let help = if words::is_later(&word) {
+            self.has_later = true;
+            message = format!("{} is not in this version of wsgate yet", quoted(name));
+            words::without(&word).to_owned()
+        } else if let Some(meant) = here.iter().find(|known| **known == word) {
+            self.meant.push(meant);
+            format!("write it as `{meant}`")
+        } else if let Some(elsewhere) = elsewhere {
+            message = format!("{} does not belong here", quoted(name));
+            format!("`{word}` stands {}", elsewhere.belongs())
+        } else if let Some(meant) = words::renamed(&word) {
+            self.meant.push(meant);
+            match Within::ALL
+                .into_iter()
+                .find(|within| within.keys().contains(&meant))
+            {
+                Some(within) if !here.contains(&meant) => {
+                    format!("the key is `{meant}`, {}", within.belongs())
+                }
+                _ => format!("the key is `{meant}`"),
+            }
+        } else if let Some(advice) = words::instead_of(&word) {
+            advice.to_owned()
+        } else if let Some(meant) = nearest(&word, self.within) {
+            self.meant.push(meant);
+            format!("did you mean `{meant}`?")
+        } else {
+            known_keys(self.within)
+        };
         checker.error(&key.span, message).help(help);
-        return;
-    } else if let Some(help) = words::instead_of(&word) {
-        help.to_owned()
-    } else if let Some(nearest) = nearest(&word, within) {
-        format!("did you mean `{nearest}`?")
-    } else {
-        known_keys(within)
-    };
-    checker
-        .error(&key.span, format!("unknown key {}", quoted(name)))
-        .help(help);
+    }
 }
 
 /// The known key that a slip of the fingers would explain.
@@ -213,8 +227,10 @@ mod tests {
     #[test]
     fn no_known_key_is_called_unknown_elsewhere() {
         for key in Within::ALL.iter().flat_map(|within| within.keys()) {
-            assert!(
-                !words::is_later(key) && words::instead_of(key).is_none(),
+            assert!(!words::is_later(key), "{key}");
+            assert_eq!(
+                (words::renamed(key), words::instead_of(key)),
+                (None, None),
                 "{key}"
             );
         }

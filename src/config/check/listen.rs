@@ -6,6 +6,7 @@ use crate::config::Listener;
 use crate::config::Tls;
 use crate::config::address;
 use crate::config::check::Checker;
+use crate::config::check::LISTEN;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
 use crate::config::diagnostic::quoted;
@@ -20,12 +21,12 @@ const SELF_SIGNED: &str = "certs";
 
 /// The listeners of `listen`, as far as they are right.
 pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener> {
-    let Some(entries) = checker.entries(node, "listen", "address: 8080") else {
+    let Some(entries) = checker.entries(node, "listen", LISTEN) else {
         return Vec::new();
     };
     let mut listeners: Vec<Listener> = Vec::new();
     for entry in entries {
-        let Some(map) = checker.entry(entry, "listen", "address: 8080") else {
+        let Some(map) = checker.entry(entry, "listen", LISTEN) else {
             continue;
         };
         let fields = Fields::of(entry, map, Within::Listen, checker);
@@ -83,6 +84,7 @@ fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {
             checker.error(&node.span, format!("`tls` cannot be {}", quoted(text))).help(match values::switch(text) {
                 Some(true) => "write `tls: self_signed` to try it out, or `tls: { cert: FILE, key: FILE }`",
                 Some(false) => "without TLS the key `tls` is left out",
+                None if values::distance(text, "self_signed") <= 3 => "did you mean `self_signed`?",
                 None => EXPECTED,
             });
             None

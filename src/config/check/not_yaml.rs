@@ -21,13 +21,17 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagn
     if let Some(diagnostic) = nginx(source) {
         return diagnostic;
     }
-    let at = refused.at..refused.at + 1;
+    let at = character(refused.at, source);
     let token = token(refused.at, source);
     let end = refused.at + token.len();
     let error = |span: &Range<usize>, message: &str| source.about(Level::Error, span, message);
     let mut diagnostic = match &refused.fault {
         Fault::SecondDocument => {
-            let mut diagnostic = error(&(refused.at..end), "a second document begins here");
+            let mut lines = (1..=source.line(refused.at))
+                .rev()
+                .map(|line| source.line_span(line));
+            let dashes = lines.find(|line| source.text()[line.clone()].starts_with("---"));
+            let mut diagnostic = error(&dashes.unwrap_or(at), "a second document begins here");
             diagnostic
                 .label("all that follows would be ignored")
                 .help("remove this line; a configuration is one document");
@@ -66,9 +70,12 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagn
             diagnostic
         }
         Fault::Tag => {
-            let mut diagnostic = error(&at, "a value with a tag");
+            let before = source.text().get(..refused.at).unwrap_or_default();
+            let start = before.rfind('!').unwrap_or(refused.at);
+            let tag = start..before.trim_end().len().max(start);
+            let mut diagnostic = error(&tag, "this value has a tag");
             diagnostic
-                .label("`!` before it begins a tag in YAML")
+                .label("`!` begins a tag in YAML")
                 .help("take the tag out; if the `!` belongs to the value, put all of it in quotes");
             diagnostic
         }
@@ -134,82 +141,159 @@ fn token(at: usize, source: &Source) -> &str {
         .unwrap_or_default()
 }
 
+/// The bytes of the character at `at`.
+fn character(at: usize, source: &Source) -> Range<usize> {
+    let length = source
+        .text()
+        .get(at..)
+        .and_then(|rest| rest.chars().next())
+        .map_or(0, char::len_utf8);
+    at..at + length
+}
+
 /// An error in the words of the reader, translated where they would not help.
 fn syntax(words: &str, at: usize, source: &Source) -> Diagnostic {
-    let character = source.text().get(at..).and_then(|rest| rest.chars().next());
     let is = |part: &str| words.contains(part);
-    let begins_with_bracket = source
+    let span = character(at, source);
+    let found = source
+        .text()
+        .get(span.clone())
+        .and_then(|text| text.chars().next())
+        .unwrap_or(' ');
+    let line = source
         .text()
         .get(source.line_span(source.line(at)))
-        .is_some_and(|line| line.contains(": [") || line.contains(": {"));
-    let (message, help) = match character {
-        Some(c @ ('@' | '`' | '%' | ','))
-            if is("unexpected character") || is("parsing a block mapping") =>
-        {
-            (
-                format!("a value cannot begin with `{c}`"),
-                "put the value in quotes",
-            )
-        }
-        Some(c) if is("unexpected character") && c.is_control() => (
-            format!("there is a control character here: {}", c.escape_default()),
+        .unwrap_or_default();
+    let bracket = !is("<document start>") && (line.contains(": [") || line.contains(": {"));
+    let (message, help) = if is("mapping values are not allowed") {
+        return colon(at, source);
+    } else if matches!(found, '@' | '`' | '%' | ',')
+        && (is("unexpected character") || is("parsing a block mapping"))
+    {
+        (
+            format!("a value cannot begin with `{found}`"),
+            "put the value in quotes",
+        )
+    } else if found.is_control() && is("unexpected character") {
+        (
+            format!(
+                "there is a control character here: {}",
+                found.escape_default()
+            ),
             "remove it",
-        ),
-        _ if is("mapping values are not allowed") => (
-            "a colon too many, or a line that is indented too far".to_owned(),
-            "put a value that has `: ` in it in quotes, end each key with `: `, and let the keys of one entry begin in \
-             the same column",
-        ),
-        _ if is("expected '-' indicator") => (
+        )
+    } else if is("expected '-' indicator") {
+        (
             "this line is indented like neither the list nor its entries".to_owned(),
             "let the keys of one entry begin in the same column, and each `-` of one list too",
-        ),
-        _ if begins_with_bracket
-            && (is("did not find expected")
-                || is("illegal placement")
-                || is("trailing content")) =>
-        {
-            (
-                "a value that begins with a bracket goes on after it".to_owned(),
-                "put it in quotes, as in `\"[::1]:8080\"`",
-            )
-        }
-        _ if is("simple key expected") => (
-            "this line is neither a key nor a value".to_owned(),
-            "a line is `key: value` or `- key: value`, with a space after the colon",
-        ),
-        _ if is("unclosed quote") => (
-            "this quote is never closed".to_owned(),
-            "put the same quote at the end of the value",
-        ),
-        _ if is("unclosed bracket") => (
-            "this bracket is never closed".to_owned(),
-            "close it, or put the value in quotes",
-        ),
-        _ if is("misplaced bracket") => (
-            "nothing is open that this bracket could close".to_owned(),
-            "remove it, or put the value in quotes",
-        ),
-        _ if is("unknown escape") => (
-            "a backslash within double quotes begins an escape, and this is none of YAML's"
-                .to_owned(),
-            "write a regex without quotes or in single quotes",
-        ),
-        _ if is("trailing content after") => (
-            "the value goes on after its closing quote".to_owned(),
-            "put all of the value in the quotes, or none",
-        ),
-        _ if is("block sequence entries are not allowed") => (
-            "a list cannot begin on the line of its key".to_owned(),
-            "put the `-` on the next line",
-        ),
-        _ => (
+        )
+    } else if bracket
+        && (is("did not find expected") || is("illegal placement") || is("trailing content"))
+    {
+        (
+            "a value that begins with a bracket goes on after it".to_owned(),
+            "put it in quotes, as in `\"[::1]:8080\"`",
+        )
+    } else if let Some((_, message, help)) = KNOWN.iter().find(|(part, ..)| is(part)) {
+        ((*message).to_owned(), *help)
+    } else {
+        (
             format!("this is not YAML: {words}"),
             "a line is `key: value` or `- key: value`, indented with spaces",
-        ),
+        )
     };
-    let length = character.map_or(0, char::len_utf8);
-    let mut diagnostic = source.about(Level::Error, &(at..at + length), message);
+    let mut diagnostic = source.about(Level::Error, &span, message);
     diagnostic.help(help);
     diagnostic
+}
+
+/// Parts of what the reader says, and what is said instead.
+const KNOWN: [(&str, &str, &str); 8] = [
+    (
+        "<document start>",
+        "something follows the end of the configuration",
+        "remove it, or move it before the last bracket",
+    ),
+    (
+        "simple key expected",
+        "this line is neither a key nor a value",
+        "a line is `key: value` or `- key: value`, with a space after the colon",
+    ),
+    (
+        "unclosed quote",
+        "this quote is never closed",
+        "put the same quote at the end of the value",
+    ),
+    (
+        "unclosed bracket",
+        "this bracket is never closed",
+        "close it, or put the value in quotes",
+    ),
+    (
+        "misplaced bracket",
+        "nothing is open that this bracket could close",
+        "remove it, or put the value in quotes",
+    ),
+    (
+        "unknown escape",
+        "a backslash within double quotes begins an escape, and this is none of YAML's",
+        "write a regex without quotes or in single quotes",
+    ),
+    (
+        "trailing content after",
+        "the value goes on after its closing quote",
+        "put all of the value in the quotes, or none",
+    ),
+    (
+        "block sequence entries are not allowed",
+        "a list cannot begin on the line of its key",
+        "put the `-` on the next line",
+    ),
+];
+
+/// A colon where no key can stand: a space is missing further up, the line is indented too far, or it is in a value.
+fn colon(at: usize, source: &Source) -> Diagnostic {
+    let line = source.line(at);
+    let here = source.line_span(line);
+    let above = source.line_span(line.saturating_sub(1).max(1));
+    for place in [above, here.clone()] {
+        if let Some(key) = glued_key(source.text().get(place.clone()).unwrap_or_default()) {
+            let span = place.start + key.start..place.start + key.end;
+            let mut diagnostic =
+                source.about(Level::Error, &span, "a space is missing after this colon");
+            diagnostic.help("write `key: value`, with a space");
+            return diagnostic;
+        }
+    }
+    let text = source.text().get(here.start..at).unwrap_or_default();
+    if text.contains(": ") {
+        let mut diagnostic = source.about(
+            Level::Error,
+            &(at..at + 1),
+            "there is a colon within the value",
+        );
+        diagnostic
+            .label("YAML takes what stands before it for a key")
+            .help("remove the space after it, or put the whole value in quotes");
+        return diagnostic;
+    }
+    let start = here.start + text.len() - text.trim_start().len();
+    let mut diagnostic = source.about(Level::Error, &(start..at), "this line is indented too far");
+    diagnostic
+        .label("it would continue the value above")
+        .help("let the keys of one entry begin in the same column");
+    diagnostic
+}
+
+/// The key of a line such as `- location:/x`, with its colon.
+fn glued_key(line: &str) -> Option<Range<usize>> {
+    let key = line.trim_start_matches([' ', '-']);
+    let start = line.len() - key.len();
+    let colon = key
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|colon| *colon > 0)?;
+    let glued = key[colon..]
+        .strip_prefix(':')?
+        .starts_with(|c: char| !c.is_whitespace());
+    glued.then_some(start..start + colon + 1)
 }

@@ -8,30 +8,32 @@ use crate::config::Listener;
 use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::check::Checker;
+use crate::config::check::ROUTE;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::timeouts;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::routing::Kind;
 use crate::routing::Location;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 
-/// The routes of `routes`, as far as they are right, each with the bytes of its `proxy_pass`.
+/// The routes of `routes`, as far as they are right; none may lead back to one of `listeners`.
 pub(super) fn routes(
     node: &Node,
     defaults: Timeouts,
+    listeners: &[Listener],
     checker: &mut Checker<'_>,
-) -> Vec<(Route, Range<usize>)> {
-    const EXAMPLE: &str = "location: /socket.io\n  proxy_pass: http://127.0.0.1:3000";
-    let Some(entries) = checker.entries(node, "routes", EXAMPLE) else {
+) -> Vec<Route> {
+    let Some(entries) = checker.entries(node, "routes", ROUTE) else {
         return Vec::new();
     };
     let mut routes = Vec::new();
     let mut taken = HashMap::new();
     for entry in entries {
-        let Some(map) = checker.entry(entry, "routes", EXAMPLE) else {
+        let Some(map) = checker.entry(entry, "routes", ROUTE) else {
             continue;
         };
         let fields = Fields::of(entry, map, Within::Route, checker);
@@ -51,20 +53,20 @@ pub(super) fn routes(
             fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
         };
         let to = to.and_then(|node| Some((proxy_pass(node, checker)?, node)));
+        if let Some((proxy_pass, node)) = &to {
+            no_loop(proxy_pass, node, listeners, checker);
+        }
         if let Some(((location, location_node), (proxy_pass, node))) = location.zip(to) {
             if location.kind().is_regex() && proxy_pass.uri().is_some() {
                 path_after_regex(&proxy_pass, node, checker);
             }
             let line = checker.source.line(location_node.span.start);
-            routes.push((
-                Route {
-                    location,
-                    proxy_pass,
-                    timeouts,
-                    line,
-                },
-                node.span.clone(),
-            ));
+            routes.push(Route {
+                location,
+                proxy_pass,
+                timeouts,
+                line,
+            });
         }
     }
     routes
@@ -81,10 +83,16 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
         return None;
     }
     let text = checker.text(node, "location", "a path prefix such as `/socket.io`")?;
-    match text.parse() {
+    if let Some((_, rest)) = text.split_once("://").filter(|_| text.starts_with("http")) {
+        let path = rest.find('/').map_or("/", |at| &rest[at..]);
+        checker
+            .error(&node.span, "`location` is a path, not a URL")
+            .help(format!("write `{path}`"));
+        return None;
+    }
+    match text.parse::<Location>() {
         Ok(location) => Some(location),
         Err(error) => {
-            let error: crate::routing::LocationError = error;
             let span = part(node, error.span());
             checker.error(&span, error.to_string()).help(error.help());
             None
@@ -98,10 +106,9 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
         "proxy_pass",
         "an address such as `http://127.0.0.1:3000`",
     )?;
-    match text.parse() {
+    match text.parse::<ProxyPass>() {
         Ok(proxy_pass) => Some(proxy_pass),
         Err(error) => {
-            let error: crate::upstream::ProxyPassError = error;
             let span = part(node, Some(error.span()));
             checker.error(&span, error.to_string()).help(error.help());
             None
@@ -139,6 +146,8 @@ fn once(location: &Location, node: &Node, taken: &mut Taken, checker: &mut Check
     );
     let help = if location.kind().is_regex() {
         "remove this route or change its regex"
+    } else if location.kind() == Kind::Exact {
+        "remove this route or change its path"
     } else {
         "remove this route or give it a longer prefix"
     };
@@ -167,33 +176,26 @@ fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'
         ));
 }
 
-/// Notes each route that leads back to a listener of this file.
-pub(super) fn loops(
-    routes: &[(Route, Range<usize>)],
-    listeners: &[Listener],
-    checker: &mut Checker<'_>,
-) {
-    for (route, span) in routes {
-        let to = &route.proxy_pass;
-        let Some(listener) = listeners.iter().find(|listener| is_own(to, listener)) else {
-            continue;
-        };
-        let message = format!(
-            "`proxy_pass` leads back to wsgate: it listens there, see line {}",
-            listener.line
-        );
-        let help = match to.host() {
-            Host::Name(_) => format!(
-                "give the port of the server behind it; if that listens on [::1] alone, write `http://[::1]:{}`",
-                to.port()
-            ),
-            Host::Ip(_) => "give the port of the server behind it".to_owned(),
-        };
-        checker
-            .error(span, message)
-            .label("each request would go round for ever")
-            .help(help);
-    }
+/// Notes a `proxy_pass` that leads back to a listener of this file.
+fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
+    let Some(listener) = listeners.iter().find(|listener| is_own(to, listener)) else {
+        return;
+    };
+    let message = format!(
+        "`proxy_pass` leads back to wsgate: it listens there, see line {}",
+        listener.line
+    );
+    let help = match to.host() {
+        Host::Name(_) => format!(
+            "give the port of the server behind it; if that listens on [::1] alone, write `http://[::1]:{}`",
+            to.port()
+        ),
+        Host::Ip(_) => "give the port of the server behind it".to_owned(),
+    };
+    checker
+        .error(&node.span, message)
+        .label("each request would go round for ever")
+        .help(help);
 }
 
 /// Whether a connection to `to` would be accepted by `listener`, as far as can be told without asking anyone.

@@ -31,17 +31,34 @@ pub(super) fn is_later(key: &str) -> bool {
 pub(super) fn without(key: &str) -> &'static str {
     match key {
         "host" | "when" => {
-            "take it out, and the route answers for every host and request of its location"
+            "take it out, and the route answers for every host and every request of its location"
         }
         "upstreams" => "write the address of one server in each `proxy_pass`",
-        "return" | "redirect" => "take it out; what has no location is answered with 404",
+        "return" => "take the route out; what has no location is answered with 404",
+        "redirect" => "take it out, and this address answers as the others do",
+        "allow" | "deny" | "allowed_origins" => "take it out, and every client is answered",
         "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
         "ca" => "take it out; upstreams are asked over `http://`",
         _ => "take it out; it would do nothing",
     }
 }
 
-/// What to write instead of a key of nginx, or of another proxy.
+/// The key that was meant by one of another proxy, or of nginx.
+pub(super) fn renamed(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "port" | "bind" | "addr" | "ip" => "address",
+        "path" | "prefix" | "match" => "location",
+        "backend" | "target" | "to" | "url" | "uri" | "proxy" => "proxy_pass",
+        "certificate" | "crt" | "certfile" | "fullchain" | "ssl_certificate" => "cert",
+        "certificate_key" | "private_key" | "keyfile" | "privkey" | "ssl_certificate_key" => "key",
+        "ssl" | "https" => "tls",
+        "proxy_connect_timeout" => "connect_timeout",
+        "worker_processes" | "workers" => "threads",
+        _ => return None,
+    })
+}
+
+/// What to do about a key of nginx, or of another proxy, whose place no key takes.
 pub(super) fn instead_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "server" | "servers" => {
@@ -53,12 +70,10 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "server_name" => {
             "`host` is not in this version of wsgate yet: a route answers for every host"
         }
-        "upstream" | "backend" | "backends" | "target" | "to" | "url" | "uri" | "proxy" => {
+        "upstream" | "backends" => {
             "write the address of one server: `proxy_pass: http://127.0.0.1:3000`"
         }
-        "path" | "prefix" | "match" => "the key is `location`, as in nginx",
         "locations" => "each location is an entry of `routes`, with `location` and `proxy_pass`",
-        "port" | "bind" | "addr" | "ip" => "the key is `address`, as in `address: 127.0.0.1:8080`",
         "proxy_set_header" | "proxy_set_headers" => {
             "not needed: Host, Upgrade, Connection, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Real-IP \
              are sent as they should be"
@@ -67,7 +82,6 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "proxy_read_timeout" | "proxy_send_timeout" | "timeout" => {
             "`tunnel_timeout` ends an idle WebSocket, `response_timeout` a request without an answer"
         }
-        "proxy_connect_timeout" => "the key is `connect_timeout`",
         "proxy_buffering" | "proxy_request_buffering" | "proxy_buffers" | "proxy_buffer_size" => {
             "not needed: nothing is buffered in either direction"
         }
@@ -82,14 +96,6 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
             "not needed: it is always on"
         }
         "map" => "not needed: `Connection: Upgrade` is sent with upgrades only",
-        "ssl" | "https" => {
-            "write `tls: self_signed`, or `tls` with `cert` and `key`, in the `listen` entry"
-        }
-        "ssl_certificate" | "ssl_certificate_key" => {
-            "write `tls: { cert: FILE, key: FILE }` in the `listen` entry"
-        }
-        "certificate" | "crt" | "certfile" | "fullchain" => "the key is `cert`",
-        "certificate_key" | "private_key" | "keyfile" | "privkey" => "the key is `key`",
         "ssl_protocols"
         | "ssl_ciphers"
         | "ssl_prefer_server_ciphers"
@@ -100,14 +106,12 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "root" | "alias" | "index" | "try_files" | "autoindex" => {
             "wsgate serves no files: let another server do so, and name it in `proxy_pass`"
         }
+        "default_server" => "not needed: the same routes answer on every address",
         "rewrite" => {
             "a path in `proxy_pass` replaces the location: `proxy_pass: http://127.0.0.1:3000/new/`"
         }
         "add_header" | "gzip" | "error_page" | "cors" => {
             "not needed: answers are the upstream's, and go on unaltered"
-        }
-        "worker_processes" | "workers" => {
-            "the key is `threads`; without it there is one for each core"
         }
         "worker_connections"
         | "worker_rlimit_nofile"

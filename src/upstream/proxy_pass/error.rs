@@ -52,7 +52,12 @@ pub(super) enum Problem {
         name: String,
     },
     /// The port is no number from 1 to 65535.
-    BadPort,
+    BadPort {
+        /// What stands after the colon.
+        port: String,
+    },
+    /// Something follows the brackets that does not begin with a colon.
+    NoColon,
     /// The path does not begin with a slash.
     QueryWithoutPath,
     /// There is a `#` part.
@@ -106,7 +111,8 @@ impl ProxyPassError {
                 "add the port, as in `http://{name}:3000`; groups of servers (`upstreams`) are not in this version \
                  of wsgate yet"
             ),
-            Problem::BadPort => "a port is a number from 1 to 65535".to_owned(),
+            Problem::BadPort { .. } => "a port is a number from 1 to 65535".to_owned(),
+            Problem::NoColon => "write a colon between address and port".to_owned(),
             Problem::QueryWithoutPath => "put a `/` before the `?`".to_owned(),
             Problem::Fragment => "take it out: a fragment never leaves the browser".to_owned(),
             Problem::BadPath { found: '%' } => {
@@ -122,6 +128,11 @@ impl ProxyPassError {
 impl fmt::Display for ProxyPassError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.problem {
+            Problem::BadPort { port } if !port.is_empty() => {
+                return write!(f, "no such port: `{port}`");
+            }
+            Problem::BadPort { .. } => "`proxy_pass` has no port after the colon",
+            Problem::NoColon => "`proxy_pass` has something after the brackets that is no port",
             Problem::Empty => "`proxy_pass` is empty",
             Problem::Variable => "`proxy_pass` has no variables",
             Problem::NoScheme { .. } => "`proxy_pass` does not begin with `http://`",
@@ -138,7 +149,6 @@ impl fmt::Display for ProxyPassError {
             Problem::BadIpv6 => "`proxy_pass` has a host that is no IPv6 address",
             Problem::BareIpv6 => "`proxy_pass` has an IPv6 address without brackets",
             Problem::NameWithoutPort { .. } => "`proxy_pass` has a name without a port",
-            Problem::BadPort => "`proxy_pass` has a port that is none",
             Problem::QueryWithoutPath => "`proxy_pass` has a query without a path",
             Problem::Fragment => "`proxy_pass` has a fragment",
             Problem::BadPath { found: '%' } => {

@@ -1,0 +1,108 @@
+//! Values that are one text, and what is said where they are something else.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::config::check::Checker;
+use crate::config::check::keys::Fields;
+use crate::config::check::kind;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::config::values;
+
+/// Whether a duration of nothing makes sense.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Zero {
+    Allowed,
+    Refused,
+}
+
+/// More threads than any machine has cores are a slip of the fingers.
+const MOST_THREADS: usize = 1024;
+
+impl Checker<'_> {
+    /// A value that must be a text.
+    pub(super) fn text<'n>(
+        &mut self,
+        node: &'n Node,
+        key: &str,
+        expected: &str,
+    ) -> Option<&'n str> {
+        match &node.value {
+            Value::Text(text) => return Some(text),
+            Value::Nothing => {
+                self.error(&node.span, format!("`{key}` has no value"))
+                    .help(format!("give it {expected}"));
+            }
+            _ => {
+                let message = format!("`{key}` must be {expected}, not {}", kind(node));
+                self.error(&node.span, message)
+                    .help("write it as one value, without brackets or dashes");
+            }
+        }
+        None
+    }
+
+    /// A value that must be `on` or `off`.
+    pub(super) fn switch(&mut self, node: &Node, key: &str) -> Option<bool> {
+        let text = self.text(node, key, "`on` or `off`")?;
+        let read = values::switch(text);
+        if read.is_none() {
+            let message = format!("`{key}` must be `on` or `off`, not {}", quoted(text));
+            let help = match key {
+                "access_log" => {
+                    "it goes to stderr; a service manager or the shell can write it to a file"
+                }
+                _ => "write `on` or `off`",
+            };
+            self.error(&node.span, message).help(help);
+        }
+        read
+    }
+
+    /// The duration of a key, if it is set and right.
+    pub(super) fn duration(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        zero: Zero,
+    ) -> Option<Duration> {
+        let node = fields.get(key)?;
+        let text = self.text(node, key, "a duration such as `30s`")?;
+        match values::duration(text) {
+            Ok(duration) if duration.is_zero() && zero == Zero::Refused => {
+                let help =
+                    "a limit that is never reached does not exist here; the longest is `365d`";
+                self.error(&node.span, format!("`{key}` cannot be zero"))
+                    .label("nothing would ever be in time")
+                    .help(help);
+                None
+            }
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                self.error(&node.span, format!("`{key}` {error}: {}", quoted(text)))
+                    .help(error.help(text));
+                None
+            }
+        }
+    }
+
+    /// A number of threads.
+    pub(super) fn threads(&mut self, node: &Node) -> Option<NonZeroUsize> {
+        let text = self.text(node, "threads", "a number")?;
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);
+        if number.is_none() {
+            let message = format!(
+                "`threads` must be a number from 1 to {MOST_THREADS}: {}",
+                quoted(text)
+            );
+            self.error(&node.span, message)
+                .help("leave it out for one thread on each core that wsgate may use");
+        }
+        number
+    }
+}
