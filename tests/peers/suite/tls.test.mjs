@@ -1,0 +1,193 @@
+// ws and wss at once, certificates by SNI, versions of TLS and ALPN.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import https from 'node:https';
+import tls from 'node:tls';
+import WebSocket from 'ws';
+import { certificates, loopback } from '../support/certificates.mjs';
+import { start } from '../support/child.mjs';
+import { V2, V4, WEAPP_2, WEAPP_3 } from '../support/clients.mjs';
+import { connected, converse } from '../support/conversation.mjs';
+import { TEXT, frame } from '../support/frames.mjs';
+import { upgradeHead } from '../support/http.mjs';
+import { check, wsgate } from '../support/ring.mjs';
+import { httpServer, socketIo } from '../support/servers.mjs';
+import { DEADLINE, within } from '../support/wait.mjs';
+import { message, opened, wsServer } from '../support/websockets.mjs';
+
+const SECURE = { via: ['wsgate', 'nginx'] };
+
+async function secureGate(ring, backend, location) {
+  const { ca, pairs } = await certificates(ring);
+  return { ca, gate: await ring.gate(backend, { location, tls: pairs }) };
+}
+
+/** A finished handshake, with the certificate checked against the name that was asked for. */
+async function handshake(ring, gate, options) {
+  const socket = tls.connect({ host: '127.0.0.1', port: gate.tlsPort, ...options });
+  ring.onEnd(() => socket.destroy());
+  await within(DEADLINE, once(socket, 'secureConnect'), 'a TLS handshake');
+  return socket;
+}
+
+/** The error that a handshake ends with. */
+async function refused(gate, options) {
+  const socket = tls.connect({ host: '127.0.0.1', port: gate.tlsPort, rejectUnauthorized: false, ...options });
+  const shaken = once(socket, 'secureConnect').then(() => assert.fail(`connected by ${socket.getProtocol()}`));
+  const error = await within(DEADLINE, shaken, 'the end of a handshake').catch((reason) => reason);
+  socket.destroy();
+  return error;
+}
+
+for (const kind of [...V4, ...V2, WEAPP_2, WEAPP_3]) {
+  check(`${kind.name} talks to a v4 server over wss`, SECURE, async (ring) => {
+    const server = await socketIo(ring, 4, { allowEIO3: true });
+    const { ca, gate } = await secureGate(ring, server, '/socket.io');
+    const client = kind.connect(ring, gate.wss, { device: { ca } });
+    const { id } = await converse(client, server, kind.settles);
+    client.close();
+    assert.equal((await server.disconnects.find((d) => d.id === id)).reason, 'client namespace disconnect');
+  });
+}
+
+check('clients over ws and over wss at once meet in one room', SECURE, async (ring) => {
+  const server = await socketIo(ring, 4, { allowEIO3: true });
+  const { ca, gate } = await secureGate(ring, server, '/socket.io');
+  const kinds = [...V4, ...V2, WEAPP_2, WEAPP_3];
+  const clients = kinds.flatMap((kind) => [
+    kind.connect(ring, gate.ws),
+    kind.connect(ring, gate.wss, { device: { ca } }),
+  ]);
+  await Promise.all(clients.map(connected));
+  const heard = Promise.all(clients.map((client) => new Promise((resolve) => client.once('all', resolve))));
+  server.io.emit('all', 'hello everyone');
+  assert.deepEqual(await within(DEADLINE, heard, 'the news at all clients'), clients.map(() => 'hello everyone'));
+
+  const seen = [...server.requests.entries, ...server.upgrades.entries];
+  const schemes = new Set(seen.map(({ headers }) => headers['x-forwarded-proto']));
+  assert.deepEqual([...schemes].sort(), ['http', 'https']);
+});
+
+check('the certificate is chosen by the name that the client asks for', SECURE, async (ring) => {
+  const { ca, gate } = await secureGate(ring, await wsServer(ring), '/');
+  for (const [servername, alternative] of [
+    ['a.test', /DNS:a\.test/],
+    ['chat.b.test', /DNS:\*\.b\.test/],
+    ['CHAT.B.TEST', /DNS:\*\.b\.test/],
+  ]) {
+    const socket = await handshake(ring, gate, { ca, servername });
+    assert.match(socket.getPeerCertificate().subjectaltname, alternative);
+  }
+});
+
+check('a client without a name, or with one that no certificate has, gets the first certificate', SECURE, async (ring) => {
+  const { ca, gate } = await secureGate(ring, await wsServer(ring), '/');
+  const nameless = await handshake(ring, gate, { ca });
+  assert.match(nameless.getPeerCertificate().subjectaltname, /DNS:a\.test/);
+  // The wildcard of a certificate stands for one label; nginx's own choice by server_name is more generous.
+  const strangers = ['elsewhere.test', 'b.test', ...(wsgate ? ['deep.chat.b.test'] : [])];
+  for (const servername of strangers) {
+    const stranger = await handshake(ring, gate, { ca, servername, checkServerIdentity: () => undefined });
+    assert.match(stranger.getPeerCertificate().subjectaltname, /DNS:a\.test/, servername);
+  }
+});
+
+check('wss clients by either name check their certificate and reach the same server', SECURE, async (ring) => {
+  const server = await socketIo(ring, 4, { allowEIO3: true });
+  const { ca, gate } = await secureGate(ring, server, '/socket.io');
+  for (const name of ['a.test', 'chat.b.test']) {
+    for (const kind of [V4[2], V2[0], WEAPP_2]) {
+      const agent = new https.Agent({ ca, lookup: loopback });
+      ring.onEnd(() => agent.destroy());
+      const device = { ca, agent, lookup: loopback };
+      const client = kind.connect(ring, `wss://${name}:${gate.tlsPort}`, { device });
+      await converse(client, server, kind.settles);
+    }
+    const { headers } = await server.upgrades.find((seen) => seen.headers.host === `${name}:${gate.tlsPort}`);
+    assert.equal(headers['x-forwarded-proto'], 'https');
+  }
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3']) {
+  check(`${version} is spoken, and a WebSocket works over it`, SECURE, async (ring) => {
+    const server = await wsServer(ring, {}, (socket) => socket.on('message', (data) => socket.send(`${data}!`)));
+    const { ca, gate } = await secureGate(ring, server, '/');
+    const client = new WebSocket(gate.wss, { ca, minVersion: version, maxVersion: version });
+    await opened(ring, client);
+    assert.equal(client._socket.getProtocol(), version);
+    const answer = message(client);
+    client.send('hello');
+    assert.equal(await answer, 'hello!');
+  });
+}
+
+for (const version of ['TLSv1', 'TLSv1.1']) {
+  check(`${version} is refused by an alert of the server`, SECURE, async (ring) => {
+    const { ca, gate } = await secureGate(ring, await wsServer(ring), '/');
+    const old = { minVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' };
+    const error = await refused(gate, { ...old, maxVersion: version });
+    // OpenSSL answers protocol_version; rustls looks for signature algorithms first, which these versions lack.
+    const alerts = ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', ...(wsgate ? ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE'] : [])];
+    assert.ok(alerts.includes(error.code), `${error.code}: ${error.message}`);
+    if (wsgate) await gate.log.find(({ reason }) => reason?.includes('TLS 1.2'));
+
+    const newer = await handshake(ring, gate, { ...old, maxVersion: 'TLSv1.2', ca });
+    assert.equal(newer.getProtocol(), 'TLSv1.2', 'only the version was in the way');
+  });
+}
+
+check('a client that offers h2 and http/1.1 is answered http/1.1, and a WebSocket opens', SECURE, async (ring) => {
+  const server = await wsServer(ring);
+  const { ca, gate } = await secureGate(ring, server, '/');
+  const socket = await handshake(ring, gate, { ca, ALPNProtocols: ['h2', 'http/1.1'] });
+  assert.equal(socket.alpnProtocol, 'http/1.1');
+  socket.write(upgradeHead('/', 'a.test'));
+  const [data] = await within(DEADLINE, once(socket, 'data'), 'the answer to an upgrade');
+  assert.match(data.toString('latin1'), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+});
+
+check('a client without ALPN is served all the same', SECURE, async (ring) => {
+  const { ca, gate } = await secureGate(ring, await wsServer(ring), '/');
+  const socket = await handshake(ring, gate, { ca });
+  assert.equal(socket.alpnProtocol, false);
+  socket.write(upgradeHead('/', 'a.test'));
+  const [data] = await within(DEADLINE, once(socket, 'data'), 'the answer to an upgrade');
+  assert.match(data.toString('latin1'), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+});
+
+check('a client that offers only h2 is refused by an alert', { via: ['wsgate'] }, async (ring) => {
+  const { gate } = await secureGate(ring, await wsServer(ring), '/');
+  const error = await refused(gate, { ALPNProtocols: ['h2'] });
+  assert.equal(error.code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+});
+
+check('the end of a WebSocket is announced to a TLS client, not cut off', SECURE, async (ring) => {
+  const server = await wsServer(ring, {}, (socket) => socket.on('message', () => socket._socket.end()));
+  const { gate } = await secureGate(ring, server, '/');
+  // Node takes a bare end of the TCP stream for an end; the openssl command tells them apart.
+  const client = start('openssl', ['s_client', '-quiet', '-connect', `127.0.0.1:${gate.tlsPort}`], { stdio: 'pipe' });
+  ring.onEnd(() => client.kill('SIGKILL'));
+  let said = '';
+  client.stderr.on('data', (data) => (said += data));
+  client.stdin.write(upgradeHead('/', 'a.test'));
+  const [answer] = await within(DEADLINE, once(client.stdout, 'data'), 'the answer to an upgrade');
+  assert.match(answer.toString('latin1'), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+  client.stdin.write(frame(TEXT, ''));
+  await within(5_000, client.exited, 'the end of openssl s_client');
+  assert.doesNotMatch(said, /unexpected eof|errno/i);
+});
+
+check('a page over https says so to express', SECURE, async (ring) => {
+  const web = await httpServer(ring, (_, answer) => answer.end('secure page'));
+  const { ca, gate } = await secureGate(ring, web, '/');
+  const agent = new https.Agent({ ca, keepAlive: true });
+  ring.onEnd(() => agent.destroy());
+  for (let i = 0; i < 3; i += 1) {
+    const request = https.get(`${gate.https}/page?${i}`, { agent });
+    const [answer] = await within(DEADLINE, once(request, 'response'), 'a page');
+    assert.equal(Buffer.concat(await answer.toArray()).toString(), 'secure page');
+    assert.equal(request.reusedSocket, i > 0, 'the TLS connection is kept alive');
+  }
+  assert.deepEqual(web.requests.entries.map(({ headers }) => headers['x-forwarded-proto']), ['https', 'https', 'https']);
+});

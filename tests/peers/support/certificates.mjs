@@ -1,0 +1,37 @@
+// A certificate authority and its leaves, made by the openssl command in a folder of their own.
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from './child.mjs';
+
+async function leaf(folder, file, names) {
+  const [cert, key, request, extensions] = ['pem', 'key', 'csr', 'ext'].map((end) => join(folder, `${file}.${end}`));
+  const alternatives = names.map((name) => `${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`);
+  await writeFile(extensions, `subjectAltName=${alternatives.join(',')}\nextendedKeyUsage=serverAuth\n`);
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  await run('openssl', ['req', '-new', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${file}`]);
+  const authority = ['-CA', join(folder, 'ca.pem'), '-CAkey', join(folder, 'ca.key'), '-CAcreateserial'];
+  await run('openssl', ['x509', '-req', '-in', request, ...authority, '-days', '2', '-extfile', extensions, '-out', cert]);
+  return { cert, key, names };
+}
+
+/**
+ * `{ ca, pairs }`: two pairs signed by `ca`, the first for a.test (and 127.0.0.1, for clients that send no name), the
+ * second for *.b.test.
+ */
+export async function certificates(ring) {
+  const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-tls-'));
+  ring.onEnd(() => rm(folder, { recursive: true, force: true }));
+  const [cert, key] = [join(folder, 'ca.pem'), join(folder, 'ca.key')];
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  await run('openssl', ['req', '-x509', ...newKey, '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=peers']);
+  const pairs = [await leaf(folder, 'a', ['a.test', '127.0.0.1']), await leaf(folder, 'b', ['*.b.test'])];
+  return { ca: await readFile(cert), pairs };
+}
+
+/** Finds every name on the loopback, for `lookup` options. */
+export function loopback(_, options, done) {
+  if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }]);
+  else done(null, '127.0.0.1', 4);
+}
