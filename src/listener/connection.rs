@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -139,28 +138,36 @@ async fn speak_http(
             }
         }
     };
-    let parts = connection.into_parts();
-    let stream = parts.io.into_inner();
-    match (outcome, session.take_switch()) {
+    let http1::Parts {
+        io,
+        read_buf,
+        service,
+        ..
+    } = connection.into_parts();
+    let stream = io.into_inner();
+    let switch = session.take_switch();
+    // The upstream connection that was kept goes now, not when the client has read its answer.
+    drop((session, service));
+    match (outcome, switch) {
         (Ok(()), Some(switch)) => Some((
             End {
                 stream,
-                early: parts.read_buf,
+                early: read_buf,
             },
             switch,
         )),
         // The client left in the middle of an exchange, or the socket is broken.
         (Err(error), _) if error.is_incomplete_message() => None,
         (_, _) => {
-            close(stream, parts.read_buf, &mut context).await;
+            drop(read_buf);
+            close(stream, &mut context).await;
             None
         }
     }
 }
 
 /// Closes so that the client can read what was written: its writing is read on for a while.
-async fn close(mut stream: Stream, early: Bytes, context: &mut Context) {
-    drop(early);
+async fn close(mut stream: Stream, context: &mut Context) {
     let linger = async {
         if stream.shutdown().await.is_err() {
             return;

@@ -129,29 +129,36 @@ impl std::error::Error for ListenError {
 
 /// Whether others may listen on the same address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sharing {
-    /// No: a second process gets an error.
+enum Sharing {
+    /// No.
     Alone,
     /// Yes, those of the same user that say so too.
     Shared,
 }
 
-/// Opens `count` sockets on one address and returns them with the address they have (a port 0 is one of the system's).
+/// Tries an address without SO_REUSEPORT and lets go of it again: an error if anybody listens there, also another wsgate.
 ///
-/// `Alone`: the address is tried once without SO_REUSEPORT, which is an error if anybody listens there, also another wsgate.
-/// Addresses in TIME_WAIT do not count, so that a restart works at once.
+/// Addresses in TIME_WAIT do not count, so that a restart works at once. All addresses are tried before the first is
+/// opened, since 0.0.0.0:80 and 127.0.0.1:80 may stand side by side only with SO_REUSEPORT.
+///
+/// # Errors
+/// In use, not permitted, or no address of this machine.
+pub fn claim(address: SocketAddr) -> Result<(), ListenError> {
+    match socket(address, Sharing::Alone) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ListenError { address, source }),
+    }
+}
+
+/// Opens `count` sockets on one address and returns them with the address they have (a port 0 is one of the system's).
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
 pub fn open(
     address: SocketAddr,
-    sharing: Sharing,
     count: usize,
 ) -> Result<(SocketAddr, Vec<std::net::TcpListener>), ListenError> {
     let error = |source| ListenError { address, source };
-    if sharing == Sharing::Alone && address.port() != 0 {
-        socket(address, Sharing::Alone).map_err(error)?;
-    }
     let first = socket(address, Sharing::Shared).map_err(error)?;
     let bound = first.local_addr().map_err(error)?;
     let mut sockets = vec![first];

@@ -22,7 +22,6 @@ use crate::config::Config;
 use crate::config::Tls;
 use crate::listener;
 use crate::listener::Phase;
-use crate::listener::Sharing;
 use crate::observe::AccessLog;
 use crate::proxy;
 use crate::proxy::Proxy;
@@ -71,6 +70,13 @@ pub struct Opened {
 /// # Errors
 /// An address cannot be listened on, or what `self_signed` needs cannot be written.
 pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> {
+    for listener in &config.listeners {
+        if !listener.reuseport && listener.address.port() != 0 {
+            let place = config.place(listener.line);
+            listener::claim(listener.address)
+                .map_err(|source| StartError::Listen { place, source })?;
+        }
+    }
     let shared = tls::Shared::new().map_err(StartError::Tickets)?;
     let mut listening = Vec::new();
     let mut doors: Vec<Vec<Door>> = (0..config.threads.get()).map(|_| Vec::new()).collect();
@@ -83,12 +89,7 @@ pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> 
                 (Some(config), Some(shown))
             }
         };
-        let sharing = if listener.reuseport {
-            Sharing::Shared
-        } else {
-            Sharing::Alone
-        };
-        let (address, sockets) = listener::open(listener.address, sharing, doors.len())
+        let (address, sockets) = listener::open(listener.address, doors.len())
             .map_err(|source| StartError::Listen { place, source })?;
         for (doors, socket) in doors.iter_mut().zip(sockets) {
             doors.push(Door {
