@@ -1,6 +1,6 @@
 //! One request, start to end: checked, routed, sent to its upstream, and answered.
 //!
-//! [`answer`] is the whole path. What may be passed on is decided in [`request`] and [`response`], which are pure; the
+//! [`answer`] is the whole path. What may be passed on is decided in `request` and `response`, which are pure; the
 //! connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of clients, TLS, and what
 //! a tunnel does with its bytes.
 

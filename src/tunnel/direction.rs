@@ -46,7 +46,14 @@ pub(super) enum State {
 }
 
 impl Direction {
-    pub(super) fn owing(owed: Bytes) -> Self {
+    /// Begins with what was read beyond a head.
+    pub(super) fn owing(early: Bytes) -> Self {
+        // Even without a byte it may be a view of the 8 KiB that the head was read into, and keep them.
+        let owed = if early.is_empty() {
+            Bytes::new()
+        } else {
+            early
+        };
         Self {
             owed,
             passed: 0,

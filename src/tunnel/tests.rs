@@ -22,6 +22,7 @@ use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
+use crate::tunnel::direction::Direction;
 use crate::tunnel::relay;
 
 const LIMITS: Limits = Limits {
@@ -182,6 +183,15 @@ fn the_keeper_ends_all_tunnels() {
         ));
         assert_eq!(keeper.count(), 0);
     });
+}
+
+#[test]
+fn an_idle_tunnel_does_not_keep_the_buffer_of_a_head() {
+    for early in [0, 5] {
+        let mut read = Bytes::from(vec![b'x'; 8192]);
+        let direction = Direction::owing(read.split_to(early));
+        assert_eq!(read.is_unique(), early == 0, "{direction:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! What a message costs in system calls, counted by strace: a guard that does not depend on the clock.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::Command;
+use std::process::Stdio;
+
+use crate::support::Over;
+use crate::support::TestServer;
+use crate::support::Upstream;
+use crate::support::tunnel;
+
+/// Messages there and back.
+const ROUND_TRIPS: usize = 1000;
+
+/// Calls that belong to no message: a log line, the sweep for idle tunnels.
+const BESIDE: usize = 40;
+
+/// Counts the system calls of `gate` while `work` runs.
+async fn calls_during(gate: &TestServer, work: impl Future<Output = ()>) -> BTreeMap<String, usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let counts = folder.path().join("counts");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-c", "-o"])
+        .arg(&counts)
+        .args(["-p", &gate.id().to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace, which tests/run installs");
+    // It says so once for each thread; the threads' own are named before the process counts as attached.
+    let attached = BufReader::new(strace.stderr.take().unwrap()).lines().next();
+    let attached = attached.unwrap().unwrap();
+    assert!(attached.contains("attached"), "{attached}");
+    work.await;
+    let id = strace.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    strace.wait().unwrap();
+    let text = std::fs::read_to_string(&counts).unwrap();
+    // `% time  seconds  usecs/call  calls  [errors]  syscall`
+    text.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words.len() >= 5 && words[0].parse::<f64>().is_ok())
+        .map(|words| (words[words.len() - 1].to_owned(), words[3].parse().unwrap()))
+        .filter(|(name, _)| name != "total")
+        .collect()
+}
+
+async fn reads_and_writes(over: Over) -> (usize, usize, String) {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .tls()
+        .top("threads: 1")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let (mut client, mut server) = tunnel(&gate, &mut upstream, over).await;
+    let message = [b'm'; 125];
+    let calls = calls_during(&gate, async {
+        for _ in 0..ROUND_TRIPS {
+            client.send(message).await;
+            assert_eq!(server.take(message.len()).await, message);
+            server.send(message).await;
+            assert_eq!(client.take(message.len()).await, message);
+        }
+    })
+    .await;
+    let sum = |names: &[&str]| names.iter().filter_map(|name| calls.get(*name)).sum();
+    let reads = sum(&["read", "readv", "recvfrom", "recvmsg"]);
+    let writes = sum(&["write", "writev", "sendto", "sendmsg"]);
+    (reads, writes, format!("{calls:?}"))
+}
+
+#[tokio::test]
+async fn a_message_costs_one_read_and_one_write() {
+    let (reads, writes, all) = reads_and_writes(Over::Ws).await;
+    // Fewer would mean that strace came too late and counted something else.
+    assert!(reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS, "{all}");
+    assert!(reads <= 2 * ROUND_TRIPS + BESIDE, "{all}");
+    assert!(writes <= 2 * ROUND_TRIPS + BESIDE, "{all}");
+}
+
+#[tokio::test]
+async fn a_message_over_tls_costs_no_more_writes_and_one_empty_read() {
+    let (reads, writes, all) = reads_and_writes(Over::Wss).await;
+    assert!(reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS, "{all}");
+    // tokio-rustls reads until the socket has nothing more: once more for each message of the client's.
+    assert!(reads <= 3 * ROUND_TRIPS + BESIDE, "{all}");
+    assert!(writes <= 2 * ROUND_TRIPS + BESIDE, "{all}");
+}
