@@ -36,30 +36,42 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
 }
 
 fn serve(config: &Config, voice: Voice, now: OffsetDateTime) -> Result<(), StartError> {
-    let opened = server::open(config, now)?;
-    let listening = opened.listening().to_vec();
-    let running = opened.start()?;
-    voice.started(config, &listening);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    runtime.block_on(async {
+    // Heard from here on: a signal that comes right behind the words of the start must drain, not kill.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::new().map_err(StartError::Thread)?
+    };
+    let opened = server::open(config, now)?;
+    let listening = opened.listening().to_vec();
+    let running = opened.start()?;
+    voice.started(config, &listening);
+    let outcome = runtime.block_on(async {
         // Asked only now, in the background: wsgate listens also while its upstreams are still starting.
         let asking = async {
             voice.upstreams(config).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            outcome = watch(config, voice, running) => outcome,
+            outcome = watch(config, voice, running, signals) => outcome,
             () = asking => Ok(()),
         }
-    })
+    });
+    // A name that is being looked up would hold the process for as long as the resolver likes.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Waits for a signal, then drains under a deadline. A second signal ends the process at once.
-async fn watch(config: &Config, voice: Voice, mut running: Running) -> Result<(), StartError> {
-    let mut signals = Signals::new().map_err(StartError::Thread)?;
+async fn watch(
+    config: &Config,
+    voice: Voice,
+    mut running: Running,
+    mut signals: Signals,
+) -> Result<(), StartError> {
     let name = tokio::select! {
         name = signals.next() => name,
         // Only a panic ends a thread that nobody told to.
@@ -67,13 +79,17 @@ async fn watch(config: &Config, voice: Voice, mut running: Running) -> Result<()
     };
     voice.draining(name, config.drain_timeout);
     running.drain();
-    tokio::select! {
-        ended = timeout(config.drain_timeout, running.ended()) => {
-            if ended.is_err() {
-                running.cut();
-                running.ended().await;
-            }
+    let drained = async {
+        if timeout(config.drain_timeout, running.ended())
+            .await
+            .is_err()
+        {
+            running.cut();
+            running.ended().await;
         }
+    };
+    tokio::select! {
+        () = drained => {}
         name = signals.next() => {
             voice.ended_at_once(name);
             std::process::exit(0);

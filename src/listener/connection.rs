@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
@@ -128,13 +129,30 @@ async fn speak_http(
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
 
     let mut draining = false;
+    let mut phase = context.phase.clone();
     let outcome = loop {
+        let last_answer = async {
+            drained(&mut context.phase).await;
+            // Hyper would write `close` into a 101.
+            session.not_upgrading().await;
+        };
         tokio::select! {
             biased;
-            outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
-            () = drained(&mut context.phase), if !draining => {
+            outcome = poll_fn(|cx| std::pin::Pin::new(&mut connection).poll(cx)) => {
+                // Once it has seen an Upgrade, hyper ends as if one had happened: the end of an answer that a slow reader
+                // has not taken is still in its buffer. Asked again, it writes that and closes.
+                if outcome.is_ok() && session.take_refused_upgrade() {
+                    continue;
+                }
+                break outcome;
+            }
+            () = last_answer, if !draining => {
                 draining = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => {
+                session.cut();
+                return None;
             }
         }
     };
@@ -144,11 +162,8 @@ async fn speak_http(
         service,
         ..
     } = connection.into_parts();
-    let stream = io.into_inner();
-    let switch = session.take_switch();
-    // The upstream connection that was kept goes now, not when the client has read its answer.
-    drop((session, service));
-    match (outcome, switch) {
+    let mut stream = io.into_inner();
+    match (outcome, session.take_switch()) {
         (Ok(()), Some(switch)) => Some((
             End {
                 stream,
@@ -158,31 +173,40 @@ async fn speak_http(
         )),
         // The client left in the middle of an exchange, or the socket is broken.
         (Err(error), _) if error.is_incomplete_message() => None,
-        (_, _) => {
-            drop(read_buf);
-            close(stream, &mut context).await;
+        (outcome, _) => {
+            if let Err(error) = outcome {
+                if error.is_parse() {
+                    session.unreadable(&error);
+                }
+                // After an error that is no client's hyper does not close.
+                let _ = timeout(LINGER_IDLE, stream.shutdown()).await;
+            }
+            // The upstream connection that was kept goes now, not when the client has read its answer.
+            drop((session, service, read_buf));
+            linger(stream, phase).await;
             None
         }
     }
 }
 
-/// Closes so that the client can read what was written: its writing is read on for a while.
-async fn close(mut stream: Stream, context: &mut Context) {
-    let linger = async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut rubbish = [0; 4096];
+/// Reads on for a while behind our end, so that the client can read what was written before a reset destroys it.
+async fn linger(mut stream: Stream, mut phase: watch::Receiver<Phase>) {
+    let read_on = async {
+        let mut rubbish = [0; 512];
         while let Ok(Ok(1..)) = timeout(LINGER_IDLE, stream.read(&mut rubbish)).await {}
     };
-    tokio::select! {
-        _ = timeout(LINGER, linger) => {}
+    let leaving = async {
+        drained(&mut phase).await;
         // Time enough for a FIN to arrive.
-        () = async { drained(&mut context.phase).await; tokio::time::sleep(LAST_REQUEST).await } => {}
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    tokio::select! {
+        _ = timeout(LINGER, read_on) => {}
+        () = leaving => {}
     }
 }
 
 /// Waits until the process drains. A sender that is gone means the same.
-async fn drained(phase: &mut tokio::sync::watch::Receiver<Phase>) {
+async fn drained(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
 }

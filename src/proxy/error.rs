@@ -178,7 +178,7 @@ impl StdError for ProxyError {
 }
 
 /// Hyper's errors say little themselves; what they hold says more.
-struct Innermost<'a>(&'a hyper::Error);
+pub(super) struct Innermost<'a>(pub(super) &'a hyper::Error);
 
 impl fmt::Display for Innermost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,6 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::response::Parts;
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
@@ -19,8 +18,9 @@ use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::proxy::error::ProxyError;
 use crate::proxy::report::Report;
-use crate::proxy::request_body::Progress;
+use crate::proxy::request::RequestError;
 use crate::proxy::request_body::RequestBody;
+use crate::proxy::request_body::Upload;
 use crate::proxy::response;
 use crate::proxy::route::Route;
 use crate::proxy::session::Kept;
@@ -45,16 +45,16 @@ pub(super) async fn exchange(
     request: Request<RequestBody>,
     asked: &Asked,
     route: &Arc<Route>,
-    progress: &Progress,
+    upload: &Upload,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
     let upstream = || route.upstream.pick().authority();
     let (response, connection) = match asked {
         Asked::WebSocket(_) => {
             let connection = open(route, report).await?;
-            send(connection, request, route, &Wait::Handshake, progress).await?
+            send(connection, request, route, &Wait::Handshake, upload).await?
         }
-        Asked::Nothing => ask(session, request, route, progress, report).await?,
+        Asked::Nothing => ask(session, request, route, upload, report).await?,
     };
     let (mut head, incoming) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -82,7 +82,7 @@ pub(super) async fn exchange(
         upstream: upstream(),
         source,
     })?;
-    response::rewrite(&mut head, incoming.size_hint().exact());
+    response::rewrite(&mut head);
     Ok(Answer::Upstream(Box::new(head), incoming, connection))
 }
 
@@ -91,7 +91,7 @@ async fn ask(
     session: &Session,
     mut request: Request<RequestBody>,
     route: &Arc<Route>,
-    progress: &Progress,
+    upload: &Upload,
     report: &mut Report,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
     if let Some(kept) = session.keep.take(route).await {
@@ -102,7 +102,7 @@ async fn ask(
         } else {
             None
         };
-        match try_send(kept, request, route, &Wait::Response, progress).await {
+        match try_send(kept, request, route, &Wait::Response, upload).await {
             Ok(answered) => return Ok(answered),
             Err(Failed::Unsent(unsent, _)) => request = *unsent,
             Err(Failed::Final(error @ ProxyError::NoAnswer { .. })) => {
@@ -112,8 +112,8 @@ async fn ask(
         }
     }
     let connection = open(route, report).await?;
-    progress.set(Instant::now());
-    send(connection, request, route, &Wait::Response, progress).await
+    upload.touch();
+    send(connection, request, route, &Wait::Response, upload).await
 }
 
 /// A request without a body once more.
@@ -166,9 +166,9 @@ async fn send(
     request: Request<RequestBody>,
     route: &Arc<Route>,
     wait: &Wait,
-    progress: &Progress,
+    upload: &Upload,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
-    try_send(kept, request, route, wait, progress)
+    try_send(kept, request, route, wait, upload)
         .await
         .map_err(|failed| match failed {
             Failed::Final(error) => error,
@@ -184,7 +184,7 @@ async fn try_send(
     request: Request<RequestBody>,
     route: &Arc<Route>,
     wait: &Wait,
-    progress: &Progress,
+    upload: &Upload,
 ) -> Result<(Response<Incoming>, Kept), Failed> {
     let upstream = || route.upstream.pick().authority();
     let (limit, key) = match wait {
@@ -194,14 +194,18 @@ async fn try_send(
     let answered = {
         let mut sent = pin!(kept.connection.send(request));
         loop {
-            let deadline = progress.get() + limit;
+            let deadline = upload.moved() + limit;
             tokio::select! {
                 biased;
                 answered = &mut sent => break answered,
                 () = sleep_until(deadline) => {
                     // A body that is still moving has moved the deadline.
-                    if progress.get() + limit <= Instant::now() {
-                        return Err(Failed::Final(ProxyError::AnswerTimeout { upstream: upstream(), limit, key }));
+                    if upload.moved() + limit <= Instant::now() {
+                        return Err(Failed::Final(if upload.is_waiting() {
+                            ProxyError::Request(RequestError::BodyTimeout)
+                        } else {
+                            ProxyError::AnswerTimeout { upstream: upstream(), limit, key }
+                        }));
                     }
                 }
             }
@@ -210,6 +214,9 @@ async fn try_send(
     match answered {
         Ok(response) => Ok((response, kept)),
         Err(SendError::Unsent(request, source)) => Err(Failed::Unsent(request, source)),
+        Err(SendError::Sent(_)) if upload.is_broken() => {
+            Err(Failed::Final(ProxyError::Request(RequestError::Body)))
+        }
         Err(SendError::Sent(source)) => Err(Failed::Final(ProxyError::NoAnswer {
             upstream: upstream(),
             source,

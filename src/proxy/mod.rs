@@ -15,7 +15,6 @@ mod route;
 mod session;
 mod switch;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,7 +27,6 @@ use http::header;
 use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
@@ -42,8 +40,8 @@ use crate::proxy::exchange::exchange;
 use crate::proxy::report::Report;
 use crate::proxy::request::Framing;
 use crate::proxy::request::RequestError;
-use crate::proxy::request_body::Progress;
 use crate::proxy::request_body::RequestBody;
+use crate::proxy::request_body::Upload;
 use crate::routing;
 use crate::routing::Found;
 use crate::routing::Target;
@@ -66,19 +64,19 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
         .uri()
         .path_and_query()
         .map_or("", PathAndQuery::as_str);
-    let mut report = Report::new(
-        Exchange {
-            remote_addr: session.client.address,
-            request: shown_request(request.method(), target, request.version()),
-            upstream_addr: None,
-            location: None,
-            route: None,
-        },
-        Arc::clone(&session.proxy.observer),
-    );
+    let mut report = session.report(Exchange {
+        remote_addr: session.client.address,
+        request: shown_request(request.method(), target, request.version()),
+        upstream_addr: None,
+        location: None,
+        route: None,
+    });
     report.reason = Some(Reason::Client(
         "the client left before the answer".to_owned(),
     ));
+    if request.headers().contains_key(header::UPGRADE) {
+        session.refused_upgrade.set(true);
+    }
     match forward(&session, request, &mut report).await {
         Ok(Answer::Own(response)) => {
             let (mut head, text) = response.into_parts();
@@ -124,6 +122,10 @@ async fn forward(
     };
     let checked = request::check(&head, has_body).map_err(ProxyError::Request)?;
     let asked = checked.asked;
+    let under_way = match asked {
+        Asked::WebSocket(_) => Some(session.upgrade_begins()),
+        Asked::Nothing => None,
+    };
 
     let (route, uri) = {
         let target = Target::parse(checked.target.as_str())
@@ -171,10 +173,14 @@ async fn forward(
         session.client.address.ip(),
         session.client.scheme,
     );
-    let progress: Progress = Rc::new(Cell::new(Instant::now()));
+    let upload = Rc::new(Upload::begin());
     let incoming = (has_body == Body::Some).then_some(body);
-    let request = Request::from_parts(head, RequestBody::new(incoming, Rc::clone(&progress)));
-    exchange(session, request, &asked, &route, &progress, report).await
+    let request = Request::from_parts(head, RequestBody::new(incoming, Rc::clone(&upload)));
+    let answer = exchange(session, request, &asked, &route, &upload, report).await?;
+    if let (Answer::Switch(..), Some(under_way)) = (&answer, under_way) {
+        under_way.agreed();
+    }
+    Ok(answer)
 }
 
 /// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.

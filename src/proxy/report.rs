@@ -1,5 +1,7 @@
 //! One exchange's line in the log, written when the exchange ends, however it ends.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,18 +23,25 @@ pub(super) struct Report {
     pub(super) body_bytes_sent: u64,
     /// What went wrong.
     pub(super) reason: Option<Reason>,
+    /// Whether the process ended it.
+    cut: Rc<Cell<bool>>,
     started: Instant,
     observer: Option<Arc<dyn Observer>>,
 }
 
 impl Report {
     /// Begins now.
-    pub(super) fn new(exchange: Exchange, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(
+        exchange: Exchange,
+        observer: Arc<dyn Observer>,
+        cut: Rc<Cell<bool>>,
+    ) -> Self {
         Self {
             exchange,
             status: None,
             body_bytes_sent: 0,
             reason: None,
+            cut,
             started: Instant::now(),
             observer: Some(observer),
         }
@@ -48,6 +57,11 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         if let Some(observer) = self.observer.take() {
+            if self.cut.get() && matches!(self.reason, Some(Reason::Client(_))) {
+                self.reason = Some(Reason::Client(
+                    "wsgate ended before the answer did".to_owned(),
+                ));
+            }
             let end = ExchangeEnd {
                 status: self.status,
                 body_bytes_sent: self.body_bytes_sent,

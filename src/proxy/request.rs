@@ -44,6 +44,10 @@ pub(super) enum RequestError {
     TransferCoding,
     /// See [`UpgradeError`].
     Upgrade(UpgradeError),
+    /// The body cannot be read to its end: malformed chunks, or the client left.
+    Body,
+    /// The rest of the body does not come.
+    BodyTimeout,
 }
 
 impl RequestError {
@@ -57,7 +61,9 @@ impl RequestError {
             | Self::OtherAuthority
             | Self::Target(_)
             | Self::TransferCoding
-            | Self::Upgrade(_) => StatusCode::BAD_REQUEST,
+            | Self::Upgrade(_)
+            | Self::Body => StatusCode::BAD_REQUEST,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
@@ -78,6 +84,8 @@ impl fmt::Display for RequestError {
             Self::Target(error) => write!(f, "{error}"),
             Self::TransferCoding => f.write_str("a transfer coding other than `chunked`"),
             Self::Upgrade(error) => write!(f, "{error}"),
+            Self::Body => f.write_str("a body that breaks off or has malformed chunks"),
+            Self::BodyTimeout => f.write_str("a body whose rest does not come"),
         }
     }
 }

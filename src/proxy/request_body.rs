@@ -14,28 +14,71 @@ use http_body::SizeHint;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-/// When a request's body last moved, so that the wait for an answer counts from there.
-pub(super) type Progress = Rc<Cell<Instant>>;
+/// How a request's body fares, seen by the wait for its answer.
+#[derive(Debug)]
+pub(super) struct Upload {
+    moved: Cell<Instant>,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// The upstream does not ask for more, or has all.
+    Elsewhere,
+    /// The client has to send more.
+    Waiting,
+    /// What the client sent is malformed, or it left.
+    Broken,
+}
+
+impl Upload {
+    pub(super) fn begin() -> Self {
+        Self {
+            moved: Cell::new(Instant::now()),
+            state: Cell::new(State::Elsewhere),
+        }
+    }
+
+    /// When it last moved: the wait for an answer counts from there.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved.get()
+    }
+
+    /// The wait begins anew.
+    pub(super) fn touch(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    /// Whether it is the client that is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state.get() == State::Waiting
+    }
+
+    /// Whether the client's body cannot be read to its end.
+    pub(super) fn is_broken(&self) -> bool {
+        self.state.get() == State::Broken
+    }
+}
 
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     /// `None` for a request that has none, so that it can be sent again.
     incoming: Option<Incoming>,
-    progress: Progress,
+    upload: Rc<Upload>,
 }
 
 impl RequestBody {
     /// What the client sends.
-    pub(super) fn new(incoming: Option<Incoming>, progress: Progress) -> Self {
-        Self { incoming, progress }
+    pub(super) fn new(incoming: Option<Incoming>, upload: Rc<Upload>) -> Self {
+        Self { incoming, upload }
     }
 
     /// Another one without content, if this has none.
     pub(super) fn try_clone(&self) -> Option<Self> {
         self.incoming.is_none().then(|| Self {
             incoming: None,
-            progress: Rc::clone(&self.progress),
+            upload: Rc::clone(&self.upload),
         })
     }
 }
@@ -53,9 +96,14 @@ impl http_body::Body for RequestBody {
             return Poll::Ready(None);
         };
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
-        if frame.is_ready() {
-            this.progress.set(Instant::now());
-        }
+        this.upload.state.set(match &frame {
+            Poll::Pending => State::Waiting,
+            Poll::Ready(Some(Err(_))) => State::Broken,
+            Poll::Ready(_) => {
+                this.upload.touch();
+                State::Elsewhere
+            }
+        });
         frame
     }
 

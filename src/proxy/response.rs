@@ -20,6 +20,8 @@ pub(super) enum AnswerError {
     DoublyFramed,
     /// A transfer coding other than `chunked`, or several.
     TransferCoding,
+    /// A Content-Length that is no number, or several that differ.
+    Length,
 }
 
 impl fmt::Display for AnswerError {
@@ -27,6 +29,9 @@ impl fmt::Display for AnswerError {
         f.write_str(match self {
             Self::DoublyFramed => "its answer has both Content-Length and Transfer-Encoding",
             Self::TransferCoding => "its answer has a transfer coding other than `chunked`",
+            Self::Length => {
+                "its answer has a Content-Length that is no number, or several that differ"
+            }
         })
     }
 }
@@ -38,6 +43,15 @@ impl std::error::Error for AnswerError {}
 /// # Errors
 /// What is wrong.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
+    // Hyper looks at the length only where it expects a body; an answer to HEAD is passed on as well.
+    let mut lengths = members(headers, header::CONTENT_LENGTH);
+    let first = lengths.next();
+    if first.is_some_and(|length| !length.iter().all(u8::is_ascii_digit))
+        || lengths.any(|length| Some(length) != first)
+        || (first.is_none() && headers.contains_key(header::CONTENT_LENGTH))
+    {
+        return Err(AnswerError::Length);
+    }
     if !headers.contains_key(header::TRANSFER_ENCODING) {
         return Ok(());
     }
@@ -51,8 +65,8 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
     }
 }
 
-/// Removes what concerned the upstream's connection only. `length` is the body's, if known.
-pub(super) fn rewrite(answer: &mut Parts, length: Option<u64>) {
+/// Removes what concerned the upstream's connection only.
+pub(super) fn rewrite(answer: &mut Parts) {
     // Ours, whatever the upstream speaks (RFC 9110 §2.5).
     answer.version = Version::HTTP_11;
     // A 426 has to say to what (RFC 9110 §15.5.22).
@@ -67,12 +81,14 @@ pub(super) fn rewrite(answer: &mut Parts, length: Option<u64>) {
     }
     // `5, 5` or two equal lines are one length, and go on as one (RFC 9112 §6.3).
     let lengths = answer.headers.get_all(header::CONTENT_LENGTH);
-    let repeated = lengths.iter().nth(1).is_some()
-        || lengths.iter().any(|line| line.as_bytes().contains(&b','));
-    if let (true, Some(length)) = (repeated, length) {
-        answer
-            .headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if lengths.iter().nth(1).is_some() || lengths.iter().any(|line| line.as_bytes().contains(&b','))
+    {
+        let one = members(&answer.headers, header::CONTENT_LENGTH)
+            .next()
+            .and_then(|length| HeaderValue::from_bytes(length).ok());
+        if let Some(one) = one {
+            answer.headers.insert(header::CONTENT_LENGTH, one);
+        }
     }
 }
 
@@ -129,7 +145,7 @@ mod tests {
             StatusCode::UPGRADE_REQUIRED,
             &[("upgrade", "websocket"), ("connection", "close, upgrade")],
         );
-        rewrite(&mut answer, None);
+        rewrite(&mut answer);
         assert_eq!(answer.headers["upgrade"], "websocket");
         assert_eq!(answer.headers["connection"], "Upgrade");
         let mut answer = parts(
@@ -140,7 +156,7 @@ mod tests {
                 ("keep-alive", "timeout=5"),
             ],
         );
-        rewrite(&mut answer, None);
+        rewrite(&mut answer);
         assert!(answer.headers.is_empty());
     }
 
@@ -150,7 +166,7 @@ mod tests {
             StatusCode::OK,
             &[("content-length", "5, 5"), ("content-length", "5")],
         );
-        rewrite(&mut answer, Some(5));
+        rewrite(&mut answer);
         let lengths: Vec<_> = answer.headers.get_all("content-length").iter().collect();
         assert_eq!(lengths, ["5"]);
     }

@@ -42,7 +42,10 @@ impl Worker {
             .enable_all()
             .build_local(LocalOptions::default())
             .map_err(StartError::Thread)?;
-        runtime.block_on(self.serve())
+        let served = runtime.block_on(self.serve());
+        // A name that is being looked up would hold the thread for as long as the resolver likes.
+        runtime.shutdown_background();
+        served
     }
 
     async fn serve(self) -> Result<usize, StartError> {

@@ -21,6 +21,7 @@ pub struct Keeper {
     step: Rc<Cell<u32>>,
     tabs: RefCell<Vec<Weak<Tab>>>,
     opened: Notify,
+    over: Cell<bool>,
 }
 
 impl Keeper {
@@ -38,8 +39,9 @@ impl Keeper {
         }
     }
 
-    /// Ends every tunnel of this thread; each reports [`Ended::Drained`].
+    /// Ends every tunnel of this thread, also those that are yet to begin; each reports [`Ended::Drained`].
     pub fn end_all(&self) {
+        self.over.set(true);
         for tab in self.tabs.borrow().iter().filter_map(Weak::upgrade) {
             tab.tell(Told::Drained);
         }
@@ -64,7 +66,7 @@ impl Keeper {
             limit: u32::try_from(steps)
                 .unwrap_or(u32::MAX - 1)
                 .saturating_add(1),
-            told: Cell::new(None),
+            told: Cell::new(self.over.get().then_some(Told::Drained)),
             waker: RefCell::new(None),
         });
         self.tabs.borrow_mut().push(Rc::downgrade(&tab));

@@ -7,7 +7,7 @@
 //! of the other.
 //!
 //! An abrupt end (a reset, or TLS that stops without close_notify) ends both sockets at once. The other end then sees
-//! a plain FIN, not a reset: a reset could destroy bytes that it has not read yet.
+//! an orderly end if it has nothing unread in it, not a reset that could destroy bytes which it has yet to read.
 
 mod direction;
 mod keeper;

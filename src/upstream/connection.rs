@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http::Response;
+use http::StatusCode;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -37,7 +38,6 @@ pub struct Connection<B> {
     parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
     driver: JoinHandle<()>,
     idle_since: Instant,
-    used: bool,
 }
 
 /// Why a request got no answer.
@@ -82,7 +82,6 @@ where
             parts: Some(parts),
             driver,
             idle_since: Instant::now(),
-            used: false,
         })
     }
 
@@ -91,15 +90,9 @@ where
         self.address
     }
 
-    /// Whether a request was sent here before this one: then the upstream may be closing it right now.
-    pub fn was_used(&self) -> bool {
-        self.used
-    }
-
     /// Marks the end of an exchange.
     pub fn rest(&mut self) {
         self.idle_since = Instant::now();
-        self.used = true;
     }
 
     /// Whether another request may be sent: it is open, done with the last one, and not idle for too long.
@@ -125,13 +118,19 @@ where
     /// # Cancel safety
     /// Dropping the future abandons the request, and the connection ends.
     pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(|mut failed| match failed.take_message() {
+        match self.sender.try_send_request(request).await {
+            Ok(response) => {
+                if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    // Nobody will ask for the socket, so that it closes when the upstream closes it.
+                    self.parts = None;
+                }
+                Ok(response)
+            }
+            Err(mut failed) => Err(match failed.take_message() {
                 Some(request) => SendError::Unsent(Box::new(request), failed.into_error()),
                 None => SendError::Sent(failed.into_error()),
-            })
+            }),
+        }
     }
 
     /// The socket after a 101, with what was read beyond its head. `None` if the connection broke instead.
