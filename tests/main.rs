@@ -1,6 +1,22 @@
 //! The first ring: everything that needs no peer but a socket. The second, with real peers, is under `tests/peers`.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod access_log;
+mod answers;
+mod blame;
 mod config_errors;
 mod documentation;
+mod drain;
+mod half_close;
+mod keep_alive;
+mod last_bytes;
 mod layers;
+mod requests;
+mod robustness;
+mod routing;
+mod slow_readers;
+mod support;
+mod timeouts;
+mod trouble;
+mod tunnel_cost;
+mod upgrade;

@@ -18,7 +18,10 @@ const ROUND_TRIPS: usize = 1000;
 const BESIDE: usize = 40;
 
 /// Counts the system calls of `gate` while `work` runs.
-async fn calls_during(gate: &TestServer, work: impl Future<Output = ()>) -> BTreeMap<String, usize> {
+async fn calls_during(
+    gate: &TestServer,
+    work: impl Future<Output = ()>,
+) -> BTreeMap<String, usize> {
     let folder = tempfile::tempdir().unwrap();
     let counts = folder.path().join("counts");
     let mut strace = Command::new("strace")
@@ -34,7 +37,13 @@ async fn calls_during(gate: &TestServer, work: impl Future<Output = ()>) -> BTre
     assert!(attached.contains("attached"), "{attached}");
     work.await;
     let id = strace.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
     strace.wait().unwrap();
     let text = std::fs::read_to_string(&counts).unwrap();
     // `% time  seconds  usecs/call  calls  [errors]  syscall`
@@ -75,7 +84,10 @@ async fn reads_and_writes(over: Over) -> (usize, usize, String) {
 async fn a_message_costs_one_read_and_one_write() {
     let (reads, writes, all) = reads_and_writes(Over::Ws).await;
     // Fewer would mean that strace came too late and counted something else.
-    assert!(reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS, "{all}");
+    assert!(
+        reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS,
+        "{all}"
+    );
     assert!(reads <= 2 * ROUND_TRIPS + BESIDE, "{all}");
     assert!(writes <= 2 * ROUND_TRIPS + BESIDE, "{all}");
 }
@@ -83,7 +95,10 @@ async fn a_message_costs_one_read_and_one_write() {
 #[tokio::test]
 async fn a_message_over_tls_costs_no_more_writes_and_one_empty_read() {
     let (reads, writes, all) = reads_and_writes(Over::Wss).await;
-    assert!(reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS, "{all}");
+    assert!(
+        reads >= 2 * ROUND_TRIPS && writes >= 2 * ROUND_TRIPS,
+        "{all}"
+    );
     // tokio-rustls reads until the socket has nothing more: once more for each message of the client's.
     assert!(reads <= 3 * ROUND_TRIPS + BESIDE, "{all}");
     assert!(writes <= 2 * ROUND_TRIPS + BESIDE, "{all}");

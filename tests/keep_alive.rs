@@ -1,0 +1,285 @@
+//! Which connection to an upstream a request goes over, and what happens when that one is just closing.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::support::AT_ONCE;
+use crate::support::Ending;
+use crate::support::LEAVE;
+use crate::support::Peer;
+use crate::support::TestServer;
+use crate::support::Upstream;
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+fn post(body: &str) -> String {
+    format!(
+        "POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn the_requests_of_one_client_connection_share_one_upstream_connection() {
+    let mut upstream = Upstream::saying("ok").await;
+    let gate = TestServer::setup()
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut clients = [gate.connect().await, gate.connect_tls().await];
+    for (client, connection) in clients.iter_mut().zip(1..) {
+        for number in 0..5 {
+            assert_eq!(client.get(&format!("/{number}")).await.text(), "ok");
+            assert_eq!(client.ask(post("body")).await.text(), "ok");
+            assert_eq!(upstream.received().await.connection, connection);
+            assert_eq!(upstream.received().await.connection, connection);
+        }
+    }
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
+async fn two_clients_never_share_an_upstream_connection() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    for clients in 1..=5 {
+        let mut client = gate.connect().await;
+        for _ in 0..3 {
+            assert_eq!(client.get("/").await.text(), "ok");
+        }
+        // Also when the client before has gone and its connection could be had.
+        assert_eq!(upstream.connections(), clients);
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_another_location_goes_to_its_own_upstream() {
+    let one = Upstream::saying("one").await;
+    let other = Upstream::saying("other").await;
+    let gate = TestServer::with_routes(&[("/one", &one), ("/other", &other)]).await;
+    let mut client = gate.connect().await;
+    for _ in 0..3 {
+        assert_eq!(client.get("/one").await.text(), "one");
+        assert_eq!(client.get("/one").await.text(), "one");
+        assert_eq!(client.get("/other").await.text(), "other");
+    }
+    assert_eq!(one.connections(), 3);
+    assert_eq!(other.connections(), 3);
+}
+
+#[tokio::test]
+async fn requests_sent_without_waiting_are_answered_one_after_the_other() {
+    let mut upstream = Upstream::saying("ok").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect().await;
+    let all: String = (0..10)
+        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: chat.test\r\n\r\n"))
+        .collect();
+    client.send(all).await;
+    for number in 0..10 {
+        assert_eq!(client.answer().await.text(), "ok");
+        assert_eq!(
+            upstream.received().await.head.target(),
+            format!("/{number}")
+        );
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+/// A client with a connection to its upstream that has been used once.
+async fn warm(upstream: &mut Upstream) -> (TestServer, Peer, Peer) {
+    let gate = TestServer::with_routes(&[("/", upstream)]).await;
+    let mut client = gate.connect().await;
+    client
+        .send("GET /first HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.answer().await.text(), "ok");
+    (gate, client, server)
+}
+
+#[tokio::test]
+async fn a_get_after_the_upstream_closed_its_idle_connection_works() {
+    for leave in LEAVE {
+        let mut upstream = Upstream::scripted().await;
+        let (_gate, mut client, server) = warm(&mut upstream).await;
+        leave(server);
+        client
+            .send("GET /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.target(), "/second");
+        server.send(OK).await;
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_get_that_met_a_closing_connection_is_sent_once_more() {
+    let mut upstream = Upstream::scripted().await;
+    let (gate, mut client, mut server) = warm(&mut upstream).await;
+    client
+        .send("GET /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    assert_eq!(server.head().await.target(), "/second");
+    server.vanish();
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.target(), "/second");
+    server.send(OK).await;
+    assert_eq!(client.answer().await.text(), "ok");
+    let line = gate
+        .log()
+        .find("request", |line| line["request"] == "GET /second HTTP/1.1")
+        .await;
+    assert_eq!(
+        (&line["status"], &line["level"]),
+        (&200.into(), &"INFO".into())
+    );
+}
+
+#[tokio::test]
+async fn a_get_is_not_sent_a_third_time() {
+    let mut upstream = Upstream::scripted().await;
+    let (_gate, mut client, mut server) = warm(&mut upstream).await;
+    client
+        .send("GET /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    server.head().await;
+    server.vanish();
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.vanish();
+    assert_eq!(client.answer().await.status(), 502);
+    assert!(upstream.has_nothing_more());
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_get_on_a_fresh_connection_is_not_repeated() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.vanish();
+    assert_eq!(client.answer().await.status(), 502);
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_post_is_never_sent_twice() {
+    for request in [
+        post("pay"),
+        post(""),
+        "DELETE / HTTP/1.1\r\nHost: chat.test\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 3\r\n\r\npay".to_owned(),
+    ] {
+        let mut upstream = Upstream::scripted().await;
+        let (_gate, mut client, mut server) = warm(&mut upstream).await;
+        client.send(&request).await;
+        server.request().await;
+        server.vanish();
+        let answer = client.answer().await;
+        assert_eq!(answer.status(), 502, "{request}");
+        assert_eq!(answer.text(), "wsgate: the upstream gave no answer\n");
+        assert!(upstream.has_nothing_more());
+        assert_eq!(upstream.connections(), 1, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_the_upstream_ends_is_ended_by_wsgate_too() {
+    let mut upstream = Upstream::scripted().await;
+    let (_gate, _client, mut server) = warm(&mut upstream).await;
+    server.finish().await;
+    let began = Instant::now();
+    assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
+    assert!(began.elapsed() < AT_ONCE);
+}
+
+#[tokio::test]
+async fn a_post_after_the_upstream_closed_its_idle_connection_is_sent_once() {
+    let mut upstream = Upstream::scripted().await;
+    let (_gate, mut client, mut server) = warm(&mut upstream).await;
+    server.finish().await;
+    // wsgate has seen that when it closes its end too.
+    assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
+    client.send(post("pay")).await;
+    let mut server = upstream.accept().await;
+    assert_eq!(server.request().await.1, b"pay");
+    server.send(OK).await;
+    assert_eq!(client.answer().await.text(), "ok");
+    assert!(upstream.has_nothing_more());
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_close_gets_a_fresh_connection_for_the_next_request() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect().await;
+    for connections in 1..=3 {
+        assert_eq!(client.get("/").await.text(), "ok");
+        assert_eq!(client.ask(post("body")).await.text(), "ok");
+        assert_eq!(upstream.connections(), 2 * connections);
+    }
+}
+
+/// Otherwise whoever can make an upstream say too much decides what the next request is answered.
+#[tokio::test]
+async fn bytes_behind_an_answer_never_answer_the_next_request() {
+    for (parts, next) in [
+        (
+            vec![[OK, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"].concat()],
+            "/at-once",
+        ),
+        (
+            vec![
+                OK.to_owned(),
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil".to_owned(),
+            ],
+            "/apart",
+        ),
+    ] {
+        let mut upstream = Upstream::scripted().await;
+        let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+        let mut client = gate.connect().await;
+        client
+            .send("GET /first HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        for part in parts {
+            server.send(part).await;
+        }
+        assert_eq!(client.answer().await.text(), "ok");
+        client.is_quiet().await;
+        client
+            .send(format!("GET {next} HTTP/1.1\r\nHost: chat.test\r\n\r\n"))
+            .await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.target(), next);
+        server.send(OK).await;
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+}
+
+/// Node closes connections that are idle for 5 s, and a request that crosses that end is lost.
+#[tokio::test]
+async fn a_connection_that_was_idle_for_more_than_4_seconds_is_not_used_again() {
+    let mut upstream = Upstream::saying("ok").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect().await;
+    assert_eq!(client.get("/").await.text(), "ok");
+    tokio::time::sleep(Duration::from_millis(4050)).await;
+    assert_eq!(client.ask(post("late")).await.text(), "ok");
+    assert_eq!(upstream.received().await.connection, 1);
+    assert_eq!(upstream.received().await.connection, 2);
+}

@@ -1,0 +1,135 @@
+//! One end that sends more than the other reads: nothing is lost, and nothing piles up in wsgate.
+
+use crate::support::Flood;
+use crate::support::Over;
+use crate::support::Peer;
+use crate::support::TestServer;
+use crate::support::Upstream;
+use crate::support::move_both_ways;
+use crate::support::tunnel_of;
+
+const MIB: usize = 1024 * 1024;
+
+/// Far more than what the system holds for four sockets (up to 6 MiB each).
+const MANY: usize = 64 * MIB;
+
+/// What wsgate may take for tunnels that are stuck.
+const GROWTH_KIB: u64 = 8 * 1024;
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_its_upstream() {
+    for over in Over::BOTH {
+        let (gate, client, server) = stuck_pair(over).await;
+        flood(&gate, server, client).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_read_stops_its_client() {
+    for over in Over::BOTH {
+        let (gate, client, server) = stuck_pair(over).await;
+        flood(&gate, client, server).await;
+    }
+}
+
+#[tokio::test]
+async fn one_direction_that_is_stuck_does_not_hold_up_the_other() {
+    for over in Over::BOTH {
+        let (_gate, mut client, mut server) = stuck_pair(over).await;
+        Flood::default().write_until_refused(&mut server).await;
+        for _ in 0..10 {
+            client.send(b"still here").await;
+            assert_eq!(server.take(10).await, b"still here");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_bytes_pass_in_both_directions_at_once() {
+    for over in Over::BOTH {
+        let mut upstream = Upstream::scripted().await;
+        let gate = TestServer::setup()
+            .tls()
+            .route("/", &upstream)
+            .start()
+            .await;
+        let client = gate.connect_over(over).await;
+        let (client, server) = tunnel_of(client, &mut upstream).await;
+        let ends = move_both_ways(MANY, client, server).await;
+        drop(ends);
+        let line = gate.log().first("tunnel ended").await;
+        assert_eq!(line["bytes_to_upstream"], MANY);
+        assert_eq!(line["bytes_to_client"], MANY);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_the_client_does_not_read_stops_its_upstream() {
+    for over in Over::BOTH {
+        let mut upstream = Upstream::scripted().await;
+        let gate = TestServer::setup()
+            .tls()
+            .route("/", &upstream)
+            .start()
+            .await;
+        let mut client = gate.connect_with_small_buffers(over).await;
+        client
+            .send("GET /file HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {MANY}\r\n\r\n"))
+            .await;
+        let head = client.head().await;
+        assert_eq!(
+            head.value("content-length"),
+            Some(MANY.to_string().as_str())
+        );
+        flood(&gate, server, client).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_the_upstream_does_not_read_stops_its_client() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect_with_small_buffers(Over::Ws).await;
+    client
+        .send(format!(
+            "POST /file HTTP/1.1\r\nHost: chat.test\r\nContent-Length: {MANY}\r\n\r\n"
+        ))
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    flood(&gate, client, server).await;
+}
+
+async fn stuck_pair(over: Over) -> (TestServer, Peer, Peer) {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    let client = gate.connect_with_small_buffers(over).await;
+    let (client, server) = tunnel_of(client, &mut upstream).await;
+    (gate, client, server)
+}
+
+/// One end writes until it is refused; wsgate's memory must not have grown. Then all of it must arrive.
+async fn flood(gate: &TestServer, mut writer: Peer, mut reader: Peer) {
+    let before = gate.resident_kib();
+    let mut written = Flood::default();
+    let taken = written.write_until_refused(&mut writer).await;
+    assert!(taken < MANY / 2, "{taken} bytes were taken");
+    let growth = gate.resident_kib().saturating_sub(before);
+    assert!(growth < GROWTH_KIB, "{growth} KiB for {taken} bytes");
+    let mut read = Flood::default();
+    tokio::join!(
+        written.write_up_to(MANY, writer.wire()),
+        read.read_up_to(MANY, reader.wire())
+    );
+    let growth = gate.resident_kib().saturating_sub(before);
+    assert!(growth < GROWTH_KIB, "{growth} KiB in the end");
+}

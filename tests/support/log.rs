@@ -1,0 +1,120 @@
+//! What wsgate writes to standard error, line by line, as it comes.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::ChildStderr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::support::within;
+
+/// The log of one process. JSON lines are numbered in their order, so that each can be waited for once.
+#[derive(Debug)]
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    changed: watch::Receiver<usize>,
+    closed: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Log {
+    pub(super) fn of(stderr: ChildStderr) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (count, changed) = watch::channel(0);
+        let kept = Arc::clone(&lines);
+        let closed = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&closed);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n') {
+                let line = String::from_utf8(line.unwrap()).unwrap();
+                kept.lock().unwrap().push(line);
+                count.send_modify(|count| *count += 1);
+                if until.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
+        Self {
+            lines,
+            changed,
+            closed,
+            reader: Some(reader),
+        }
+    }
+
+    /// Closes the pipe behind the next line.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// All lines with this message so far.
+    pub(crate) fn all(&self, message: &str) -> Vec<Value> {
+        self.lines()
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["message"] == message)
+            .collect()
+    }
+
+    /// The first line with this message that satisfies `wanted`, as soon as it is there.
+    pub(crate) async fn find(&self, message: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut changed = self.changed.clone();
+        within(&format!("the log line \"{message}\""), async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(line) = self.all(message).into_iter().find(&wanted) {
+                    return line;
+                }
+                assert!(
+                    changed.changed().await.is_ok(),
+                    "the log ended without \"{message}\": {:#?}",
+                    self.lines()
+                );
+            }
+        })
+        .await
+    }
+
+    /// The first line with this message.
+    pub(crate) async fn first(&self, message: &str) -> Value {
+        self.find(message, |_| true).await
+    }
+
+    /// The first line that contains `text`.
+    pub(crate) async fn containing(&self, text: &str) -> String {
+        let mut changed = self.changed.clone();
+        within(&format!("a log line with {text:?}"), async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
+                    return line;
+                }
+                assert!(
+                    changed.changed().await.is_ok(),
+                    "the log ended without {text:?}: {:#?}",
+                    self.lines()
+                );
+            }
+        })
+        .await
+    }
+
+    /// Waits for the last line: the process has ended.
+    pub(super) fn ended(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            // A line that is no UTF-8 is reported by whoever looks at the lines.
+            let _ = reader.join();
+        }
+    }
+}

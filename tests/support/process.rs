@@ -1,0 +1,96 @@
+//! The binary, as a process that cannot outlive its test.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::log::Log;
+use crate::support::within;
+
+/// Lines of the log that a failed test shows.
+const SHOWN: usize = 20;
+
+/// A running wsgate. Dropping it ends it, and nothing else.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    pub(super) log: Log,
+}
+
+/// A wsgate that has ended by itself.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stderr: String,
+}
+
+impl Process {
+    pub(super) fn start(binary: &Path, dir: &Path, args: &[&str], uid: Option<u32>) -> Self {
+        let mut command = Command::new(binary);
+        command
+            .args(args)
+            .current_dir(dir)
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid);
+        }
+        let mut child = command.spawn().unwrap();
+        let log = Log::of(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(super) fn signal(&mut self, name: &str) {
+        assert!(self.is_alive(), "it has ended already");
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.id())])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(super) async fn finished(&mut self) -> Finished {
+        let status = within("the end of the process", async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+        self.log.ended();
+        let mut stderr = self.log.lines().join("\n");
+        stderr.push('\n');
+        Finished { status, stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.log.ended();
+        let lines = self.log.lines();
+        if std::thread::panicking() {
+            let last = &lines[lines.len().saturating_sub(SHOWN)..];
+            eprintln!("wsgate wrote at last:\n{}", last.join("\n"));
+        } else if let Some(at) = lines.iter().position(|line| line.contains("panicked")) {
+            panic!("wsgate panicked: {}", lines[at..].join("\n"));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A certificate for `localhost` that all tests of one run share, and clients that trust it and nothing else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use rcgen::CertifiedKey;
+use rcgen::KeyPair;
+use rustls::ClientConfig;
+use rustls::ClientConnection;
+use rustls::RootCertStore;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::support::peer::Peer;
+use crate::support::within;
+
+static PAIR: LazyLock<CertifiedKey<KeyPair>> =
+    LazyLock::new(|| rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap());
+
+static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add(PAIR.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+});
+
+/// Writes `cert.pem` and `key.pem`.
+pub(super) fn write_pair(dir: &Path) {
+    let key = dir.join("key.pem");
+    fs::write(dir.join("cert.pem"), PAIR.cert.pem()).unwrap();
+    fs::write(&key, PAIR.signing_key.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// A TLS handshake.
+pub(super) async fn begin(tcp: TcpStream) -> Peer {
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(Arc::clone(&CLIENT));
+    Peer::tls(
+        within("a TLS handshake", connector.connect(name, tcp))
+            .await
+            .unwrap(),
+    )
+}
+
+/// The first bytes of a TLS handshake: a whole ClientHello.
+pub(crate) fn client_hello() -> Vec<u8> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = ClientConnection::new(Arc::clone(&CLIENT), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
