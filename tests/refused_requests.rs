@@ -1,7 +1,10 @@
 //! Requests that are not passed on, and how their senders learn why.
 
+use std::time::Instant;
+
 use tokio::net::TcpStream;
 
+use crate::support::AT_ONCE;
 use crate::support::Answer;
 use crate::support::Ending;
 use crate::support::Over;
@@ -10,26 +13,40 @@ use crate::support::TestServer;
 use crate::support::UPGRADE;
 use crate::support::Upstream;
 
-/// What a client that sent this and more reads before its connection ends.
-async fn refused(request: impl AsRef<[u8]>, over: Over) -> (Answer, Ending) {
-    println!("{}", String::from_utf8_lossy(request.as_ref()));
-    let mut upstream = Upstream::saying("never").await;
-    let gate = TestServer::setup()
-        .tls()
-        .route("/", &upstream)
-        .start()
-        .await;
-    let mut client = gate.connect_over(over).await;
-    // More than a socket takes unread: without a lingering close it would turn the answer into a reset.
-    let mut bytes = request.as_ref().to_vec();
-    bytes.extend(b"GET /more HTTP/1.1\r\nHost: chat.test\r\n\r\n".repeat(2000));
-    let _ = client.try_send(&bytes).await;
-    let answer = client.answer().await;
-    let (rest, ending) = client.rest().await;
-    assert_eq!(String::from_utf8_lossy(&rest), "");
-    assert_eq!(upstream.connections(), 0);
-    assert!(upstream.has_nothing_more());
-    (answer, ending)
+/// A gate whose upstream must never hear of anything.
+struct Guarded {
+    gate: TestServer,
+    upstream: Upstream,
+}
+
+impl Guarded {
+    async fn start() -> Self {
+        let upstream = Upstream::saying("never").await;
+        let gate = TestServer::setup()
+            .tls()
+            .route("/", &upstream)
+            .start()
+            .await;
+        Self { gate, upstream }
+    }
+
+    /// What a client that sent this and more reads before its connection ends.
+    async fn refused(&mut self, request: impl AsRef<[u8]>, over: Over) -> (Answer, Ending) {
+        println!("{}", String::from_utf8_lossy(request.as_ref()));
+        let mut client = self.gate.connect_over(over).await;
+        // More than a socket takes unread: without a lingering close it would turn the answer into a reset.
+        let mut bytes = request.as_ref().to_vec();
+        bytes.extend(b"GET /more HTTP/1.1\r\nHost: chat.test\r\n\r\n".repeat(2000));
+        let _ = client.try_send(&bytes).await;
+        let answer = client.answer().await;
+        let began = Instant::now();
+        let (rest, ending) = client.rest().await;
+        assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+        assert_eq!(String::from_utf8_lossy(&rest), "");
+        assert_eq!(self.upstream.connections(), 0);
+        assert!(self.upstream.has_nothing_more());
+        (answer, ending)
+    }
 }
 
 /// wsgate's own refusals: what is wrong with a request, and what its sender is told.
@@ -100,8 +117,9 @@ const REFUSED: [(&str, &str); 17] = [
 
 #[tokio::test]
 async fn requests_that_could_be_understood_differently_are_refused_with_a_reason() {
+    let mut guarded = Guarded::start().await;
     for (request, why) in REFUSED {
-        let (answer, ending) = refused(request, Over::Ws).await;
+        let (answer, ending) = guarded.refused(request, Over::Ws).await;
         assert_eq!(answer.status(), 400, "{request}");
         assert_eq!(answer.text(), format!("wsgate: {why}\n"), "{request}");
         assert_eq!(answer.head.value("connection"), Some("close"), "{request}");
@@ -112,6 +130,7 @@ async fn requests_that_could_be_understood_differently_are_refused_with_a_reason
 /// What hyper refuses before wsgate sees it; its answers are empty.
 #[tokio::test]
 async fn heads_that_are_no_http_are_refused() {
+    let mut guarded = Guarded::start().await;
     for request in [
         "GET / HTTP/1.1\r\nHost: a.test\r\nX-Folded: a\r\n b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a.test\r\nX-Bare: a\rb\r\n\r\n",
@@ -142,7 +161,7 @@ async fn heads_that_are_no_http_are_refused() {
         "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ] {
-        let (answer, ending) = refused(request, Over::Ws).await;
+        let (answer, ending) = guarded.refused(request, Over::Ws).await;
         assert_eq!(answer.status(), 400, "{request:?}");
         assert_eq!(ending, Ending::Fin, "{request:?}");
     }
@@ -150,7 +169,8 @@ async fn heads_that_are_no_http_are_refused() {
 
 #[tokio::test]
 async fn a_refusal_can_be_read_over_tls_by_a_client_that_sent_more() {
-    let (answer, ending) = refused("GET / HTTP/1.1\r\n\r\n", Over::Wss).await;
+    let mut guarded = Guarded::start().await;
+    let (answer, ending) = guarded.refused("GET / HTTP/1.1\r\n\r\n", Over::Wss).await;
     assert_eq!(answer.status(), 400);
     assert_eq!(answer.text(), "wsgate: a request without Host\n");
     assert_eq!(ending, Ending::Fin);
@@ -227,14 +247,35 @@ async fn http_2_without_tls_is_not_spoken() {
     assert_eq!(upstream.connections(), 0);
 }
 
+/// What arrives after a socket was closed is answered by a reset, which destroys what its client has not read yet.
+#[tokio::test]
+async fn a_refused_client_that_goes_on_sending_is_not_reset() {
+    let upstream = Upstream::saying("never").await;
+    let gate = TestServer::setup()
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    for over in Over::BOTH {
+        let mut client = gate.connect_over(over).await;
+        assert_eq!(client.ask("GET / HTTP/1.1\r\n\r\n").await.status(), 400);
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+        for _ in 0..100 {
+            client.send([b'x'; 10_000]).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn connect_is_refused_with_405() {
+    let mut guarded = Guarded::start().await;
     for target in ["chat.test:443", "127.0.0.1:80"] {
-        let (answer, _) = refused(
-            format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"),
-            Over::Ws,
-        )
-        .await;
+        let (answer, _) = guarded
+            .refused(
+                format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"),
+                Over::Ws,
+            )
+            .await;
         assert_eq!(answer.status(), 405);
         assert_eq!(answer.text(), "wsgate: CONNECT is not served here\n");
         assert_eq!(
@@ -246,18 +287,20 @@ async fn connect_is_refused_with_405() {
 
 #[tokio::test]
 async fn more_than_a_hundred_headers_are_431() {
+    let mut guarded = Guarded::start().await;
     let lines: String = (0..100).map(|n| format!("X-{n}: {n}\r\n")).collect();
     let request = format!("GET / HTTP/1.1\r\nHost: chat.test\r\n{lines}\r\n");
-    let (answer, ending) = refused(request, Over::Ws).await;
+    let (answer, ending) = guarded.refused(request, Over::Ws).await;
     assert_eq!((answer.status(), ending), (431, Ending::Fin));
 }
 
 #[tokio::test]
 async fn a_head_of_much_more_than_64_kib_is_431() {
+    let mut guarded = Guarded::start().await;
     // Between 64 and 128 KiB it depends on how the head arrives: hyper looks at its limit between two reads.
     let cookie = "c".repeat(160 * 1024);
     let request = format!("GET / HTTP/1.1\r\nHost: chat.test\r\nCookie: {cookie}\r\n\r\n");
-    let (answer, ending) = refused(request, Over::Ws).await;
+    let (answer, ending) = guarded.refused(request, Over::Ws).await;
     assert_eq!((answer.status(), ending), (431, Ending::Fin));
 }
 

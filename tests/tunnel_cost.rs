@@ -31,9 +31,9 @@ async fn calls_during(
         .stderr(Stdio::piped())
         .spawn()
         .expect("strace, which tests/run installs");
-    // It says so once for each thread; the threads' own are named before the process counts as attached.
-    let attached = BufReader::new(strace.stderr.take().unwrap()).lines().next();
-    let attached = attached.unwrap().unwrap();
+    // Read on to its end, below: a strace that cannot say what it attaches to dies of it.
+    let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
+    let attached = said.next().unwrap().unwrap();
     assert!(attached.contains("attached"), "{attached}");
     work.await;
     let id = strace.id().to_string();
@@ -44,6 +44,7 @@ async fn calls_during(
             .unwrap()
             .success()
     );
+    said.for_each(drop);
     strace.wait().unwrap();
     let text = std::fs::read_to_string(&counts).unwrap();
     // `% time  seconds  usecs/call  calls  [errors]  syscall`

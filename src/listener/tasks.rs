@@ -4,15 +4,20 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
+use tokio::sync::watch;
+
+use crate::listener::Phase;
 
 /// Counts tasks, so that a drain knows when the last has ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tasks(Rc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     count: Cell<usize>,
+    cut: Cell<usize>,
     none: Notify,
+    phase: watch::Receiver<Phase>,
 }
 
 /// One task under way; dropping it is its end.
@@ -20,14 +25,24 @@ struct Inner {
 pub(super) struct Task(Rc<Inner>);
 
 impl Tasks {
+    /// None yet.
+    pub fn new(phase: watch::Receiver<Phase>) -> Self {
+        Self(Rc::new(Inner {
+            count: Cell::new(0),
+            cut: Cell::new(0),
+            none: Notify::new(),
+            phase,
+        }))
+    }
+
     pub(super) fn begin(&self) -> Task {
         self.0.count.set(self.0.count.get() + 1);
         Task(Rc::clone(&self.0))
     }
 
-    /// How many are under way.
-    pub fn count(&self) -> usize {
-        self.0.count.get()
+    /// How many did not end before [`Phase::Over`].
+    pub fn cut(&self) -> usize {
+        self.0.cut.get() + self.0.count.get()
     }
 
     /// Waits until none is under way.
@@ -37,7 +52,7 @@ impl Tasks {
     pub async fn none(&self) {
         loop {
             let none = self.0.none.notified();
-            if self.count() == 0 {
+            if self.0.count.get() == 0 {
                 return;
             }
             none.await;
@@ -48,6 +63,9 @@ impl Tasks {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get() - 1);
+        if *self.0.phase.borrow() == Phase::Over {
+            self.0.cut.set(self.0.cut.get() + 1);
+        }
         if self.0.count.get() == 0 {
             self.0.none.notify_waiters();
         }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
@@ -74,7 +75,7 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
     report.reason = Some(Reason::Client(
         "the client left before the answer".to_owned(),
     ));
-    if request.headers().contains_key(header::UPGRADE) {
+    if request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         session.refused_upgrade.set(true);
     }
     match forward(&session, request, &mut report).await {

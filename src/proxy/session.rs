@@ -37,7 +37,7 @@ pub struct Session {
     pub(super) keep: Keep,
     pub(super) switch: Rc<RefCell<Option<Switch>>>,
     upgrading: Rc<Upgrading>,
-    /// An Upgrade line was seen and no 101 came of it.
+    /// An Upgrade line or a CONNECT was seen, and nothing came of it.
     pub(super) refused_upgrade: Rc<Cell<bool>>,
     cut: Rc<Cell<bool>>,
 }
@@ -61,7 +61,7 @@ impl Session {
         self.switch.borrow_mut().take()
     }
 
-    /// Whether a request had an Upgrade line and no 101 came of it; once.
+    /// Whether a request had an Upgrade line, or was a CONNECT, and nothing came of it; once.
     pub fn take_refused_upgrade(&self) -> bool {
         self.switch.borrow().is_none() && self.refused_upgrade.take()
     }

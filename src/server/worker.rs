@@ -51,7 +51,7 @@ impl Worker {
     async fn serve(self) -> Result<usize, StartError> {
         let mut phase = self.phase;
         let keeper = Rc::new(Keeper::default());
-        let tasks = Tasks::default();
+        let tasks = Tasks::new(phase.clone());
         let context = Context {
             proxy: self.proxy,
             keeper: Rc::clone(&keeper),
@@ -77,12 +77,12 @@ impl Worker {
             accepting.await.map_err(|_| StartError::Died)?;
         }
         tokio::select! {
-            () = tasks.none() => return Ok(0),
-            _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
+            () = tasks.none() => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => {
+                keeper.end_all();
+                let _ = timeout(LAST_WORDS, tasks.none()).await;
+            }
         }
-        let cut = tasks.count();
-        keeper.end_all();
-        let _ = timeout(LAST_WORDS, tasks.none()).await;
-        Ok(cut)
+        Ok(tasks.cut())
     }
 }
