@@ -10,6 +10,7 @@ pub mod headers;
 pub mod listener;
 pub mod observe;
 pub mod proxy;
+pub mod returns;
 pub mod routing;
 pub mod server;
 pub mod stream;

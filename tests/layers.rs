@@ -14,6 +14,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("stream", &[]),
     ("observe", &[]),
     // floor 1
+    ("returns", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
     // floor 2
@@ -22,26 +23,29 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "headers", "observe", "routing", "stream", "tunnel", "upstream",
+            "headers", "observe", "returns", "routing", "stream", "tunnel", "upstream",
         ],
     ),
-    ("config", &["headers", "routing", "tls", "upstream"]),
+    (
+        "config",
+        &["headers", "returns", "routing", "tls", "upstream"],
+    ),
     // floor 4
     ("listener", &["headers", "proxy", "stream", "tls", "tunnel"]),
     // floor 5
     (
         "server",
         &[
-            "config", "headers", "listener", "observe", "proxy", "routing", "stream", "tls",
-            "tunnel", "upstream",
+            "config", "headers", "listener", "observe", "proxy", "returns", "routing", "stream",
+            "tls", "tunnel", "upstream",
         ],
     ),
     // floor 6
     (
         "cli",
         &[
-            "config", "headers", "listener", "observe", "proxy", "routing", "server", "stream",
-            "tls", "tunnel", "upstream",
+            "config", "headers", "listener", "observe", "proxy", "returns", "routing", "server",
+            "stream", "tls", "tunnel", "upstream",
         ],
     ),
 ];

@@ -9,6 +9,7 @@ mod config_errors;
 mod documentation;
 mod drain;
 mod half_close;
+mod hosts;
 mod keep_alive;
 mod last_bytes;
 mod layers;

@@ -10,7 +10,9 @@ use time::Date;
 use time::format_description::well_known::Iso8601;
 
 use crate::cli::LogFormat;
+use crate::config::Action;
 use crate::config::Config;
+use crate::config::Route;
 use crate::server::Listening;
 use crate::server::StartError;
 use crate::upstream;
@@ -52,7 +54,9 @@ impl Voice {
     pub(super) async fn upstreams(self, config: &Config) {
         let mut asked: Vec<&ProxyPass> = Vec::new();
         for route in &config.routes {
-            let to = &route.proxy_pass;
+            let Action::ProxyPass(to) = &route.to else {
+                continue;
+            };
             if asked
                 .iter()
                 .any(|known| known.authority() == to.authority())
@@ -154,22 +158,19 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         }
     }
     text.push_str("\nlocations\n");
-    let locations: Vec<String> = config
-        .routes
-        .iter()
-        .map(|route| route.location.to_string())
-        .collect();
+    let locations: Vec<String> = config.routes.iter().map(requests).collect();
     let widest = locations
         .iter()
         .map(|location| location.chars().count())
         .max()
         .unwrap_or(0);
     for (route, location) in config.routes.iter().zip(&locations) {
-        let to = format!(
-            "http://{}{}",
-            route.proxy_pass.authority(),
-            route.proxy_pass.uri().unwrap_or("")
-        );
+        let to = match &route.to {
+            Action::ProxyPass(to) => {
+                format!("http://{}{}", to.authority(), to.uri().unwrap_or(""))
+            }
+            Action::Return(written) => format!("return {}", written.status().as_u16()),
+        };
         let _ = writeln!(
             text,
             "  {location:widest$}   {to}   {}",
@@ -177,6 +178,19 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         );
     }
     text.push('\n');
+    text
+}
+
+/// Which requests a route is for.
+fn requests(route: &Route) -> String {
+    let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
+    let mut text = match hosts.as_slice() {
+        [] => route.location.to_string(),
+        hosts => format!("{} {}", hosts.join(", "), route.location),
+    };
+    if !route.when.is_empty() {
+        text.push_str(" when ..");
+    }
     text
 }
 

@@ -21,6 +21,7 @@ use crate::config::source::Source;
 mod keys;
 mod listen;
 pub(super) mod not_yaml;
+mod request;
 mod route;
 mod scalar;
 mod words;

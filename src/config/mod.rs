@@ -19,6 +19,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use time::OffsetDateTime;
 
 use crate::config::check::Checker;
@@ -27,7 +28,11 @@ pub use crate::config::diagnostic::Errors;
 pub use crate::config::diagnostic::Level;
 pub use crate::config::diagnostic::Paint;
 use crate::config::source::Source;
+use crate::headers::template::Template;
+use crate::returns::Return;
+use crate::routing::HostPattern;
 use crate::routing::Location;
+use crate::routing::When;
 use crate::tls::Certificate;
 use crate::upstream::ProxyPass;
 
@@ -64,6 +69,8 @@ pub struct Listener {
     pub reuseport: bool,
     /// TLS, or none.
     pub tls: Option<Tls>,
+    /// `redirect: https`: the listener in this list to which clients are sent.
+    pub redirect: Option<usize>,
     /// The line of its `address`, from 1.
     pub line: usize,
 }
@@ -85,12 +92,27 @@ pub enum Tls {
 pub struct Route {
     /// Which requests it answers.
     pub location: Location,
-    /// Where they go.
-    pub proxy_pass: ProxyPass,
+    /// Of which hosts; none: of every host.
+    pub hosts: Vec<HostPattern>,
+    /// Further conditions.
+    pub when: When,
+    /// What becomes of them.
+    pub to: Action,
+    /// Fields written over the client's and wsgate's own.
+    pub set_headers: Vec<(HeaderName, Template)>,
     /// How long they may take.
     pub timeouts: Timeouts,
     /// The line of its `location`, from 1.
     pub line: usize,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// It goes to an upstream.
+    ProxyPass(ProxyPass),
+    /// It is answered here.
+    Return(Return),
 }
 
 /// The time limits of a request, none of them zero.

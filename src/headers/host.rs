@@ -41,6 +41,11 @@ pub fn same(one: &str, other: &str, scheme: &str) -> bool {
     parts(one) == parts(other)
 }
 
+/// The host of a valid value, in lower case and without port: nginx's `$host`.
+pub fn without_port(value: &str) -> String {
+    split(value).0.to_ascii_lowercase()
+}
+
 /// The host, with its brackets, and what follows the colon behind it.
 fn split(value: &str) -> (&str, Option<&str>) {
     let port_from = value.rfind(']').unwrap_or(0);

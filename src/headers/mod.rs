@@ -7,4 +7,5 @@ pub mod forwarded;
 pub mod hop_by_hop;
 pub mod host;
 pub mod lists;
+pub mod template;
 pub mod upgrade;

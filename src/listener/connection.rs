@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -12,7 +11,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
-use rustls::ServerConfig;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -22,6 +20,7 @@ use tokio_rustls::TlsStream;
 
 use crate::headers::forwarded::Scheme;
 use crate::listener::Context;
+use crate::listener::Entrance;
 use crate::listener::Phase;
 use crate::listener::tasks::Task;
 use crate::proxy;
@@ -51,19 +50,21 @@ const LINGER: Duration = Duration::from_secs(30);
 pub(super) async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
+    entrance: Entrance,
     context: Context,
     task: Task,
 ) {
     let client = Client {
         address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        scheme: if tls.is_some() {
+        scheme: if entrance.tls.is_some() {
             Scheme::Https
         } else {
             Scheme::Http
         },
+        port: entrance.port,
+        redirect: entrance.redirect,
     };
-    let stream = match tls {
+    let stream = match entrance.tls {
         None => Stream::Plain(tcp),
         Some(config) => {
             // Boxed, like what follows: a connection pays for the step that it is in.

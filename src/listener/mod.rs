@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::proxy::Proxy;
+use crate::proxy::Redirect;
 use crate::tunnel::Keeper;
 
 pub use crate::listener::tasks::Tasks;
@@ -194,8 +195,19 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpList
     Ok(socket.into())
 }
 
+/// What a listener is, beside its socket.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// TLS, if it is behind it.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The port that clients connect to.
+    pub port: u16,
+    /// Whether it only sends clients elsewhere.
+    pub redirect: Option<Redirect>,
+}
+
 /// Accepts until the process drains, then takes what the system has accepted already, and closes the socket.
-pub async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, context: Context) {
+pub async fn accept(listener: TcpListener, entrance: Entrance, context: Context) {
     let mut phase = context.phase.clone();
     let mut failing = false;
     loop {
@@ -207,7 +219,7 @@ pub async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, conte
         match accepted {
             Ok((tcp, peer)) => {
                 failing = false;
-                begin(tcp, peer, tls.clone(), &context);
+                begin(tcp, peer, entrance.clone(), &context);
             }
             // The client was gone before it was accepted.
             Err(error) if is_about_one_connection(&error) => {}
@@ -222,14 +234,16 @@ pub async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, conte
     }
     // Closing the socket would reset those that wait in it.
     while let Some(Ok((tcp, peer))) = at_once(listener.accept()).await {
-        begin(tcp, peer, tls.clone(), &context);
+        begin(tcp, peer, entrance.clone(), &context);
     }
 }
 
-fn begin(tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>, context: &Context) {
+fn begin(tcp: TcpStream, peer: SocketAddr, entrance: Entrance, context: &Context) {
     let task = context.tasks.begin();
     let context = context.clone();
-    tokio::task::spawn_local(async move { connection::serve(tcp, peer, tls, context, task).await });
+    tokio::task::spawn_local(
+        async move { connection::serve(tcp, peer, entrance, context, task).await },
+    );
 }
 
 /// What a future gives without waiting.

@@ -7,6 +7,7 @@
 mod answer_body;
 mod error;
 mod exchange;
+mod own;
 mod report;
 mod request;
 mod request_body;
@@ -29,6 +30,8 @@ use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::headers::host;
+use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::observe::Exchange;
@@ -47,10 +50,13 @@ use crate::routing;
 use crate::routing::Found;
 use crate::routing::Target;
 
+pub use crate::proxy::route::Action;
 pub use crate::proxy::route::Limits;
 pub use crate::proxy::route::Proxy;
 pub use crate::proxy::route::Route;
+pub use crate::proxy::route::Rule;
 pub use crate::proxy::session::Client;
+pub use crate::proxy::session::Redirect;
 pub use crate::proxy::session::Session;
 pub use crate::proxy::switch::Switch;
 
@@ -80,13 +86,9 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
     }
     match forward(&session, request, &mut report).await {
         Ok(Answer::Own(response)) => {
-            let (mut head, text) = response.into_parts();
+            let (head, text) = response.into_parts();
             report.status = Some(head.status);
             report.reason = None;
-            head.headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
             Response::from_parts(head, AnswerBody::own(text, Some(report)))
         }
         Ok(Answer::Upstream(head, incoming, connection)) => {
@@ -128,39 +130,57 @@ async fn forward(
         Asked::Nothing => None,
     };
 
+    let host = host::without_port(&checked.host);
+    let variables = Variables {
+        host: &host,
+        remote_addr: session.client.address.ip(),
+        scheme: session.client.scheme,
+        request_uri: checked.target.as_str(),
+    };
+    if let Some(redirect) = session.client.redirect {
+        return Ok(Answer::Own(own::to_https(redirect, &asked, &variables)));
+    }
     let (route, uri) = {
-        let target = Target::parse(checked.target.as_str())
-            .map_err(|error| ProxyError::Request(RequestError::Target(error)))?;
-        let router = &session.proxy.router;
-        match router
-            .find(target.path(), |_| true)
-            .ok_or(ProxyError::NoLocation)?
-        {
-            Found::Answers(entry) => (
-                Arc::clone(&entry.to),
-                upstream_target(&target, &checked.target, &entry.to)?,
+        let target = target(&checked.target)?;
+        let conditions = routing::Asked {
+            method: &head.method,
+            headers: &head.headers,
+            query: target.query(),
+            port: session.client.port,
+        };
+        let found = session
+            .proxy
+            .sites
+            .find(&host, target.path(), |rule| rule.when.holds(&conditions))
+            .ok_or(ProxyError::NoLocation)?;
+        let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
+        let rule = &entry.to;
+        report.exchange.location = Some(rule.location.to_string());
+        report.exchange.route = Some(rule.place.clone());
+        let route = match &rule.to {
+            Action::Pass(route) => route,
+            Action::Return(written) => return Ok(Answer::Own(own::returned(written, &variables))),
+        };
+        match found {
+            Found::Answers(_) => (
+                Arc::clone(route),
+                upstream_target(&target, &checked.target, route)?,
             ),
-            Found::AddsSlash(entry) => {
-                report.exchange.location = Some(entry.to.location.to_string());
-                report.exchange.route = Some(entry.to.place.clone());
-                let slashed = routing::add_slash(&target, &entry.to.location);
+            Found::AddsSlash(_) => {
+                let slashed = routing::add_slash(&target, &route.location);
                 if asked == Asked::Nothing {
-                    return Ok(Answer::Own(moved(&slashed)));
+                    return Ok(Answer::Own(own::moved(&slashed)));
                 }
                 // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
                 let slashed = PathAndQuery::try_from(slashed)
                     .map_err(|_| ProxyError::Request(RequestError::TargetForm))?;
-                let target = Target::parse(slashed.as_str())
-                    .map_err(|error| ProxyError::Request(RequestError::Target(error)))?;
                 (
-                    Arc::clone(&entry.to),
-                    upstream_target(&target, &slashed, &entry.to)?,
+                    Arc::clone(route),
+                    upstream_target(&self::target(&slashed)?, &slashed, route)?,
                 )
             }
         }
     };
-    report.exchange.location = Some(route.location.to_string());
-    report.exchange.route = Some(route.place.clone());
 
     let framing = match body.size_hint().exact() {
         Some(_) => Framing::Length,
@@ -174,6 +194,10 @@ async fn forward(
         session.client.address.ip(),
         session.client.scheme,
     );
+    for (name, value) in &route.set_headers {
+        request::set(&mut head.headers, name, &value.fill(&variables))
+            .map_err(ProxyError::Request)?;
+    }
     let upload = Rc::new(Upload::begin());
     let incoming = (has_body == Body::Some).then_some(body);
     let request = Request::from_parts(head, RequestBody::new(incoming, Rc::clone(&upload)));
@@ -182,6 +206,11 @@ async fn forward(
         under_way.agreed();
     }
     Ok(answer)
+}
+
+fn target(written: &PathAndQuery) -> Result<Target<'_>, ProxyError> {
+    Target::parse(written.as_str())
+        .map_err(|error| ProxyError::Request(RequestError::Target(error)))
 }
 
 /// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.
@@ -195,16 +224,6 @@ fn upstream_target(
         Some(uri) => PathAndQuery::try_from(routing::replace(target, &route.location, uri))
             .map_err(|_| ProxyError::Request(RequestError::TargetForm)),
     }
-}
-
-/// A relative reference, so that it is right behind any port mapping; nginx writes its own idea of the authority.
-fn moved(to: &str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(format!("wsgate: moved to {to}\n")));
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    if let Ok(to) = HeaderValue::from_str(to) {
-        response.headers_mut().insert(header::LOCATION, to);
-    }
-    response
 }
 
 /// wsgate's own answer to what it cannot pass on.

@@ -99,6 +99,8 @@ pub(super) struct Checked {
     pub asked: Asked,
     /// Path and query as the client wrote them.
     pub target: PathAndQuery,
+    /// `Host` as the client wrote it.
+    pub(super) host: String,
 }
 
 /// Refuses what could be understood differently by the next reader (RFC 9112 §3, §6, §11.2).
@@ -123,7 +125,12 @@ pub(super) fn check(request: &Parts, body: Body) -> Result<Checked, RequestError
     }
     let asked = upgrade::asked(&request.method, request.version, &request.headers, body)
         .map_err(RequestError::Upgrade)?;
-    Ok(Checked { asked, target })
+    let host = host.to_str().map_err(|_| RequestError::BadHost)?.to_owned();
+    Ok(Checked {
+        asked,
+        target,
+        host,
+    })
 }
 
 /// The target as a path with a query, out of origin-form or absolute-form (RFC 9112 §3.2).
@@ -198,6 +205,24 @@ pub(super) fn rewrite(
     if let Asked::WebSocket(_) = asked {
         upgrade::write(headers);
     }
+}
+
+/// Writes a field of `set_headers`; an empty one is taken out, as in nginx.
+///
+/// # Errors
+/// The target that a variable stood for has bytes that no field may have.
+pub(super) fn set(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    value: &str,
+) -> Result<(), RequestError> {
+    if value.is_empty() {
+        headers.remove(name);
+        return Ok(());
+    }
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| RequestError::TargetForm)?;
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// `X_Forwarded_For` reads as `X-Forwarded-For` behind CGI, WSGI and PHP; nginx drops such names too

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
+use crate::headers::template::Template;
 use crate::observe::Observer;
+use crate::returns::Return;
 use crate::routing::Location;
-use crate::routing::Router;
+use crate::routing::Sites;
+use crate::routing::When;
 use crate::tunnel;
 use crate::upstream;
 use crate::upstream::Upstream;
@@ -19,6 +24,28 @@ pub struct Limits {
     pub response: Duration,
 }
 
+/// One entry of the table: when it answers, and what it leads to.
+#[derive(Debug)]
+pub struct Rule {
+    /// As written, for the log.
+    pub location: Location,
+    /// Where it is written: `routes.yaml:9`.
+    pub place: String,
+    /// Conditions beside host and location.
+    pub when: When,
+    /// What it leads to.
+    pub to: Action,
+}
+
+/// What a rule leads to.
+#[derive(Debug)]
+pub enum Action {
+    /// An upstream.
+    Pass(Arc<Route>),
+    /// An answer that is written in the configuration.
+    Return(Return),
+}
+
 /// What a location leads to.
 #[derive(Debug)]
 pub struct Route {
@@ -28,6 +55,8 @@ pub struct Route {
     pub place: String,
     /// Who answers.
     pub upstream: Upstream,
+    /// Fields written over the client's and ours; an empty one is taken out.
+    pub set_headers: Vec<(HeaderName, Template)>,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`upstream::Limits`].
@@ -39,8 +68,8 @@ pub struct Route {
 /// Everything that decides about a request.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Finds the route of a path.
-    pub router: Router<Arc<Route>>,
+    /// Finds the rule of a request.
+    pub sites: Sites<Arc<Rule>>,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

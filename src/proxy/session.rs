@@ -27,6 +27,17 @@ pub struct Client {
     pub address: SocketAddr,
     /// Over what it came.
     pub scheme: Scheme,
+    /// The port that it connected to.
+    pub port: u16,
+    /// Whether this listener only sends clients elsewhere.
+    pub redirect: Option<Redirect>,
+}
+
+/// `redirect: https`: where the clients of a plain listener are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Redirect {
+    /// The port of the TLS listener.
+    pub port: u16,
 }
 
 /// One client connection's state, for as long as it speaks HTTP.

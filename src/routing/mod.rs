@@ -8,7 +8,9 @@ mod location_error;
 mod pattern;
 mod regexes;
 mod replace;
+mod sites;
 mod target;
+mod when;
 
 use crate::routing::regexes::Regexes;
 
@@ -18,8 +20,13 @@ pub use location_error::LocationError;
 pub use pattern::RegexProblem;
 pub use replace::add_slash;
 pub use replace::replace;
+pub use sites::HostError;
+pub use sites::HostPattern;
+pub use sites::Sites;
 pub use target::Target;
 pub use target::TargetError;
+pub use when::Asked;
+pub use when::When;
 
 /// One location and what it leads to.
 #[derive(Clone, Debug)]

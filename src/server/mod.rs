@@ -6,6 +6,7 @@
 mod error;
 mod worker;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,14 +22,18 @@ use crate::config;
 use crate::config::Config;
 use crate::config::Tls;
 use crate::listener;
+use crate::listener::Entrance;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
 use crate::proxy;
+use crate::proxy::Action;
 use crate::proxy::Proxy;
+use crate::proxy::Redirect;
 use crate::proxy::Route;
+use crate::proxy::Rule;
 use crate::routing::Entry;
-use crate::routing::Kind;
-use crate::routing::Router;
+use crate::routing::HostPattern;
+use crate::routing::Sites;
 use crate::tls;
 use crate::tunnel;
 use crate::upstream;
@@ -94,13 +99,26 @@ pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> 
         for (doors, socket) in doors.iter_mut().zip(sockets) {
             doors.push(Door {
                 socket,
-                tls: tls.clone(),
+                entrance: Entrance {
+                    tls: tls.clone(),
+                    port: address.port(),
+                    redirect: None,
+                },
             });
         }
         listening.push(Listening {
             address,
             tls: shown,
         });
+    }
+    // A port 0 is known only now.
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let redirect = listener.redirect.map(|to| Redirect {
+            port: listening[to].address.port(),
+        });
+        for doors in &mut doors {
+            doors[at].entrance.redirect = redirect;
+        }
     }
     Ok(Opened {
         listening,
@@ -140,32 +158,68 @@ fn certificates(
 }
 
 fn proxy(config: &Config) -> Proxy {
-    let entries = config.routes.iter().map(|route| Entry {
-        location: route.location.clone(),
-        adds_slash: !matches!(route.location.kind(), Kind::Regex | Kind::RegexIgnoreCase),
-        to: Arc::new(Route {
+    let rules = config.routes.iter().map(|route| {
+        let place = config.place(route.line);
+        let to = match &route.to {
+            config::Action::Return(written) => Action::Return(written.clone()),
+            config::Action::ProxyPass(to) => Action::Pass(Arc::new(Route {
+                location: route.location.clone(),
+                place: place.clone(),
+                upstream: Upstream::new(to.clone()),
+                set_headers: route.set_headers.clone(),
+                limits: proxy::Limits {
+                    handshake: route.timeouts.handshake,
+                    response: route.timeouts.response,
+                },
+                upstream_limits: upstream::Limits {
+                    connect: route.timeouts.connect,
+                },
+                tunnel_limits: tunnel::Limits {
+                    idle: route.timeouts.tunnel,
+                },
+            })),
+        };
+        let entry = Entry {
             location: route.location.clone(),
-            place: config.place(route.line),
-            upstream: Upstream::new(route.proxy_pass.clone()),
-            limits: proxy::Limits {
-                handshake: route.timeouts.handshake,
-                response: route.timeouts.response,
-            },
-            upstream_limits: upstream::Limits {
-                connect: route.timeouts.connect,
-            },
-            tunnel_limits: tunnel::Limits {
-                idle: route.timeouts.tunnel,
-            },
-        }),
+            // As in nginx only where something is proxied.
+            adds_slash: matches!(to, Action::Pass(_)) && !route.location.kind().is_regex(),
+            to: Arc::new(Rule {
+                location: route.location.clone(),
+                place,
+                when: route.when.clone(),
+                to,
+            }),
+        };
+        (route.hosts.clone(), entry)
     });
+    let mut rules: Vec<_> = rules.collect();
+    conditions_first(&mut rules);
     let access_log = match config.access_log {
         config::AccessLog::On => AccessLog::On,
         config::AccessLog::Off => AccessLog::Off,
     };
     Proxy {
-        router: Router::new(entries.collect()),
+        sites: Sites::new(rules),
         observer: Arc::new(access_log),
+    }
+}
+
+/// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
+/// order decides between regexes.
+fn conditions_first(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule>>)]) {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, (_, entry)) in rules.iter().enumerate() {
+        places
+            .entry(entry.location.to_string())
+            .or_default()
+            .push(at);
+    }
+    for places in places.values().filter(|places| places.len() > 1) {
+        let mut alike: Vec<_> = places.iter().map(|at| rules[*at].clone()).collect();
+        alike.sort_by_key(|(_, entry)| entry.to.when.is_empty());
+        for (at, rule) in places.iter().zip(alike) {
+            rules[*at] = rule;
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
@@ -13,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::listener;
 use crate::listener::Context;
+use crate::listener::Entrance;
 use crate::listener::Limits;
 use crate::listener::Phase;
 use crate::listener::Tasks;
@@ -21,11 +21,11 @@ use crate::server::LAST_WORDS;
 use crate::server::StartError;
 use crate::tunnel::Keeper;
 
-/// A listening socket, and TLS if it is behind it.
+/// A listening socket, and what is behind it.
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) socket: std::net::TcpListener,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) entrance: Entrance,
 }
 
 /// What a thread is given.
@@ -68,7 +68,7 @@ impl Worker {
             let socket = TcpListener::from_std(door.socket).map_err(StartError::Thread)?;
             accepting.push(spawn_local(listener::accept(
                 socket,
-                door.tls,
+                door.entrance,
                 context.clone(),
             )));
         }

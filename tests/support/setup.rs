@@ -70,6 +70,19 @@ impl Setup {
         self
     }
 
+    /// An entry of `routes` as it is written, without its dash.
+    pub(crate) fn raw_route(mut self, route: &str) -> Self {
+        writeln!(self.routes, "  - {route}").unwrap();
+        self
+    }
+
+    /// A first listener that sends its clients to the one with TLS.
+    pub(crate) fn redirect(mut self) -> Self {
+        self = self.address("127.0.0.1:0");
+        self.listen += "    redirect: https\n";
+        self
+    }
+
     /// A further key of the last location.
     pub(crate) fn of_route(mut self, line: &str) -> Self {
         writeln!(self.routes, "    {line}").unwrap();

@@ -25,6 +25,8 @@ pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener>
         return Vec::new();
     };
     let mut listeners: Vec<Listener> = Vec::new();
+    let mut redirects = Vec::new();
+    let mut has_tls = Vec::new();
     for entry in entries {
         let Some(map) = checker.entry(entry, "listen", LISTEN) else {
             continue;
@@ -62,15 +64,55 @@ pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener>
                 .label("an address can be opened only once")
                 .help("remove one of the two");
         }
+        if let Some(redirect) = fields.get("redirect") {
+            redirects.push((listeners.len(), redirect));
+        }
+        has_tls.push(fields.get("tls").is_some());
         let line = checker.source.line(node.span.start);
         listeners.push(Listener {
+            redirect: None,
             address,
             reuseport: reuseport.unwrap_or(false),
             tls: tls.flatten(),
             line,
         });
     }
+    for (from, node) in redirects {
+        listeners[from].redirect = redirect(&has_tls, from, node, checker);
+    }
     listeners
+}
+
+/// `redirect: https`: to the first listener with TLS.
+fn redirect(
+    has_tls: &[bool],
+    from: usize,
+    node: &Node,
+    checker: &mut Checker<'_>,
+) -> Option<usize> {
+    let text = checker.text(node, "redirect", "`https`")?;
+    if text != "https" {
+        checker
+            .error(
+                &node.span,
+                format!("`redirect` must be `https`, not {}", quoted(text)),
+            )
+            .help("for one location write `return: 301 https://$host$request_uri` in its route");
+        return None;
+    }
+    if has_tls[from] {
+        checker
+            .error(&node.span, "a listener with TLS is https already")
+            .help("remove `redirect`, or `tls`");
+        return None;
+    }
+    let to = has_tls.iter().position(|has_tls| *has_tls);
+    if to.is_none() {
+        checker
+            .error(&node.span, "no listener has `tls` to redirect to")
+            .help("add one: `- { address: 443, tls: { cert: FILE, key: FILE } }`");
+    }
+    to
 }
 
 fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {

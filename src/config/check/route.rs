@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use crate::config::Action;
 use crate::config::Listener;
 use crate::config::Route;
 use crate::config::Timeouts;
@@ -11,12 +12,15 @@ use crate::config::check::Checker;
 use crate::config::check::ROUTE;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
+use crate::config::check::request;
 use crate::config::check::timeouts;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::routing::HostPattern;
 use crate::routing::Kind;
 use crate::routing::Location;
+use crate::routing::When;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 
@@ -42,28 +46,43 @@ pub(super) fn routes(
             Some(node) => location(node, checker).map(|location| (location, node)),
             None => None,
         };
-        if let Some((location, node)) = &location
+        let hosts = match fields.get("host") {
+            Some(node) => request::hosts(node, checker),
+            None => Some(Vec::new()),
+        };
+        let when = fields
+            .get("when")
+            .map(|node| request::when(node, checker))
+            .unwrap_or_default();
+        if let (Some((location, node)), Some(hosts)) = (&location, &hosts)
             && !fields.has_later
         {
-            once(location, node, &mut taken, checker);
+            once(location, hosts, &when, node, &mut taken, checker);
         }
-        let to = if fields.has_later {
-            fields.get("proxy_pass")
-        } else {
-            fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
-        };
-        let to = to.and_then(|node| Some((proxy_pass(node, checker)?, node)));
-        if let Some((proxy_pass, node)) = &to {
-            no_loop(proxy_pass, node, listeners, checker);
+        let set_headers = fields.get("set_headers");
+        if let (Some(node), true) = (set_headers, fields.get("return").is_some()) {
+            checker
+                .error(&node.span, "`set_headers` has no request to set them on")
+                .label("nothing goes on from a route with `return`")
+                .help("remove `set_headers`");
         }
-        if let Some(((location, location_node), (proxy_pass, node))) = location.zip(to) {
-            if location.kind().is_regex() && proxy_pass.uri().is_some() {
-                path_after_regex(&proxy_pass, node, checker);
-            }
+        let set_headers = set_headers
+            .map(|node| request::set_headers(node, checker))
+            .unwrap_or_default();
+        let to = action(
+            &fields,
+            location.as_ref().map(|(location, _)| location),
+            listeners,
+            checker,
+        );
+        if let Some((((location, location_node), to), hosts)) = location.zip(to).zip(hosts) {
             let line = checker.source.line(location_node.span.start);
             routes.push(Route {
                 location,
-                proxy_pass,
+                hosts,
+                when,
+                to,
+                set_headers,
                 timeouts,
                 line,
             });
@@ -100,6 +119,35 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     }
 }
 
+/// Where the requests of a route go: to an upstream, or nowhere.
+fn action(
+    fields: &Fields<'_>,
+    location: Option<&Location>,
+    listeners: &[Listener],
+    checker: &mut Checker<'_>,
+) -> Option<Action> {
+    if let Some(node) = fields.get("return") {
+        if let Some(other) = fields.get("proxy_pass") {
+            checker
+                .error(&other.span, "a route with `return` asks no upstream")
+                .label("this would never be asked")
+                .help("remove `proxy_pass` or `return`");
+        }
+        return request::returns(node, checker).map(Action::Return);
+    }
+    let node = if fields.has_later {
+        fields.get("proxy_pass")
+    } else {
+        fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
+    }?;
+    let to = proxy_pass(node, checker)?;
+    no_loop(&to, node, listeners, checker);
+    if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
+        path_after_regex(&to, node, checker);
+    }
+    Some(Action::ProxyPass(to))
+}
+
 fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
     let text = checker.text(
         node,
@@ -117,21 +165,34 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
 }
 
 /// The bytes of the file that hold a part of a text; all of the value if that is not known, or has line ends in it.
-fn part(node: &Node, part: Option<Range<usize>>) -> Range<usize> {
+pub(super) fn part(node: &Node, part: Option<Range<usize>>) -> Range<usize> {
     match (node.verbatim, part) {
         (Some(start), Some(part)) if !part.is_empty() => start + part.start..start + part.end,
         _ => node.span.clone(),
     }
 }
 
-type Taken = HashMap<String, Vec<(Location, usize)>>;
+type Taken = HashMap<String, Vec<(Location, Vec<HostPattern>, When, usize)>>;
 
-/// Notes a location that is there already, as nginx does with its `duplicate location`.
-fn once(location: &Location, node: &Node, taken: &mut Taken, checker: &mut Checker<'_>) {
+/// Notes a location that is there already, as nginx does with its `duplicate location`: for one of the same hosts, and
+/// under the same conditions.
+fn once(
+    location: &Location,
+    hosts: &[HostPattern],
+    when: &When,
+    node: &Node,
+    taken: &mut Taken,
+    checker: &mut Checker<'_>,
+) {
     let line = checker.source.line(node.span.start);
     let alike = taken.entry(location.pattern().to_owned()).or_default();
-    let Some((first, first_line)) = alike.iter().find(|(other, _)| other.same_as(location)) else {
-        alike.push((location.clone(), line));
+    let share = |others: &[HostPattern]| {
+        (hosts.is_empty() && others.is_empty()) || hosts.iter().any(|host| others.contains(host))
+    };
+    let Some((first, _, _, first_line)) = alike.iter().find(|(other, others, under, _)| {
+        other.same_as(location) && share(others) && under == when
+    }) else {
+        alike.push((location.clone(), hosts.to_vec(), when.clone(), line));
         return;
     };
     let (this, other) = (location.to_string(), first.to_string());

@@ -1,7 +1,7 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 18] = [
+const LATER: [&str; 13] = [
     "allow",
     "allowed_origins",
     "body_timeout",
@@ -9,17 +9,12 @@ const LATER: [&str; 18] = [
     "deny",
     "half_closed_timeout",
     "header_timeout",
-    "host",
     "max_connections",
     "per_ip",
     "proxy_protocol",
-    "redirect",
-    "return",
-    "set_headers",
     "tests",
     "tls_handshake_timeout",
     "trusted_proxies",
-    "when",
 ];
 
 /// Whether `key` is planned and not there yet.
@@ -30,12 +25,7 @@ pub(super) fn is_later(key: &str) -> bool {
 /// What to do without a key of [`is_later`].
 pub(super) fn without(key: &str) -> &'static str {
     match key {
-        "host" | "when" => {
-            "take it out, and the route answers for every host and every request of its location"
-        }
         "upstreams" => "write the address of one server in each `proxy_pass`",
-        "return" => "take the route out; what has no location is answered with 404",
-        "redirect" => "take it out, and this address answers as the others do",
         "allow" | "deny" | "allowed_origins" => "take it out, and every client is answered",
         "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
         "ca" => "take it out; upstreams are asked over `http://`",
@@ -47,6 +37,7 @@ pub(super) fn without(key: &str) -> &'static str {
 pub(super) fn renamed(key: &str) -> Option<&'static str> {
     Some(match key {
         "port" | "bind" | "addr" | "ip" => "address",
+        "server_name" | "hostname" | "domain" => "host",
         "path" | "prefix" | "match" => "location",
         "backend" | "target" | "to" | "url" | "uri" | "proxy" => "proxy_pass",
         "certificate" | "crt" | "certfile" | "fullchain" | "ssl_certificate" => "cert",
@@ -67,16 +58,13 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "http" | "events" | "stream" => {
             "there are no blocks: `listen` and `routes` stand at the top of the file"
         }
-        "server_name" => {
-            "`host` is not in this version of wsgate yet: a route answers for every host"
-        }
         "upstream" | "backends" => {
             "write the address of one server: `proxy_pass: http://127.0.0.1:3000`"
         }
         "locations" => "each location is an entry of `routes`, with `location` and `proxy_pass`",
         "proxy_set_header" | "proxy_set_headers" => {
             "not needed: Host, Upgrade, Connection, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Real-IP \
-             are sent as they should be"
+             are sent as they should be; others stand below `set_headers`"
         }
         "proxy_http_version" => "not needed: upstreams are always asked in HTTP/1.1",
         "proxy_read_timeout" | "proxy_send_timeout" | "timeout" => {

@@ -1,0 +1,305 @@
+//! The rules of what a route says about requests beside their path: `host`, `when`, `return`, `set_headers`.
+
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::header;
+
+use crate::config::check::Checker;
+use crate::config::check::keys::Fields;
+use crate::config::check::keys::Within;
+use crate::config::check::route::part;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::headers::host;
+use crate::headers::template::Template;
+use crate::returns::Return;
+use crate::routing::HostPattern;
+use crate::routing::When;
+
+/// Fields that belong to a connection or to its framing, or that the answer to an upgrade is computed from.
+const NOT_SET: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::PROXY_AUTHORIZATION,
+];
+
+/// The hosts of a route, if all of them are right.
+pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPattern>> {
+    let before = checker.found.len();
+    let mut hosts: Vec<HostPattern> = Vec::new();
+    for (node, text) in texts(node, "host", "a name such as `chat.example.com`", checker) {
+        match text.parse::<HostPattern>() {
+            Ok(host) if hosts.contains(&host) => {
+                checker
+                    .error(
+                        &node.span,
+                        format!("host {} stands here twice", quoted(text)),
+                    )
+                    .help("remove one of the two");
+            }
+            Ok(host) => hosts.push(host),
+            Err(error) => {
+                checker
+                    .error(&node.span, error.to_string())
+                    .help(error.help());
+            }
+        }
+    }
+    (checker.found.len() == before).then_some(hosts)
+}
+
+/// The conditions of a route.
+pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
+    const EXAMPLE: &str = "write `when: { query: { EIO: \"3\" } }`; the keys are `query`, `header`, `method` and `port`";
+    let map = match &node.value {
+        Value::Map(map) if !map.is_empty() => map,
+        _ => {
+            checker
+                .error(&node.span, "`when` must be a map of conditions")
+                .help(EXAMPLE);
+            return When::default();
+        }
+    };
+    let fields = Fields::of(node, map, Within::When, checker);
+    let mut when = When::default();
+    if let Some(node) = fields.get("query") {
+        when.query = named(node, "query", "EIO: \"3\"", checker)
+            .into_iter()
+            .map(|(name, _, values)| (name.to_owned(), values))
+            .collect();
+    }
+    if let Some(node) = fields.get("header") {
+        for (name, node, values) in named(node, "header", "X-Canary: yes", checker) {
+            if let Some(name) = header_name(name, node, checker) {
+                when.header.push((name, values));
+            }
+        }
+    }
+    if let Some(node) = fields.get("method") {
+        for (node, text) in texts(node, "method", "a method such as `GET`", checker) {
+            match Method::from_bytes(text.as_bytes()) {
+                Ok(method) if text.bytes().all(|byte| !byte.is_ascii_lowercase()) => {
+                    when.method.push(method);
+                }
+                _ => {
+                    let upper = text.to_ascii_uppercase();
+                    checker
+                        .error(&node.span, format!("no method is called {}", quoted(text)))
+                        .help(match Method::from_bytes(upper.as_bytes()) {
+                            Ok(_) => format!("methods are compared with case: write `{upper}`"),
+                            Err(_) => "write a method such as `GET`".to_owned(),
+                        });
+                }
+            }
+        }
+    }
+    if let Some(node) = fields.get("port") {
+        for (node, text) in texts(node, "port", "a port such as `8443`", checker) {
+            match text.parse::<u16>() {
+                Ok(port) if port > 0 => when.port.push(port),
+                _ => {
+                    checker
+                        .error(&node.span, format!("{} is no port", quoted(text)))
+                        .help("write the port of a listener, from 1 to 65535");
+                }
+            }
+        }
+    }
+    when
+}
+
+/// What `return` says.
+pub(super) fn returns(node: &Node, checker: &mut Checker<'_>) -> Option<Return> {
+    let text = checker.text(node, "return", "a status, a text or an address")?;
+    match text.parse::<Return>() {
+        Ok(read) => Some(read),
+        Err(error) => {
+            checker
+                .error(&node.span, error.to_string())
+                .help(error.help());
+            None
+        }
+    }
+}
+
+/// The fields of `set_headers`.
+pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
+    let map = match &node.value {
+        Value::Map(map) if !map.is_empty() => map,
+        _ => {
+            checker
+                .error(
+                    &node.span,
+                    "`set_headers` must be a map of fields and their values",
+                )
+                .help("write `set_headers: { X-Client: $remote_addr }`");
+            return Vec::new();
+        }
+    };
+    let mut set: Vec<(HeaderName, Template)> = Vec::new();
+    for (key, value) in map {
+        let Some(text) = checker.text(key, "set_headers", "the name of a field") else {
+            continue;
+        };
+        let Some(name) = header_name(text, key, checker) else {
+            continue;
+        };
+        if NOT_SET.contains(&name) {
+            checker
+                .error(&key.span, format!("{} cannot be set", quoted(text)))
+                .label("wsgate writes it for each connection and message")
+                .help("take it out: upgrades and bodies go on without it");
+            continue;
+        }
+        if set.iter().any(|(other, _)| *other == name) {
+            checker
+                .error(&key.span, format!("{} is set twice", quoted(text)))
+                .help("a field can be set only once, in whatever case it is written");
+            continue;
+        }
+        let text = match &value.value {
+            // Written as nothing, which takes the field out.
+            Value::Nothing => "",
+            _ => match checker.text(value, "set_headers", "a text") {
+                Some(text) => text,
+                None => continue,
+            },
+        };
+        if let Some(template) = template(text, value, &name, checker) {
+            set.push((name, template));
+        }
+    }
+    set
+}
+
+fn template(
+    text: &str,
+    node: &Node,
+    name: &HeaderName,
+    checker: &mut Checker<'_>,
+) -> Option<Template> {
+    let template = match text.parse::<Template>() {
+        Ok(template) => template,
+        Err(error) => {
+            let dollar = text.find(&format!("${}", error.name));
+            let span = dollar.map(|at| at..at + error.name.len() + 1);
+            checker
+                .error(&part(node, span), error.to_string())
+                .help(error.help());
+            return None;
+        }
+    };
+    if HeaderValue::from_str(text).is_err() {
+        checker
+            .error(
+                &node.span,
+                "this value has characters that no field may have",
+            )
+            .help("write printable ASCII on one line");
+        return None;
+    }
+    if *name == header::HOST
+        && template
+            .constant()
+            .is_some_and(|value| !host::is_valid(value.as_bytes()))
+    {
+        checker
+            .error(&node.span, format!("Host cannot be {}", quoted(text)))
+            .help("write a name or an address, with or without a port");
+        return None;
+    }
+    Some(template)
+}
+
+fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<HeaderName> {
+    match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if !text.contains('_') => Some(name),
+        Ok(_) => {
+            checker
+                .error(&node.span, format!("{} has an underscore", quoted(text)))
+                .help("fields with an underscore are dropped, as in nginx; write a dash");
+            None
+        }
+        Err(_) => {
+            checker
+                .error(&node.span, format!("no field is called {}", quoted(text)))
+                .help("write a name such as `X-Canary`");
+            None
+        }
+    }
+}
+
+/// A text, or a list of them with at least one.
+fn texts<'n>(
+    node: &'n Node,
+    key: &str,
+    expected: &str,
+    checker: &mut Checker<'_>,
+) -> Vec<(&'n Node, &'n str)> {
+    match &node.value {
+        Value::List(entries) if entries.is_empty() => {
+            checker
+                .error(&node.span, format!("`{key}` is an empty list"))
+                .help(format!("give it {expected}, or leave `{key}` out"));
+            Vec::new()
+        }
+        Value::List(entries) => entries
+            .iter()
+            .filter_map(|entry| Some((entry, checker.text(entry, key, expected)?)))
+            .collect(),
+        _ => checker
+            .text(node, key, expected)
+            .map(|text| (node, text))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// Names with what each may be: a text or a list of them.
+fn named<'n>(
+    node: &'n Node,
+    key: &str,
+    example: &str,
+    checker: &mut Checker<'_>,
+) -> Vec<(&'n str, &'n Node, Vec<String>)> {
+    let map = match &node.value {
+        Value::Map(map) if !map.is_empty() => map,
+        _ => {
+            checker
+                .error(
+                    &node.span,
+                    format!("`{key}` must be a map of names and values"),
+                )
+                .help(format!("write `{key}: {{ {example} }}`"));
+            return Vec::new();
+        }
+    };
+    let mut read: Vec<(&str, &Node, Vec<String>)> = Vec::new();
+    for (name, value) in map {
+        let Some(text) = checker.text(name, key, "a name") else {
+            continue;
+        };
+        if read.iter().any(|(other, ..)| *other == text) {
+            checker
+                .error(&name.span, format!("{} stands here twice", quoted(text)))
+                .help(format!("write a list of values: `{text}: [a, b]`"));
+            continue;
+        }
+        let values = texts(value, text, "a value", checker);
+        let values = values
+            .into_iter()
+            .map(|(_, value)| value.to_owned())
+            .collect();
+        read.push((text, name, values));
+    }
+    read
+}

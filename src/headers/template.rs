@@ -1,0 +1,194 @@
+//! Texts with nginx's variables in them: `https://$host$request_uri`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::headers::forwarded::Scheme;
+
+/// A text in which `$host`, `$remote_addr`, `$scheme` and `$request_uri` stand for what a request has. `${host}` is the
+/// same where letters follow. A dollar that begins no name is a dollar.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Part {
+    Text(String),
+    Host,
+    RemoteAddr,
+    Scheme,
+    RequestUri,
+}
+
+/// What the variables stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Variables<'a> {
+    /// The request's host without port, as in nginx in lower case.
+    pub host: &'a str,
+    /// The client's address.
+    pub remote_addr: IpAddr,
+    /// Over what the client came.
+    pub scheme: Scheme,
+    /// Path and query as the client wrote them.
+    pub request_uri: &'a str,
+}
+
+/// A variable that there is not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TemplateError {
+    /// Its name, without the dollar.
+    pub name: String,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown variable `${}`", self.name)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+impl TemplateError {
+    /// What to write instead.
+    pub fn help(&self) -> &'static str {
+        match self.name.as_str() {
+            "http_host" | "server_name" | "proxy_host" => {
+                "`$host` is the request's host without port; Host itself goes on as the client sent it"
+            }
+            "uri" | "document_uri" => "`$request_uri` is path and query as the client wrote them",
+            "proxy_add_x_forwarded_for" | "http_x_forwarded_for" => {
+                "not needed: X-Forwarded-For is always set; `$remote_addr` is the client's address"
+            }
+            "http_upgrade" | "connection_upgrade" => "not needed: upgrades come by themselves",
+            _ => "the variables are `$host`, `$remote_addr`, `$scheme` and `$request_uri`",
+        }
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            plain.push_str(&rest[..at]);
+            let behind = &rest[at + 1..];
+            let (name, after) = match behind
+                .strip_prefix('{')
+                .and_then(|braced| braced.split_once('}'))
+            {
+                Some(braced) => braced,
+                None => {
+                    let end = behind
+                        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                        .unwrap_or(behind.len());
+                    behind.split_at(end)
+                }
+            };
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+                plain.push('$');
+                rest = behind;
+                continue;
+            }
+            let part = match name {
+                "host" => Part::Host,
+                "remote_addr" => Part::RemoteAddr,
+                "scheme" => Part::Scheme,
+                "request_uri" => Part::RequestUri,
+                _ => {
+                    return Err(TemplateError {
+                        name: name.to_owned(),
+                    });
+                }
+            };
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(part);
+            rest = after;
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self { parts })
+    }
+}
+
+impl Template {
+    /// The text for one request.
+    pub fn fill(&self, variables: &Variables<'_>) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Host => text.push_str(variables.host),
+                Part::RemoteAddr => text.push_str(&variables.remote_addr.to_string()),
+                Part::Scheme => text.push_str(variables.scheme.as_str()),
+                Part::RequestUri => text.push_str(variables.request_uri),
+            }
+        }
+        text
+    }
+
+    /// The text, if it is the same for every request.
+    pub fn constant(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(plain)] => Some(plain),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::headers::forwarded::Scheme;
+    use crate::headers::template::Template;
+    use crate::headers::template::TemplateError;
+    use crate::headers::template::Variables;
+
+    fn filled(text: &str) -> String {
+        text.parse::<Template>().unwrap().fill(&Variables {
+            host: "a.test",
+            remote_addr: "127.0.0.1".parse().unwrap(),
+            scheme: Scheme::Http,
+            request_uri: "/x?y",
+        })
+    }
+
+    #[test]
+    fn variables_are_filled_in() {
+        assert_eq!(filled("https://$host$request_uri"), "https://a.test/x?y");
+        assert_eq!(
+            filled("$scheme://${host}s from $remote_addr."),
+            "http://a.tests from 127.0.0.1."
+        );
+        assert_eq!(filled("5$ or $1, $"), "5$ or $1, $");
+        assert_eq!(filled("${ host"), "${ host");
+        assert_eq!(filled(""), "");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_an_error() {
+        let error = "x $http_upgrade".parse::<Template>().unwrap_err();
+        assert_eq!(
+            error,
+            TemplateError {
+                name: "http_upgrade".to_owned()
+            }
+        );
+        assert_eq!(error.to_string(), "unknown variable `$http_upgrade`");
+    }
+
+    #[test]
+    fn what_is_the_same_for_every_request_is_known_to_be() {
+        assert_eq!("no $".parse::<Template>().unwrap().constant(), Some("no $"));
+        assert_eq!("$host".parse::<Template>().unwrap().constant(), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! Several sites behind one address: the host of a request first, then its location.
+//!
+//! As nginx chooses a `server` by `server_name`: an exact name, then the longest wildcard, then what has no host. Unlike
+//! nginx a site that has no location for a path does not end the search: the routes without a host are asked then.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::routing::Entry;
+use crate::routing::Found;
+use crate::routing::Router;
+
+/// What `host` says: `chat.example.com`, or `*.example.org` for every name below it. In lower case.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum HostPattern {
+    /// This name only.
+    Exact(String),
+    /// Every name that ends in a dot and this one, but not this one itself, as in nginx.
+    Below(String),
+}
+
+/// What a host cannot be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostError {
+    /// Nothing at all.
+    Empty,
+    /// `*` alone.
+    Any,
+    /// A star elsewhere than in front of a dot at the beginning.
+    Star,
+    /// A scheme or a path around it.
+    Url,
+    /// A port behind it; the `Host` is compared without.
+    Port,
+    /// A character that no host has; letters beyond ASCII are written in punycode.
+    Character(char),
+    /// Two dots beside each other, or one at the beginning.
+    Dots,
+}
+
+impl HostError {
+    /// What to write instead.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::Any => "leave `host` out, and the route answers for every host",
+            Self::Star => "write `*.example.com` for every name below example.com",
+            Self::Url => "write the name alone, as in `chat.example.com`",
+            Self::Port => {
+                "leave the port out: hosts are compared without; `when: { port: 8443 }` looks at the port"
+            }
+            Self::Character(letter) if !letter.is_ascii() => {
+                "write it as clients send it, in punycode: `xn--…`"
+            }
+            Self::Character(_) | Self::Dots => "write a name such as `chat.example.com`",
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("host is empty"),
+            Self::Any => f.write_str("host is a star alone"),
+            Self::Star => {
+                f.write_str("a star stands only at the beginning of a host, with a dot behind it")
+            }
+            Self::Url => f.write_str("host is a URL"),
+            Self::Port => f.write_str("host has a port"),
+            Self::Character(letter) => write!(
+                f,
+                "host has a character that no host has: `{}`",
+                letter.escape_debug()
+            ),
+            Self::Dots => f.write_str("host has a dot with nothing before it"),
+        }
+    }
+}
+
+impl std::error::Error for HostError {}
+
+impl FromStr for HostPattern {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        if text.contains("://") || text.contains('/') {
+            return Err(HostError::Url);
+        }
+        let (name, below) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let is_address = name.starts_with('[') && name.ends_with(']');
+        if let Some(at) = name.rfind(':')
+            && !is_address
+        {
+            let digits = name[at + 1..].bytes().all(|byte| byte.is_ascii_digit());
+            return Err(if digits {
+                HostError::Port
+            } else {
+                HostError::Character(':')
+            });
+        }
+        match name {
+            "" => return Err(HostError::Empty),
+            "*" => return Err(HostError::Any),
+            _ if name.contains('*') => return Err(HostError::Star),
+            _ => {}
+        }
+        let allowed = |c: &char| {
+            c.is_ascii_alphanumeric() || "-._~".contains(*c) || (is_address && "[]:".contains(*c))
+        };
+        if let Some(odd) = name.chars().find(|c| !allowed(c)) {
+            return Err(HostError::Character(odd));
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        if name.is_empty() || name.starts_with('.') || name.contains("..") {
+            return Err(HostError::Dots);
+        }
+        Ok(if below {
+            Self::Below(name)
+        } else {
+            Self::Exact(name)
+        })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(name) => write!(f, "*.{name}"),
+        }
+    }
+}
+
+/// The tables of all sites.
+#[derive(Debug)]
+pub struct Sites<T> {
+    exact: HashMap<String, Router<T>>,
+    below: HashMap<String, Router<T>>,
+    any: Router<T>,
+}
+
+impl<T: Clone> Sites<T> {
+    /// Tables of `entries`, each for its hosts, or for every host if it names none. In each table the order is kept.
+    pub fn new(entries: Vec<(Vec<HostPattern>, Entry<T>)>) -> Self {
+        let mut exact: HashMap<String, Vec<Entry<T>>> = HashMap::new();
+        let mut below: HashMap<String, Vec<Entry<T>>> = HashMap::new();
+        let mut any = Vec::new();
+        for (hosts, entry) in entries {
+            if hosts.is_empty() {
+                any.push(entry);
+                continue;
+            }
+            for host in hosts {
+                let table = match host {
+                    HostPattern::Exact(name) => exact.entry(name).or_default(),
+                    HostPattern::Below(name) => below.entry(name).or_default(),
+                };
+                table.push(entry.clone());
+            }
+        }
+        let routers = |tables: HashMap<String, Vec<Entry<T>>>| {
+            tables
+                .into_iter()
+                .map(|(name, entries)| (name, Router::new(entries)))
+                .collect()
+        };
+        Self {
+            exact: routers(exact),
+            below: routers(below),
+            any: Router::new(any),
+        }
+    }
+}
+
+impl<T> Sites<T> {
+    /// The entry that answers `path` on `host`, which has no port; see [`Router::find`].
+    ///
+    /// Costs a look-up for each dot of the host if there are wildcards, and none if no route names a host.
+    pub fn find(
+        &self,
+        host: &str,
+        path: &[u8],
+        admits: impl Fn(&T) -> bool,
+    ) -> Option<Found<'_, T>> {
+        self.site(host)
+            .and_then(|router| router.find(path, &admits))
+            .or_else(|| self.any.find(path, &admits))
+    }
+
+    fn site(&self, host: &str) -> Option<&Router<T>> {
+        if self.exact.is_empty() && self.below.is_empty() {
+            return None;
+        }
+        // A dot at the end makes a name absolute, not another one.
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        if let Some(router) = self.exact.get(&host) {
+            return Some(router);
+        }
+        host.match_indices('.')
+            .find_map(|(at, _)| (at > 0).then(|| self.below.get(&host[at + 1..])).flatten())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::routing::Entry;
+    use crate::routing::Found;
+    use crate::routing::sites::HostError;
+    use crate::routing::sites::HostPattern;
+    use crate::routing::sites::Sites;
+
+    fn sites(routes: &[(&[&str], &str)]) -> Sites<usize> {
+        Sites::new(
+            routes
+                .iter()
+                .enumerate()
+                .map(|(to, (hosts, location))| {
+                    let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+                    (
+                        hosts,
+                        Entry {
+                            location: location.parse().unwrap(),
+                            adds_slash: false,
+                            to,
+                        },
+                    )
+                })
+                .collect(),
+        )
+    }
+
+    fn found(sites: &Sites<usize>, host: &str, path: &str) -> Option<usize> {
+        sites
+            .find(host, path.as_bytes(), |_| true)
+            .map(|found| match found {
+                Found::Answers(entry) | Found::AddsSlash(entry) => entry.to,
+            })
+    }
+
+    #[test]
+    fn an_exact_host_comes_before_the_longest_wildcard_before_no_host() {
+        let sites = sites(&[
+            (&[], "/"),
+            (&["*.example.org"], "/"),
+            (&["*.b.example.org", "other.test"], "/"),
+            (&["a.b.example.org"], "/a"),
+        ]);
+        assert_eq!(found(&sites, "a.b.EXAMPLE.org.", "/a"), Some(3));
+        assert_eq!(found(&sites, "c.b.example.org", "/a"), Some(2));
+        assert_eq!(found(&sites, "b.example.org", "/"), Some(1));
+        assert_eq!(found(&sites, "x.y.example.org", "/"), Some(1));
+        assert_eq!(found(&sites, "example.org", "/"), Some(0));
+        assert_eq!(found(&sites, ".example.org", "/"), Some(0));
+        assert_eq!(found(&sites, "other.test", "/"), Some(2));
+    }
+
+    #[test]
+    fn a_site_without_a_location_for_the_path_leaves_it_to_the_routes_without_host() {
+        let sites = sites(&[(&["a.test"], "/s"), (&["*.test"], "/w"), (&[], "/any")]);
+        assert_eq!(found(&sites, "a.test", "/any"), Some(2));
+        assert_eq!(found(&sites, "a.test", "/w"), None);
+    }
+
+    #[test]
+    fn what_is_no_host_is_said_to_be_none() {
+        for (text, error) in [
+            ("", HostError::Empty),
+            ("*", HostError::Any),
+            ("a.*.test", HostError::Star),
+            ("www.*", HostError::Star),
+            ("https://a.test", HostError::Url),
+            ("a.test/x", HostError::Url),
+            ("a.test:80", HostError::Port),
+            ("a b", HostError::Character(' ')),
+            ("münchen.test", HostError::Character('ü')),
+            ("a..b", HostError::Dots),
+            (".a", HostError::Dots),
+        ] {
+            assert_eq!(text.parse::<HostPattern>(), Err(error), "{text}");
+        }
+        assert_eq!("[::1]".parse(), Ok(HostPattern::Exact("[::1]".to_owned())));
+        assert_eq!(
+            "*.A.test.".parse(),
+            Ok(HostPattern::Below("a.test".to_owned()))
+        );
+    }
+
+    /// The rules as they are written down, one after the other.
+    fn slow(routes: &[(Vec<String>, usize)], host: &str) -> Option<usize> {
+        let named = |wanted: &str| {
+            routes
+                .iter()
+                .find(|(hosts, _)| hosts.iter().any(|h| h == wanted))
+                .map(|(_, to)| *to)
+        };
+        if let Some(to) = named(host) {
+            return Some(to);
+        }
+        let mut wildcards: Vec<(&str, usize)> = Vec::new();
+        for (hosts, to) in routes {
+            for wildcard in hosts.iter().filter_map(|h| h.strip_prefix('*')) {
+                if host.len() > wildcard.len() && host.ends_with(wildcard) {
+                    wildcards.push((wildcard, *to));
+                }
+            }
+        }
+        wildcards.sort_by_key(|(wildcard, to)| (std::cmp::Reverse(wildcard.len()), *to));
+        wildcards.first().map(|(_, to)| *to).or_else(|| {
+            routes
+                .iter()
+                .find(|(hosts, _)| hosts.is_empty())
+                .map(|(_, to)| *to)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_choice_of_a_site_agrees_with_the_slow_obvious_one(
+            routes in prop::collection::vec(prop::collection::vec("(\\*\\.)?[ab](\\.[ab]){0,3}", 0..3), 0..8),
+            host in "[ab](\\.[ab]){0,4}",
+        ) {
+            let numbered: Vec<(Vec<String>, usize)> = routes.into_iter().enumerate().map(|(n, r)| (r, n)).collect();
+            let quick = Sites::new(numbered.iter().map(|(hosts, to)| (
+                hosts.iter().map(|h| h.parse().unwrap()).collect(),
+                Entry { location: "/".parse().unwrap(), adds_slash: false, to: *to },
+            )).collect());
+            prop_assert_eq!(found(&quick, &host, "/"), slow(&numbered, &host));
+        }
+    }
+}

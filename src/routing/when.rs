@@ -1,0 +1,187 @@
+//! Conditions on a request beside its host and its path: `when: { query: { EIO: "3" } }`.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::Method;
+
+/// All of these must hold; of several values for one thing any will do.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct When {
+    /// Parameters of the query and what they may be.
+    pub query: Vec<(String, Vec<String>)>,
+    /// Header fields and what they may be.
+    pub header: Vec<(HeaderName, Vec<String>)>,
+    /// Methods; none: any.
+    pub method: Vec<Method>,
+    /// Ports that the client connected to; none: any.
+    pub port: Vec<u16>,
+}
+
+/// What conditions look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The header fields as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// The query without its question mark.
+    pub query: Option<&'a str>,
+    /// The port that the client connected to.
+    pub port: u16,
+}
+
+impl When {
+    /// Whether there is no condition.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether all conditions hold.
+    ///
+    /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. A field
+    /// that comes twice holds if one of its lines does. Names of parameters and all values are compared with case.
+    pub fn holds(&self, asked: &Asked<'_>) -> bool {
+        let query = asked.query.unwrap_or("");
+        (self.method.is_empty() || self.method.contains(asked.method))
+            && (self.port.is_empty() || self.port.contains(&asked.port))
+            && self.query.iter().all(|(name, values)| {
+                parameter(query, name)
+                    .is_some_and(|found| values.iter().any(|value| value.as_bytes() == found))
+            })
+            && self.header.iter().all(|(name, values)| {
+                let mut lines = asked.headers.get_all(name).into_iter();
+                lines.any(|line| {
+                    values
+                        .iter()
+                        .any(|value| value.as_bytes() == line.as_bytes())
+                })
+            })
+    }
+}
+
+/// The decoded value of the first parameter of this name.
+fn parameter(query: &str, name: &str) -> Option<Vec<u8>> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(key) == name.as_bytes()).then(|| decoded(value))
+    })
+}
+
+/// Percent-encoding undone; what is none stays as it is, and so does a plus, which only forms mean as a space.
+fn decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| {
+        bytes
+            .get(at)
+            .and_then(|byte| char::from(*byte).to_digit(16))
+    };
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderName;
+    use http::HeaderValue;
+    use http::Method;
+    use proptest::prelude::*;
+
+    use crate::routing::when::Asked;
+    use crate::routing::when::When;
+
+    fn query(name: &str, values: &[&str]) -> When {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        When {
+            query: vec![(name.to_owned(), values)],
+            ..When::default()
+        }
+    }
+
+    fn holds(when: &When, query: &str) -> bool {
+        when.holds(&Asked {
+            method: &Method::GET,
+            headers: &HeaderMap::new(),
+            query: Some(query),
+            port: 80,
+        })
+    }
+
+    #[test]
+    fn the_first_parameter_of_a_name_counts() {
+        let three = query("EIO", &["3"]);
+        assert!(holds(&three, "transport=polling&EIO=3"));
+        assert!(holds(&three, "EIO=3&EIO=4"));
+        assert!(holds(&three, "%45IO=%33"));
+        assert!(!holds(&three, "EIO=4&EIO=3"));
+        assert!(!holds(&three, "eio=3"));
+        assert!(!holds(&three, ""));
+        assert!(holds(&query("EIO", &["3", "4"]), "EIO=4"));
+        assert!(holds(&query("flag", &[""]), "flag"));
+        assert!(!holds(&query("t", &["a b"]), "t=a+b"));
+        assert!(holds(&query("t", &["%zz"]), "t=%zz"));
+    }
+
+    #[test]
+    fn all_conditions_must_hold_and_any_value_of_one() {
+        let when = When {
+            header: vec![(
+                HeaderName::from_static("x-canary"),
+                vec!["1".to_owned(), "yes".to_owned()],
+            )],
+            method: vec![Method::GET, Method::HEAD],
+            port: vec![8080],
+            ..When::default()
+        };
+        let mut headers = HeaderMap::new();
+        headers.append("x-canary", HeaderValue::from_static("no"));
+        headers.append("x-canary", HeaderValue::from_static("yes"));
+        let asked = Asked {
+            method: &Method::GET,
+            headers: &headers,
+            query: None,
+            port: 8080,
+        };
+        assert!(when.holds(&asked));
+        assert!(!when.holds(&Asked {
+            method: &Method::POST,
+            ..asked
+        }));
+        assert!(!when.holds(&Asked { port: 80, ..asked }));
+        assert!(!when.holds(&Asked {
+            headers: &HeaderMap::new(),
+            ..asked
+        }));
+        assert!(When::default().holds(&asked) && When::default().is_empty() && !when.is_empty());
+    }
+
+    proptest! {
+        /// The slow obvious one: every parameter decoded into a list first.
+        #[test]
+        fn the_choice_by_query_agrees_with_the_slow_obvious_one(
+            query in "([ab]{0,2}(=[ab1]{0,2})?&){0,5}", name in "[ab]{1,2}", value in "[ab1]{0,2}",
+        ) {
+            let mut all = Vec::new();
+            for pair in query.split('&') {
+                let mut sides = pair.splitn(2, '=');
+                all.push((sides.next().unwrap_or("").to_owned(), sides.next().unwrap_or("").to_owned()));
+            }
+            let slow = all.iter().find(|(key, _)| *key == name).is_some_and(|(_, found)| *found == value);
+            prop_assert_eq!(holds(&super::tests::query(&name, &[&value]), &query), slow);
+        }
+    }
+}
