@@ -1,13 +1,14 @@
 // A certificate authority and its leaves, made by the openssl command in a folder of their own.
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './child.mjs';
 
 async function leaf(folder, file, names) {
   const [cert, key, request, extensions] = ['pem', 'key', 'csr', 'ext'].map((end) => join(folder, `${file}.${end}`));
-  const alternatives = names.map((name) => `${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`);
+  const alternatives = names.map((name) => `${isIP(name) ? 'IP' : 'DNS'}:${name}`);
   await writeFile(extensions, `subjectAltName=${alternatives.join(',')}\nextendedKeyUsage=serverAuth\n`);
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   await run('openssl', ['req', '-new', ...newKey, '-keyout', key, '-out', request, '-subj', `/CN=${file}`]);
@@ -17,8 +18,8 @@ async function leaf(folder, file, names) {
 }
 
 /**
- * `{ ca, pairs }`: two pairs signed by `ca`, the first for a.test (and 127.0.0.1, for clients that send no name), the
- * second for *.b.test.
+ * `{ ca, caFile, pairs }`: two pairs signed by `ca`, the first for a.test and the loopback (for clients that send no
+ * name), the second for *.b.test.
  */
 export async function certificates(ring) {
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-tls-'));
@@ -26,8 +27,8 @@ export async function certificates(ring) {
   const [cert, key] = [join(folder, 'ca.pem'), join(folder, 'ca.key')];
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   await run('openssl', ['req', '-x509', ...newKey, '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=peers']);
-  const pairs = [await leaf(folder, 'a', ['a.test', '127.0.0.1']), await leaf(folder, 'b', ['*.b.test'])];
-  return { ca: await readFile(cert), pairs };
+  const pairs = [await leaf(folder, 'a', ['a.test', 'localhost', '127.0.0.1', '::1']), await leaf(folder, 'b', ['*.b.test'])];
+  return { ca: await readFile(cert), caFile: cert, pairs };
 }
 
 /** Finds every name on the loopback, for `lookup` options. */

@@ -11,13 +11,16 @@ import { start } from './child.mjs';
 import { Journal, within } from './wait.mjs';
 
 const HERE = fileURLToPath(new URL('..', import.meta.url));
-const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgate');
+export const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgate');
 
-function routesYaml(routes, tls) {
+/** Where to listen, plainly and (with `tls`) by TLS; port 0 is the system's choice. */
+const LISTEN = { plain: ['127.0.0.1:0'], secure: ['127.0.0.1:0'] };
+
+export function routesYaml({ routes, tls, listen: { plain, secure } = LISTEN }) {
   const text = JSON.stringify;
-  const lines = ['drain_timeout: 1s', 'listen:', '  - address: 127.0.0.1:0'];
-  if (tls) {
-    lines.push('  - address: 127.0.0.1:0', '    tls:');
+  const lines = ['drain_timeout: 1s', 'listen:', ...plain.map((address) => `  - address: ${text(address)}`)];
+  for (const address of tls ? secure : []) {
+    lines.push(`  - address: ${text(address)}`, '    tls:');
     for (const { cert, key } of tls) lines.push(`      - { cert: ${text(cert)}, key: ${text(key)} }`);
   }
   lines.push('routes:');
@@ -35,13 +38,15 @@ function parsed(line) {
   }
 }
 
-export async function startWsgate({ routes, tls, format = 'json' }) {
+/** A running wsgate, started behind `command`, if there is one; with addresses to `listen` on it has no urls. */
+export async function startWsgate({ routes, tls, format = 'json', listen, command = [] }) {
   assert.ok(existsSync(BINARY), `no wsgate at ${BINARY}: run "cargo build", or say where it is in WSGATE`);
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-'));
   const config = join(folder, 'routes.yaml');
-  await writeFile(config, routesYaml(routes, tls));
+  await writeFile(config, routesYaml({ routes, tls, listen }));
 
-  const child = start(BINARY, ['--config', config, '--log-format', format]);
+  const [program, ...args] = [...command, BINARY, '--config', config, '--log-format', format];
+  const child = start(program, args);
   const lines = [];
   const log = new Journal('log lines');
   const hear = (line) => {
@@ -51,15 +56,19 @@ export async function startWsgate({ routes, tls, format = 'json' }) {
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', hear);
   const text = () => lines.join('\n');
 
-  /** Its address for a scheme, out of the line that says it listens there. */
-  async function address(scheme) {
-    const there = new RegExp(`(?<![a-z])${scheme}://(127\\.0\\.0\\.1:[1-9]\\d*)`);
+  /** The line of the log that matches, unless wsgate ends without it. */
+  function said(matches) {
     const ended = child.exited.then(({ code }) => {
       throw new Error(`wsgate ended with ${code} instead of listening:\n${text()}`);
     });
     ended.catch(() => {});
-    const said = (entry) => there.test(entry.url ?? (format === 'json' ? '' : entry.message));
-    const entry = await Promise.race([log.find(said), ended]);
+    return Promise.race([log.find(matches), ended]);
+  }
+
+  /** Its address for a scheme, out of the line that says it listens there. */
+  async function address(scheme) {
+    const there = new RegExp(`(?<![a-z])${scheme}://(127\\.0\\.0\\.1:[1-9]\\d*)`);
+    const entry = await said(({ url, message }) => there.test(url ?? (format === 'json' ? '' : message)));
     return there.exec(entry.url ?? entry.message)[1];
   }
 
@@ -76,9 +85,10 @@ export async function startWsgate({ routes, tls, format = 'json' }) {
   }
 
   try {
-    const plain = await address('ws');
-    const secure = tls && (await address('wss'));
-    if (format === 'json') await log.find(({ message }) => message === 'ready');
+    const plain = !listen && (await address('ws'));
+    const secure = !listen && tls && (await address('wss'));
+    if (format === 'json') await said(({ message }) => message === 'ready');
+    if (listen) return { log, text, stop };
     return {
       http: `http://${plain}`,
       ws: `ws://${plain}`,
