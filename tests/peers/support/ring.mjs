@@ -15,11 +15,27 @@ export const wsgate = VIA === 'wsgate';
 
 class Ring {
   #endings = [];
+  #witnesses = [];
   gates = [];
+
+  constructor(sentence) {
+    this.sentence = sentence;
+  }
 
   /** Runs `ending` when the test is over, the latest first. */
   onEnd(ending) {
     this.#endings.push(ending);
+  }
+
+  /** Asks `witness` for a line of the message when the test fails, while everything still runs. */
+  onFailure(witness) {
+    this.#witnesses.push(witness);
+  }
+
+  /** What every witness says; one that cannot say anything is left out. */
+  async testimony() {
+    const lines = await Promise.allSettled(this.#witnesses.map((witness) => within(10_000, witness(), 'a witness')));
+    return lines.filter(({ value }) => value).map(({ value }) => value);
   }
 
   async end() {
@@ -59,12 +75,13 @@ export function check(sentence, ...rest) {
   const { via = MODES, deadline = 30_000 } = rest.pop() ?? {};
   if (!via.includes(VIA)) return;
   test(sentence, async () => {
-    const ring = new Ring();
+    const ring = new Ring(sentence);
     let failure;
     try {
       await within(deadline, body(ring), `the whole test "${sentence}"`);
     } catch (error) {
       failure = error;
+      failure.message = [failure.message, ...(await ring.testimony())].join('\n');
     }
     const errors = await ring.end();
     failure ??= errors[0];
