@@ -24,8 +24,9 @@ export function routesYaml({ routes, tls, listen: { plain, secure } = LISTEN }) 
     for (const { cert, key } of tls) lines.push(`      - { cert: ${text(cert)}, key: ${text(key)} }`);
   }
   lines.push('routes:');
-  for (const [location, to] of routes) {
+  for (const [location, to, when] of routes) {
     lines.push(`  - location: ${text(location)}`, `    proxy_pass: http://127.0.0.1:${to.port}`);
+    if (when) lines.push(`    when: ${text(when)}`);
   }
   return `${lines.join('\n')}\n`;
 }
