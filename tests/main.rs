@@ -15,6 +15,7 @@ mod last_bytes;
 mod layers;
 mod refused_requests;
 mod refused_upgrades;
+mod nginx_locations;
 mod requests;
 mod robustness;
 mod routing;
