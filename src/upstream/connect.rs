@@ -1,7 +1,5 @@
 //! One socket to an upstream.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,87 +10,10 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
+use crate::upstream::ConnectError;
 use crate::upstream::Host;
 use crate::upstream::Limits;
 use crate::upstream::ProxyPass;
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// The name has no address.
-    Resolve {
-        /// `host:port` as in `proxy_pass`.
-        upstream: String,
-        /// What the resolver says.
-        source: io::Error,
-    },
-    /// Every address said no; the last one's words.
-    Refused {
-        /// `host:port` as in `proxy_pass`.
-        upstream: String,
-        /// The last one.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No address answered in time.
-    Timeout {
-        /// `host:port` as in `proxy_pass`.
-        upstream: String,
-        /// [`Limits::connect`].
-        limit: Duration,
-    },
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Resolve { upstream, source } => write!(
-                f,
-                "cannot find the address of upstream {upstream}: {source}"
-            ),
-            Self::Refused {
-                upstream, source, ..
-            } => {
-                write!(
-                    f,
-                    "cannot connect to upstream {upstream}: {}",
-                    Plainly(source)
-                )
-            }
-            Self::Timeout { upstream, limit } => {
-                write!(
-                    f,
-                    "cannot connect to upstream {upstream}: no answer within {limit:?} (`connect_timeout`)"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Resolve { source, .. } | Self::Refused { source, .. } => Some(source),
-            Self::Timeout { .. } => None,
-        }
-    }
-}
-
-/// The system's error in words, without its number, in lower case.
-struct Plainly<'a>(&'a io::Error);
-
-impl fmt::Display for Plainly<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.kind() {
-            io::ErrorKind::ConnectionRefused => f.write_str("connection refused"),
-            io::ErrorKind::HostUnreachable => f.write_str("host unreachable"),
-            io::ErrorKind::NetworkUnreachable => f.write_str("network unreachable"),
-            io::ErrorKind::ConnectionReset => f.write_str("connection reset"),
-            _ => write!(f, "{}", self.0),
-        }
-    }
-}
 
 /// Connects to the server of a `proxy_pass`. A name is looked up anew for each connection, and its addresses are tried
 /// in the resolver's order, each for its share of what is left of the time.

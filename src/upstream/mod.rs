@@ -5,13 +5,14 @@
 //! shared between clients, since a shared pool breaks Engine.IO workers that keep sessions per connection.
 
 mod connect;
+mod connect_error;
 mod connection;
 mod proxy_pass;
 
 use std::time::Duration;
 
-pub use crate::upstream::connect::ConnectError;
 pub use crate::upstream::connect::connect;
+pub use crate::upstream::connect_error::ConnectError;
 pub use crate::upstream::connection::Connection;
 pub use crate::upstream::connection::SendError;
 pub use crate::upstream::proxy_pass::Host;

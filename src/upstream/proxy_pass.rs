@@ -5,11 +5,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::ops::Range;
 use std::str::FromStr;
 
+mod authority;
 mod error;
 
 use crate::upstream::proxy_pass::error::Problem;
@@ -95,7 +93,7 @@ impl FromStr for ProxyPass {
         if let Some(at) = authority.rfind('@') {
             return wrong(Problem::UserInfo, start..start + at + 1);
         }
-        let (host, port) = read_authority(authority, start)?;
+        let (host, port) = authority::read(authority, start)?;
         Ok(Self {
             host,
             port,
@@ -138,112 +136,6 @@ fn after_scheme(text: &str) -> Result<usize, ProxyPassError> {
         ),
         _ => wrong(Problem::OtherScheme, end),
     }
-}
-
-/// Host and port of an authority that begins at `start` of the whole text.
-fn read_authority(authority: &str, start: usize) -> Result<(Host, u16), ProxyPassError> {
-    let wrong = |problem, span: Range<usize>| {
-        Err(ProxyPassError {
-            problem,
-            span: start + span.start..start + span.end,
-        })
-    };
-    let whole = 0..authority.len();
-    if let Some(inside) = authority.strip_prefix('[') {
-        let Some(end) = inside.find(']') else {
-            return wrong(Problem::BadIpv6, whole);
-        };
-        let Ok(ip) = inside[..end].parse::<Ipv6Addr>() else {
-            return wrong(Problem::BadIpv6, 0..end + 2);
-        };
-        let port = match &inside[end + 1..] {
-            "" => 80,
-            rest => match rest.strip_prefix(':') {
-                Some(port) => match read_port(port) {
-                    Some(port) => port,
-                    None => return wrong(bad_port(port), end + 2..whole.end),
-                },
-                None => return wrong(Problem::NoColon, end + 2..whole.end),
-            },
-        };
-        return Ok((Host::Ip(ip.into()), port));
-    }
-    if authority.matches(':').count() > 1 {
-        let problem = if authority.starts_with(|c: char| c == ':' || c.is_ascii_hexdigit()) {
-            Problem::BareIpv6
-        } else {
-            Problem::BadHost
-        };
-        return wrong(problem, whole);
-    }
-    let (name, port) = match authority.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (authority, None),
-    };
-    if name.is_empty() {
-        return wrong(Problem::NoHost, whole);
-    }
-    let host = match read_host(name) {
-        Ok(host) => host,
-        Err(problem) => return wrong(problem, 0..name.len()),
-    };
-    let Some(written) = port else {
-        return match host {
-            Host::Ip(_) => Ok((host, 80)),
-            Host::Name(name) => wrong(Problem::NameWithoutPort { name }, whole),
-        };
-    };
-    match read_port(written) {
-        Some(port) => Ok((host, port)),
-        None => wrong(bad_port(written), name.len()..whole.end),
-    }
-}
-
-fn read_host(name: &str) -> Result<Host, Problem> {
-    if let Ok(ip) = name.parse::<Ipv4Addr>() {
-        return Ok(Host::Ip(ip.into()));
-    }
-    let labels = name.strip_suffix('.').unwrap_or(name);
-    // A last label of digits only is read as an address by resolvers, never as a name (RFC 1123 §2.1).
-    if labels
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
-    {
-        return Err(
-            if labels
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'.')
-            {
-                Problem::BadIpv4
-            } else {
-                Problem::BadHost
-            },
-        );
-    }
-    let fits = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if labels.len() <= 253 && labels.split('.').all(fits) {
-        Ok(Host::Name(name.to_ascii_lowercase()))
-    } else {
-        Err(Problem::BadHost)
-    }
-}
-
-fn bad_port(text: &str) -> Problem {
-    Problem::BadPort {
-        port: text.to_owned(),
-    }
-}
-
-fn read_port(text: &str) -> Option<u16> {
-    // `parse` would accept a plus sign.
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|port| digits && *port != 0)
 }
 
 /// What stands in `text` from `start` on: nothing, or a path with or without a query.

@@ -11,7 +11,7 @@ use tokio::io::split;
 use tokio::time::timeout;
 
 use crate::support::peer::Peer;
-use crate::support::peer::Wire;
+use crate::support::wire::Wire;
 use crate::support::within;
 
 /// Repeated without end. Its length is a prime, so that no buffer's size is in step with it.

@@ -13,6 +13,7 @@ mod setup;
 mod tls;
 mod upstream;
 mod websocket;
+mod wire;
 
 use std::future::Future;
 use std::time::Duration;

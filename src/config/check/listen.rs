@@ -196,20 +196,7 @@ fn file<'n>(
     checker: &mut Checker<'_>,
 ) -> Option<(&'n Node, &'n str)> {
     let node = fields.require(name, example, checker)?;
-    let path = checker.text(node, name, "the path of a PEM file")?;
-    if path.contains("-----BEGIN") {
-        checker
-            .error(&node.span, format!("`{name}` holds PEM itself"))
-            .help("write it to a file and give its path");
-        None
-    } else if path.is_empty() || path.contains('\0') {
-        checker
-            .error(&node.span, format!("`{name}` is no path"))
-            .help(format!("write a path, as in `{example}`"));
-        None
-    } else {
-        Some((node, path))
-    }
+    Some((node, checker.pem_file(node, name, example)?))
 }
 
 fn too_open(node: &Node, path: &Path, mode: u32, checker: &mut Checker<'_>) {

@@ -44,6 +44,27 @@ impl Checker<'_> {
         None
     }
 
+    /// A value that must be the path of a PEM file; whether there is one is not looked at.
+    pub(super) fn pem_file<'n>(
+        &mut self,
+        node: &'n Node,
+        key: &str,
+        example: &str,
+    ) -> Option<&'n str> {
+        let path = self.text(node, key, "the path of a PEM file")?;
+        if path.contains("-----BEGIN") {
+            self.error(&node.span, format!("`{key}` holds PEM itself"))
+                .help("write it to a file and give its path");
+            None
+        } else if path.is_empty() || path.contains('\0') {
+            self.error(&node.span, format!("`{key}` is no path"))
+                .help(format!("write a path, as in `{example}`"));
+            None
+        } else {
+            Some(path)
+        }
+    }
+
     /// A value that must be `on` or `off`.
     pub(super) fn switch(&mut self, node: &Node, key: &str) -> Option<bool> {
         let text = self.text(node, key, "`on` or `off`")?;
