@@ -1,4 +1,4 @@
-//! One socket, plain or under TLS, as the rest of the house sees it.
+//! One socket, plain, under TLS, or of this machine alone, as the rest of the house sees it.
 //!
 //! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
 //! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
@@ -13,6 +13,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
 /// A connected socket. The TLS state is boxed, so that a plain tunnel does not carry its kilobyte.
@@ -22,6 +23,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS over TCP, in either role.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A Unix socket.
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -37,6 +40,7 @@ impl Stream {
     pub async fn readable(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(tcp) => tcp.readable().await,
+            Self::Unix(unix) => unix.readable().await,
             Self::Tls(tls) => {
                 let (tcp, waiting) = match &mut **tls {
                     TlsStream::Server(tls) => {
@@ -68,6 +72,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
         }
     }
 }
@@ -81,6 +86,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
         }
     }
 
@@ -92,6 +98,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -99,6 +106,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Unix(unix) => unix.is_write_vectored(),
         }
     }
 
@@ -106,6 +114,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
         }
     }
 
@@ -114,6 +123,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
     }
 }

@@ -13,7 +13,7 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 /// How many fixtures there are, so that none is lost unseen.
-const FIXTURES: usize = 85;
+const FIXTURES: usize = 87;
 
 #[test]
 fn each_mistake_has_its_exact_message() {
@@ -90,6 +90,35 @@ fn paths_are_relative_to_the_file_that_names_them() {
     assert_eq!(
         first,
         Some("../routes.yaml:1:58: error: key ../certs/gone.key does not exist")
+    );
+}
+
+/// Once, however many upstreams nobody vouches for.
+#[test]
+fn a_system_without_authorities_needs_a_ca() {
+    let dir = TempDir::new().unwrap();
+    let text = "listen: [{ address: 127.0.0.1:0 }]\nroutes:\n\
+                \x20 - { location: /a, proxy_pass: \"https://127.0.0.1:1\" }\n\
+                \x20 - { location: /b, proxy_pass: \"https://127.0.0.1:2\" }\n";
+    fs::write(dir.path().join("routes.yaml"), text).unwrap();
+    fs::write(dir.path().join("empty.pem"), "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+    let output = command
+        .arg("check")
+        .current_dir(dir.path())
+        .env("SSL_CERT_FILE", "empty.pem")
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        r#"routes.yaml:3:33: error: this system has no certificate authorities that could vouch for an upstream
+  |
+3 |   - { location: /a, proxy_pass: "https://127.0.0.1:1" }
+  |                                 ^^^^^^^^^^^^^^^^^^^^^
+  = help: install them (on Debian the package `ca-certificates`), or name a file with the certificate of the upstream's authority: `ca: certs/ca.pem`
+"#
     );
 }
 
@@ -190,6 +219,8 @@ fn check(dir: &Path, config: &str) -> Output {
     command
         .args(["check", "--config", config])
         .current_dir(dir)
+        // Whether the machine knows any authorities must not matter.
+        .env("SSL_CERT_FILE", dir.join("certs/good.pem"))
         .output()
         .unwrap()
 }
@@ -228,6 +259,21 @@ fn directory_with_certificates() -> TempDir {
     let key = fs::read_to_string(certs.join("good.key")).unwrap();
     write("everyone.key", &key, 0o644);
     write("group.key", &key, 0o640);
+    let good = fs::read_to_string(certs.join("good.pem")).unwrap();
+    let old = fs::read_to_string(certs.join("old.pem")).unwrap();
+    write("good_and_old.pem", &(good.clone() + &old), 0o644);
+    write("cut.pem", &good[..good.len() / 2], 0o644);
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    write(
+        "damaged.pem",
+        &format!("{good}{begin}\nMAA=\n{end}\n"),
+        0o644,
+    );
+    write(
+        "request.pem",
+        &good.replace("CERTIFICATE", "CERTIFICATE REQUEST"),
+        0o644,
+    );
     write("note.txt", "to be done\n", 0o600);
     write("empty.pem", "", 0o600);
     write("cut.key", &key[..key.len() / 2], 0o600);

@@ -18,7 +18,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
     // floor 2
-    ("upstream", &["stream", "tls"]),
+    ("upstream", &["observe", "stream", "tls"]),
     // floor 3
     (
         "proxy",

@@ -16,7 +16,7 @@ use crate::config::Route;
 use crate::server::Listening;
 use crate::server::StartError;
 use crate::upstream;
-use crate::upstream::ProxyPass;
+use crate::upstream::Server;
 
 /// Who is spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -50,17 +50,16 @@ impl Voice {
         }
     }
 
-    /// Asks every upstream once, by connecting only, and says as soon as it knows whether it answers.
+    /// Asks every upstream once, by connecting only (with the TLS handshake of `https://`), and says as soon as it knows
+    /// whether it answers.
     pub(super) async fn upstreams(self, config: &Config) {
-        let mut asked: Vec<&ProxyPass> = Vec::new();
+        let mut asked: Vec<&Server> = Vec::new();
         for route in &config.routes {
-            let Action::ProxyPass(to) = &route.to else {
+            let Action::ProxyPass(upstream) = &route.to else {
                 continue;
             };
-            if asked
-                .iter()
-                .any(|known| known.authority() == to.authority())
-            {
+            let to = upstream.pick();
+            if asked.iter().any(|known| known.same_as(to)) {
                 continue;
             }
             asked.push(to);
@@ -166,9 +165,7 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         .unwrap_or(0);
     for (route, location) in config.routes.iter().zip(&locations) {
         let to = match &route.to {
-            Action::ProxyPass(to) => {
-                format!("http://{}{}", to.authority(), to.uri().unwrap_or(""))
-            }
+            Action::ProxyPass(to) => to.pick().proxy_pass().to_string(),
             Action::Return(written) => format!("return {}", written.status().as_u16()),
         };
         let _ = writeln!(

@@ -18,6 +18,7 @@ use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::Source;
 
+mod https;
 mod keys;
 mod listen;
 pub(super) mod not_yaml;

@@ -1,6 +1,7 @@
 //! The configuration: `routes.yaml` read and checked, with all that is wrong in it found at once.
 //!
-//! A [`Config`] is proof: every certificate was read and fits its key, every location and address is one and is there
+//! A [`Config`] is proof: every certificate was read and fits its key, somebody vouches for every `https://` upstream,
+//! every location and address is one and is there
 //! once. Only the operating system can still say no. What the keys do is left to the modules that obey them; nothing on
 //! the path of a request knows this one.
 
@@ -34,7 +35,7 @@ use crate::routing::HostPattern;
 use crate::routing::Location;
 use crate::routing::When;
 use crate::tls::Certificate;
-use crate::upstream::ProxyPass;
+use crate::upstream::Upstream;
 
 /// The smallest configuration, for those who have none.
 const EXAMPLE: &str = "listen:
@@ -110,7 +111,7 @@ pub struct Route {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// It goes to an upstream.
-    ProxyPass(ProxyPass),
+    ProxyPass(Upstream),
     /// It is answered here.
     Return(Return),
 }

@@ -3,7 +3,7 @@
 //! Field names are nginx's where nginx has one. What an upstream did wrong is a warning and is written even when the
 //! access log is off: somebody has to act on it.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
 
 use tracing::Level;
 
@@ -30,7 +30,7 @@ macro_rules! line {
             $level,
             remote_addr = text(Some($exchange.remote_addr)).as_deref(),
             request = $exchange.request.as_str(),
-            upstream_addr = text($exchange.upstream_addr).as_deref(),
+            upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
             location = $exchange.location.as_deref(),
             route = $exchange.route.as_deref(),
             $($rest)*
@@ -104,7 +104,7 @@ impl Observer for AccessLog {
     }
 }
 
-fn text(address: Option<SocketAddr>) -> Option<String> {
+fn text(address: Option<impl Display>) -> Option<String> {
     address.map(|address| address.to_string())
 }
 

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod shown;
+mod upstream_addr;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use http::StatusCode;
 
 pub use crate::observe::access_log::AccessLog;
 pub use crate::observe::shown::shown_request;
+pub use crate::observe::upstream_addr::UpstreamAddr;
 
 /// Hears of every exchange and every tunnel.
 pub trait Observer: fmt::Debug + Send + Sync {
@@ -34,8 +36,8 @@ pub struct Exchange {
     pub remote_addr: SocketAddr,
     /// The request line as it may be shown: see [`shown_request`].
     pub request: String,
-    /// Where it was sent: address and port that took the connection.
-    pub upstream_addr: Option<SocketAddr>,
+    /// Where it was sent: what took the connection.
+    pub upstream_addr: Option<UpstreamAddr>,
     /// The location that answered, as written.
     pub location: Option<String>,
     /// Where that location is written: `routes.yaml:9`.

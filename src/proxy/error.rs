@@ -64,12 +64,13 @@ impl ProxyError {
         match self {
             Self::Request(error) => error.status(),
             Self::NoLocation => StatusCode::NOT_FOUND,
-            Self::Connect(ConnectError::Refused { .. } | ConnectError::Resolve { .. }) => {
-                StatusCode::BAD_GATEWAY
-            }
-            Self::Connect(ConnectError::Timeout { .. }) | Self::AnswerTimeout { .. } => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Connect(
+                ConnectError::Refused { .. }
+                | ConnectError::Resolve { .. }
+                | ConnectError::Tls { .. },
+            ) => StatusCode::BAD_GATEWAY,
+            Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. })
+            | Self::AnswerTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::NoAnswer { .. }
             | Self::Answer { .. }
             | Self::Disagreed { .. }
@@ -90,6 +91,12 @@ impl ProxyError {
             }
             Self::Connect(ConnectError::Timeout { .. }) => {
                 "the upstream does not accept connections in time".to_owned()
+            }
+            Self::Connect(ConnectError::Tls { .. }) => {
+                "the upstream cannot be reached over TLS".to_owned()
+            }
+            Self::Connect(ConnectError::TlsTimeout { .. }) => {
+                "the upstream does not end the TLS handshake in time".to_owned()
             }
             Self::NoAnswer { .. } => "the upstream gave no answer".to_owned(),
             Self::AnswerTimeout { .. } => "the upstream does not answer in time".to_owned(),

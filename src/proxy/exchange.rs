@@ -28,7 +28,6 @@ use crate::proxy::session::Session;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::upstream;
-use crate::upstream::ConnectError;
 use crate::upstream::Connection;
 use crate::upstream::SendError;
 
@@ -95,7 +94,7 @@ async fn ask(
     report: &mut Report,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
     if let Some(kept) = session.keep.take(route).await {
-        report.exchange.upstream_addr = Some(kept.connection.address());
+        report.exchange.upstream_addr = Some(kept.connection.address().clone());
         // A GET without a body may be sent twice (RFC 9110 §9.2.2), anything else never.
         let again = if matches!(*request.method(), Method::GET | Method::HEAD) {
             copy(&request)
@@ -130,17 +129,18 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 async fn open(route: &Arc<Route>, report: &mut Report) -> Result<Kept, ProxyError> {
     let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
-    if let Err(ConnectError::Refused { address, .. }) = &connected {
-        report.exchange.upstream_addr = Some(*address);
-    }
-    let (tcp, address) = connected.map_err(ProxyError::Connect)?;
-    report.exchange.upstream_addr = Some(address);
-    let connection = Connection::start(Stream::Plain(tcp), address)
-        .await
-        .map_err(|source| ProxyError::NoAnswer {
-            upstream: route.upstream.pick().authority(),
-            source,
-        })?;
+    let (stream, address) = connected.map_err(|error| {
+        report.exchange.upstream_addr = error.address().cloned();
+        ProxyError::Connect(error)
+    })?;
+    report.exchange.upstream_addr = Some(address.clone());
+    let connection =
+        Connection::start(stream, address)
+            .await
+            .map_err(|source| ProxyError::NoAnswer {
+                upstream: route.upstream.pick().authority(),
+                source,
+            })?;
     Ok(Kept {
         route: Arc::clone(route),
         connection,

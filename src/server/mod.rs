@@ -37,7 +37,6 @@ use crate::routing::Sites;
 use crate::tls;
 use crate::tunnel;
 use crate::upstream;
-use crate::upstream::Upstream;
 
 pub use crate::server::error::StartError;
 use crate::server::worker::Door;
@@ -165,7 +164,7 @@ fn proxy(config: &Config) -> Proxy {
             config::Action::ProxyPass(to) => Action::Pass(Arc::new(Route {
                 location: route.location.clone(),
                 place: place.clone(),
-                upstream: Upstream::new(to.clone()),
+                upstream: to.clone(),
                 set_headers: route.set_headers.clone(),
                 limits: proxy::Limits {
                     handshake: route.timeouts.handshake,

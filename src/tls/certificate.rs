@@ -143,7 +143,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// The certificates in a file, in its order, at least one.
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let file = Given {
         concerns: Concerns::Cert,
         path: path.to_owned(),
@@ -205,7 +205,8 @@ fn belongs(key: &dyn SigningKey, x509: &X509Certificate<'_>) -> bool {
         .is_none_or(|public| public.as_ref() == x509.public_key().raw)
 }
 
-fn names(x509: &X509Certificate<'_>) -> Vec<String> {
+/// The DNS names, then the IP addresses, that the certificate says it is for (RFC 5280 §4.2.1.6).
+pub(super) fn alternative_names(x509: &X509Certificate<'_>) -> Vec<String> {
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
     if let Ok(Some(extension)) = x509.subject_alternative_name() {
         for name in &extension.value.general_names {
@@ -217,6 +218,11 @@ fn names(x509: &X509Certificate<'_>) -> Vec<String> {
         }
     }
     names.extend(addresses);
+    names
+}
+
+fn names(x509: &X509Certificate<'_>) -> Vec<String> {
+    let mut names = alternative_names(x509);
     if names.is_empty() {
         let common_names = x509
             .subject()

@@ -239,7 +239,7 @@ impl fmt::Display for CertificateError {
 }
 
 /// The day of a moment, in UTC.
-fn day(moment: OffsetDateTime) -> impl fmt::Display {
+pub(super) fn day(moment: OffsetDateTime) -> impl fmt::Display {
     moment.to_offset(UtcOffset::UTC).date()
 }
 

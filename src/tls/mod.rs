@@ -1,4 +1,4 @@
-//! TLS towards clients: certificates from files, the choice among them, and the TLS handshake.
+//! TLS towards clients: certificates from files, the choice among them, and the TLS handshake; and towards upstreams.
 //!
 //! It promises TLS 1.2 and 1.3 and nothing older, `http/1.1` as the only protocol in ALPN, and certificates that were
 //! checked before the first client came. When files are read, and what happens to a connection before and after its
@@ -17,9 +17,12 @@ use rustls::version::{TLS12, TLS13};
 
 mod certificate;
 mod certificate_error;
+mod client;
+mod client_error;
 mod handshake;
 mod pem;
 mod resolver;
+mod roots;
 pub mod self_signed;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -27,8 +30,11 @@ mod test_support;
 
 pub use certificate::Certificate;
 pub use certificate_error::CertificateError;
+pub use client::Client;
+pub use client_error::ClientError;
 pub use handshake::{HandshakeError, accept};
 pub use pem::{Concerns, Content, Given, PemFault};
+pub use roots::{NoSystemRoots, Roots};
 
 use crate::tls::resolver::Resolver;
 

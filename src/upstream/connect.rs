@@ -1,99 +1,169 @@
 //! One socket to an upstream.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use socket2::TcpKeepalive;
 use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
+use tokio_rustls::TlsStream;
 
+use crate::observe::UpstreamAddr;
+use crate::stream::Stream;
+use crate::tls;
+use crate::upstream::Address;
 use crate::upstream::ConnectError;
 use crate::upstream::Host;
 use crate::upstream::Limits;
-use crate::upstream::ProxyPass;
+use crate::upstream::Server;
 
-/// Connects to the server of a `proxy_pass`. A name is looked up anew for each connection, and its addresses are tried
-/// in the resolver's order, each for its share of what is left of the time.
+/// The first wait of a connection to a Unix socket whose queue is full; then it doubles, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+
+/// See [`FIRST_WAIT`].
+const LONGEST_WAIT: Duration = Duration::from_millis(64);
+
+/// Connects to a server, and does the TLS handshake with one of `https://`. A name is looked up anew for each
+/// connection, and its addresses are tried in the resolver's order, each for its share of what is left of the time.
 ///
 /// # Errors
-/// The name has no address, every address refused, or time was up.
+/// The name has no address, every address refused, the TLS handshake failed, or time was up.
 ///
 /// # Cancel safety
 /// Dropping the future closes what was being opened.
-pub async fn connect(
-    to: &ProxyPass,
-    limits: Limits,
-) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    match to.host() {
-        Host::Ip(ip) => {
-            first_of(
-                to,
-                &[SocketAddr::new(*ip, to.port())],
-                limits,
-                Instant::now() + limits.connect,
-            )
-            .await
-        }
-        Host::Name(name) => {
-            let deadline = Instant::now() + limits.connect;
-            let found = match timeout_at(
-                deadline,
-                tokio::net::lookup_host((name.as_str(), to.port())),
-            )
-            .await
-            {
-                Err(_) => {
-                    return Err(ConnectError::Timeout {
-                        upstream: to.authority(),
-                        limit: limits.connect,
-                    });
-                }
-                Ok(Err(source)) => {
-                    return Err(ConnectError::Resolve {
-                        upstream: to.authority(),
-                        source,
-                    });
-                }
-                Ok(Ok(found)) => found.collect::<Vec<_>>(),
-            };
-            first_of(to, &found, limits, deadline).await
+pub async fn connect(to: &Server, limits: Limits) -> Result<(Stream, UpstreamAddr), ConnectError> {
+    let attempt = Attempt {
+        to,
+        limit: limits.connect,
+        deadline: Instant::now() + limits.connect,
+    };
+    match to.proxy_pass().address() {
+        Address::Unix(path) => attempt.unix(path).await,
+        Address::Port { host, port, .. } => {
+            let (tcp, address) = attempt.tcp(host, *port).await?;
+            match to.tls() {
+                None => Ok((Stream::Plain(tcp), address)),
+                Some(tls) => attempt.tls(tls, tcp, address).await,
+            }
         }
     }
 }
 
-async fn first_of(
-    to: &ProxyPass,
-    addresses: &[SocketAddr],
-    limits: Limits,
+/// What is connected to, and until when.
+struct Attempt<'a> {
+    to: &'a Server,
+    limit: Duration,
     deadline: Instant,
-) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let mut refused = None;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let still_to_try = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout(left / still_to_try, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => {
-                prepare(&tcp);
-                return Ok((tcp, *address));
+}
+
+impl Attempt<'_> {
+    async fn tcp(&self, host: &Host, port: u16) -> Result<(TcpStream, UpstreamAddr), ConnectError> {
+        match host {
+            Host::Ip(ip) => self.first_of(&[SocketAddr::new(*ip, port)]).await,
+            Host::Name(name) => {
+                let looked_up = tokio::net::lookup_host((name.as_str(), port));
+                match timeout_at(self.deadline, looked_up).await {
+                    Err(_) => Err(self.timeout()),
+                    Ok(Err(source)) => Err(ConnectError::Resolve {
+                        upstream: self.to.authority(),
+                        source,
+                    }),
+                    Ok(Ok(found)) => self.first_of(&found.collect::<Vec<_>>()).await,
+                }
             }
-            Ok(Err(error)) => refused = Some((*address, error)),
-            Err(_) => {}
         }
     }
-    Err(match refused {
-        Some((address, source)) => ConnectError::Refused {
+
+    async fn first_of(
+        &self,
+        addresses: &[SocketAddr],
+    ) -> Result<(TcpStream, UpstreamAddr), ConnectError> {
+        let mut refused = None;
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let still_to_try = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match timeout(left / still_to_try, TcpStream::connect(address)).await {
+                Ok(Ok(tcp)) => {
+                    prepare(&tcp);
+                    return Ok((tcp, UpstreamAddr::Ip(*address)));
+                }
+                Ok(Err(error)) => refused = Some((UpstreamAddr::Ip(*address), error)),
+                Err(_) => {}
+            }
+        }
+        Err(match refused {
+            Some((address, source)) => self.refused(address, source),
+            None => self.timeout(),
+        })
+    }
+
+    async fn tls(
+        &self,
+        tls: &tls::Client,
+        tcp: TcpStream,
+        address: UpstreamAddr,
+    ) -> Result<(Stream, UpstreamAddr), ConnectError> {
+        // Boxed, so that plain connections do not carry the room for it.
+        match timeout_at(self.deadline, Box::pin(tls.connect(tcp))).await {
+            Ok(Ok(tls)) => Ok((Stream::Tls(Box::new(TlsStream::Client(tls))), address)),
+            Ok(Err(source)) => Err(ConnectError::Tls {
+                upstream: self.to.authority(),
+                address,
+                source: Box::new(source),
+            }),
+            Err(_) => Err(ConnectError::TlsTimeout {
+                upstream: self.to.authority(),
+                address,
+                limit: self.limit,
+            }),
+        }
+    }
+
+    async fn unix(&self, path: &Arc<Path>) -> Result<(Stream, UpstreamAddr), ConnectError> {
+        let mut wait = FIRST_WAIT;
+        let connected = async {
+            loop {
+                match UnixStream::connect(path).await {
+                    // Its queue is full, as in a storm of clients; unlike TCP the system does not wait, nor does it say
+                    // when there is room (connect(2), EAGAIN).
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        sleep(wait).await;
+                        wait = LONGEST_WAIT.min(wait * 2);
+                    }
+                    connected => return connected,
+                }
+            }
+        };
+        let address = UpstreamAddr::Unix(Arc::clone(path));
+        match timeout_at(self.deadline, connected).await {
+            Ok(Ok(unix)) => Ok((Stream::Unix(unix), address)),
+            Ok(Err(source)) => Err(self.refused(address, source)),
+            Err(_) => Err(self.timeout()),
+        }
+    }
+
+    fn refused(&self, address: UpstreamAddr, source: io::Error) -> ConnectError {
+        ConnectError::Refused {
+            upstream: self.to.authority(),
             address,
-            upstream: to.authority(),
             source,
-        },
-        None => ConnectError::Timeout {
-            upstream: to.authority(),
-            limit: limits.connect,
-        },
-    })
+        }
+    }
+
+    fn timeout(&self) -> ConnectError {
+        ConnectError::Timeout {
+            upstream: self.to.authority(),
+            limit: self.limit,
+        }
+    }
 }
 
 /// Messages leave at once, and a peer that vanished is found in about two minutes (60 s + 4 × 15 s).

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::observe::UpstreamAddr;
+use crate::tls::ClientError;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -17,20 +19,50 @@ pub enum ConnectError {
     },
     /// Every address said no; the last one's words.
     Refused {
-        /// `host:port` as in `proxy_pass`.
+        /// `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// The last one.
-        address: SocketAddr,
+        address: UpstreamAddr,
         /// What the system says.
         source: io::Error,
     },
     /// No address answered in time.
     Timeout {
-        /// `host:port` as in `proxy_pass`.
+        /// `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// [`Limits::connect`](crate::upstream::Limits::connect).
         limit: Duration,
     },
+    /// An address took the connection, and the TLS handshake came to nothing.
+    Tls {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// The address.
+        address: UpstreamAddr,
+        /// Why.
+        source: Box<ClientError>,
+    },
+    /// An address took the connection, and the TLS handshake did not end in time.
+    TlsTimeout {
+        /// `host:port` as in `proxy_pass`.
+        upstream: String,
+        /// The address.
+        address: UpstreamAddr,
+        /// [`Limits::connect`](crate::upstream::Limits::connect).
+        limit: Duration,
+    },
+}
+
+impl ConnectError {
+    /// The address that it is about, if it is about one.
+    pub fn address(&self) -> Option<&UpstreamAddr> {
+        match self {
+            Self::Resolve { .. } | Self::Timeout { .. } => None,
+            Self::Refused { address, .. }
+            | Self::Tls { address, .. }
+            | Self::TlsTimeout { address, .. } => Some(address),
+        }
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -41,13 +73,20 @@ impl fmt::Display for ConnectError {
                 "cannot find the address of upstream {upstream}: {source}"
             ),
             Self::Refused {
-                upstream, source, ..
+                upstream,
+                address,
+                source,
             } => {
-                write!(
-                    f,
-                    "cannot connect to upstream {upstream}: {}",
-                    Plainly(source)
-                )
+                write!(f, "cannot connect to upstream {upstream}: ")?;
+                match (address, source.kind()) {
+                    (UpstreamAddr::Unix(_), io::ErrorKind::NotFound) => {
+                        f.write_str("there is no such file")
+                    }
+                    (UpstreamAddr::Unix(_), io::ErrorKind::PermissionDenied) => f.write_str(
+                        "permission denied: the user that runs wsgate must be allowed to write to it",
+                    ),
+                    _ => write!(f, "{}", Plainly(source)),
+                }
             }
             Self::Timeout { upstream, limit } => {
                 write!(
@@ -55,6 +94,16 @@ impl fmt::Display for ConnectError {
                     "cannot connect to upstream {upstream}: no answer within {limit:?} (`connect_timeout`)"
                 )
             }
+            Self::Tls {
+                upstream, source, ..
+            } => write!(f, "upstream {upstream}: {source}"),
+            Self::TlsTimeout {
+                upstream, limit, ..
+            } => write!(
+                f,
+                "upstream {upstream}: no end of the TLS handshake within {limit:?} (`connect_timeout`); if it speaks no \
+                 TLS, use `http://`"
+            ),
         }
     }
 }
@@ -63,7 +112,8 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Resolve { source, .. } | Self::Refused { source, .. } => Some(source),
-            Self::Timeout { .. } => None,
+            Self::Tls { source, .. } => Some(source),
+            Self::Timeout { .. } | Self::TlsTimeout { .. } => None,
         }
     }
 }

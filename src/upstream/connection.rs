@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::observe::UpstreamAddr;
 use crate::stream::Stream;
 
 /// Longest idleness after which a connection is used again. Node's servers close theirs after 5 s
@@ -33,7 +33,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Connection<B> {
     sender: SendRequest<B>,
-    address: SocketAddr,
+    address: UpstreamAddr,
     /// Gives the socket back after a 101.
     parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
     driver: JoinHandle<()>,
@@ -58,7 +58,7 @@ where
     ///
     /// # Errors
     /// Hyper's, of which it has none for HTTP/1.1.
-    pub async fn start(stream: Stream, address: SocketAddr) -> Result<Self, hyper::Error> {
+    pub async fn start(stream: Stream, address: UpstreamAddr) -> Result<Self, hyper::Error> {
         let mut builder = http1::Builder::new();
         builder
             .preserve_header_case(true)
@@ -86,8 +86,8 @@ where
     }
 
     /// The address that took the connection.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &UpstreamAddr {
+        &self.address
     }
 
     /// Marks the end of an exchange.

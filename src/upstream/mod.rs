@@ -1,13 +1,14 @@
 //! Where requests go: which address, how a connection to it is made, and HTTP/1.1 over it.
 //!
-//! [`ProxyPass`] is what the configuration says, [`Upstream::pick`] chooses an address for one request, [`connect`]
-//! opens a socket, [`Connection`] speaks HTTP over it. A connection belongs to one client connection; nothing here is
+//! [`ProxyPass`] is what the configuration says, [`Server`] is that with what its TLS needs, [`Upstream::pick`] chooses a
+//! server for one request, [`connect`] opens a socket, [`Connection`] speaks HTTP over it. A connection belongs to one client connection; nothing here is
 //! shared between clients, since a shared pool breaks Engine.IO workers that keep sessions per connection.
 
 mod connect;
 mod connect_error;
 mod connection;
 mod proxy_pass;
+mod server;
 
 use std::time::Duration;
 
@@ -15,31 +16,34 @@ pub use crate::upstream::connect::connect;
 pub use crate::upstream::connect_error::ConnectError;
 pub use crate::upstream::connection::Connection;
 pub use crate::upstream::connection::SendError;
+pub use crate::upstream::proxy_pass::Address;
 pub use crate::upstream::proxy_pass::Host;
 pub use crate::upstream::proxy_pass::ProxyPass;
 pub use crate::upstream::proxy_pass::ProxyPassError;
+pub use crate::upstream::proxy_pass::Scheme;
+pub use crate::upstream::server::Server;
 
 /// What a connection to an upstream obeys.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest time to look up the name and to be accepted, over all its addresses.
+    /// Longest time to look up the name and to be accepted, over all its addresses, and for the TLS handshake.
     pub connect: Duration,
 }
 
 /// One or more servers that answer the same requests.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    server: ProxyPass,
+    server: Server,
 }
 
 impl Upstream {
     /// The one server of a `proxy_pass`.
-    pub fn new(server: ProxyPass) -> Self {
+    pub fn new(server: Server) -> Self {
         Self { server }
     }
 
     /// The server for the next request.
-    pub fn pick(&self) -> &ProxyPass {
+    pub fn pick(&self) -> &Server {
         &self.server
     }
 }

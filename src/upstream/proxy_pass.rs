@@ -1,24 +1,53 @@
 //! What a `proxy_pass` says: the address of a server and, maybe, the path that replaces the location.
 //!
-//! A `ProxyPass` is proof: the host is an address or can be a name in DNS, the port is one, and the path can stand in a
-//! request line. Whether the name exists and the server answers is for `connect` to find out, anew each time.
+//! A `ProxyPass` is proof: the host is an address or can be a name in DNS, the port is one, a Unix socket's path fits
+//! into the system's calls, and the path can stand in a request line. Whether the name exists and the server answers is
+//! for `connect` to find out, anew each time.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 mod authority;
 mod error;
+mod unix;
 
 use crate::upstream::proxy_pass::error::Problem;
 pub use crate::upstream::proxy_pass::error::ProxyPassError;
 
-/// Where requests are sent: `http://host:port`, or `http://host:port/path` for nginx's replacement rule.
+/// Where requests are sent: `http://host:port`, `https://host:port` or `http://unix:/socket`, each maybe with a path for
+/// nginx's replacement rule, which a colon divides from a socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProxyPass {
-    host: Host,
-    port: u16,
+    address: Address,
     uri: Option<String>,
+}
+
+/// Where a server is reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Address {
+    /// A port of a host.
+    Port {
+        /// Whether it speaks TLS.
+        scheme: Scheme,
+        /// The host.
+        host: Host,
+        /// The port; 80 or 443 if only an address was written.
+        port: u16,
+    },
+    /// A Unix socket, which is always asked without TLS.
+    Unix(Arc<Path>),
+}
+
+/// The scheme of a `proxy_pass`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Under TLS.
+    Https,
 }
 
 /// The host of a `proxy_pass`.
@@ -31,14 +60,9 @@ pub enum Host {
 }
 
 impl ProxyPass {
-    /// The host.
-    pub fn host(&self) -> &Host {
-        &self.host
-    }
-
-    /// The port; 80 if only an address was written.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Where it is answered.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What replaces the location, such as `/x` or `/x?y`; `None` if the request's target goes on as it came.
@@ -46,31 +70,74 @@ impl ProxyPass {
         self.uri.as_deref()
     }
 
-    /// Host and port for people: `127.0.0.1:5002`, `[::1]:80`, `chat.internal:3000`.
+    /// Who answers, for people: `127.0.0.1:5002`, `[::1]:80`, `chat.internal:3000`, `unix:/run/app.sock`.
     pub fn authority(&self) -> String {
-        match &self.host {
-            Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
-            Host::Ip(IpAddr::V4(ip)) => format!("{ip}:{}", self.port),
-            Host::Name(name) => format!("{name}:{}", self.port),
+        match &self.address {
+            Address::Port { host, port, .. } => format!("{host}:{port}"),
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// The same without the path.
+    pub fn without_uri(&self) -> Self {
+        Self {
+            address: self.address.clone(),
+            uri: None,
         }
     }
 }
 
 impl fmt::Display for ProxyPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "http://{}{}",
-            self.authority(),
-            self.uri().unwrap_or_default()
-        )
+        let scheme = match &self.address {
+            Address::Port { scheme, .. } => *scheme,
+            Address::Unix(_) => Scheme::Http,
+        };
+        write!(f, "{scheme}{}", self.authority())?;
+        match (&self.address, &self.uri) {
+            (_, None) => Ok(()),
+            (Address::Port { .. }, Some(uri)) => f.write_str(uri),
+            (Address::Unix(_), Some(uri)) => write!(f, ":{uri}"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    /// As it stands before a port: an IPv6 address in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Scheme {
+    /// The port that is meant where none is written.
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    /// With what divides it from the host.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        })
     }
 }
 
 impl FromStr for ProxyPass {
     type Err = ProxyPassError;
 
-    /// Reads `http://`, a host, a port (which may be missing after an IP address) and maybe a path with a query.
+    /// Reads `http://` or `https://`, a host, a port (which may be missing after an IP address) and maybe a path with a
+    /// query; or `http://unix:`, an absolute path, and maybe a colon and such a path.
     ///
     /// # Errors
     /// With the part of `text` that is wrong; see [`ProxyPassError`].
@@ -82,28 +149,31 @@ impl FromStr for ProxyPass {
         if let Some(at) = text.find('$') {
             return wrong(Problem::Variable, at..end_of_variable(text, at));
         }
-        let start = after_scheme(text)?;
+        let (scheme, start) = read_scheme(text)?;
+        if text[start..].starts_with(unix::PREFIX) {
+            let (socket, end) = unix::read(text, scheme, start)?;
+            return Ok(Self {
+                address: Address::Unix(socket),
+                uri: read_uri(text, end)?,
+            });
+        }
         let end = text[start..]
             .find(['/', '?', '#'])
             .map_or(text.len(), |at| start + at);
         let authority = &text[start..end];
-        if authority == "unix:" {
-            return wrong(Problem::Unix, start..text.len());
-        }
         if let Some(at) = authority.rfind('@') {
             return wrong(Problem::UserInfo, start..start + at + 1);
         }
-        let (host, port) = authority::read(authority, start)?;
+        let (host, port) = authority::read(authority, scheme, start)?;
         Ok(Self {
-            host,
-            port,
+            address: Address::Port { scheme, host, port },
             uri: read_uri(text, end)?,
         })
     }
 }
 
-/// Where the authority begins.
-fn after_scheme(text: &str) -> Result<usize, ProxyPassError> {
+/// The scheme, and where the authority begins.
+fn read_scheme(text: &str) -> Result<(Scheme, usize), ProxyPassError> {
     let wrong = |problem, end| {
         Err(ProxyPassError {
             problem,
@@ -112,28 +182,25 @@ fn after_scheme(text: &str) -> Result<usize, ProxyPassError> {
     };
     let Some(at) = text.find("://") else {
         let rest = text.trim_start_matches('/');
-        let rest = rest
-            .strip_prefix("http:")
-            .unwrap_or(rest)
-            .trim_start_matches('/');
-        let port = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-        let instead = format!("http://{}{rest}", if port { "127.0.0.1:" } else { "" });
-        return if text.starts_with("unix:") {
-            wrong(Problem::Unix, text.len())
-        } else {
-            wrong(Problem::NoScheme { instead }, text.len())
+        let (scheme, rest) = match (rest.strip_prefix("https:"), rest.strip_prefix("http:")) {
+            (Some(rest), _) => (Scheme::Https, rest),
+            (None, Some(rest)) => (Scheme::Http, rest),
+            (None, None) => (Scheme::Http, rest),
         };
+        let rest = rest.trim_start_matches('/');
+        let port = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let instead = format!("{scheme}{}{rest}", if port { "127.0.0.1:" } else { "" });
+        return wrong(Problem::NoScheme { instead }, text.len());
     };
     let end = at + "://".len();
+    let instead = |scheme| Problem::WebSocketScheme {
+        instead: format!("{scheme}{}", &text[end..]),
+    };
     match text[..at].to_ascii_lowercase().as_str() {
-        "http" => Ok(end),
-        "https" => wrong(Problem::Https, end),
-        "ws" | "wss" => wrong(
-            Problem::WebSocketScheme {
-                instead: format!("http://{}", &text[end..]),
-            },
-            end,
-        ),
+        "http" => Ok((Scheme::Http, end)),
+        "https" => Ok((Scheme::Https, end)),
+        "ws" => wrong(instead(Scheme::Http), end),
+        "wss" => wrong(instead(Scheme::Https), end),
         _ => wrong(Problem::OtherScheme, end),
     }
 }
@@ -192,10 +259,14 @@ fn end_of_variable(text: &str, at: usize) -> usize {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
 
+    use crate::upstream::proxy_pass::Address;
     use crate::upstream::proxy_pass::Host;
     use crate::upstream::proxy_pass::ProxyPass;
+    use crate::upstream::proxy_pass::Scheme;
 
     fn read(text: &str) -> (String, Option<String>) {
         let read: ProxyPass = text.parse().unwrap();
@@ -208,6 +279,9 @@ mod tests {
             ("http://127.0.0.1:5002", "127.0.0.1:5002", None),
             ("http://127.0.0.1", "127.0.0.1:80", None),
             ("http://[::1]", "[::1]:80", None),
+            ("https://127.0.0.1", "127.0.0.1:443", None),
+            ("https://[::1]/x", "[::1]:443", Some("/x")),
+            ("https://a:1/", "a:1", Some("/")),
             ("http://[2001:DB8::1]:8080", "[2001:db8::1]:8080", None),
             ("HTTP://Chat_1.Internal:3000", "chat_1.internal:3000", None),
             ("http://localhost:3000/", "localhost:3000", Some("/")),
@@ -221,7 +295,59 @@ mod tests {
             );
         }
         let name: ProxyPass = "http://LOCALHOST:1".parse().unwrap();
-        assert_eq!(name.host(), &Host::Name("localhost".to_owned()));
+        assert_eq!(
+            name.address(),
+            &Address::Port {
+                scheme: Scheme::Http,
+                host: Host::Name("localhost".to_owned()),
+                port: 1
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_printed_is_what_is_written() {
+        for text in [
+            "http://127.0.0.1:80",
+            "https://[::1]:443/x?y",
+            "https://a.test:5003",
+            "http://unix:/run/app.sock",
+            "http://unix:/run/a b/app.sock:/path/?x",
+        ] {
+            let read: ProxyPass = text.parse().unwrap();
+            assert_eq!(read.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn without_its_path_it_is_the_same_server() {
+        for (text, without) in [
+            ("https://a.test:5003/x?y", "https://a.test:5003"),
+            ("http://unix:/run/app.sock:/x", "http://unix:/run/app.sock"),
+        ] {
+            let read: ProxyPass = text.parse().unwrap();
+            assert_eq!(read.without_uri().to_string(), without);
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_ends_at_its_first_colon() {
+        for (text, path, uri) in [
+            ("http://unix:/run/app.sock", "/run/app.sock", None),
+            ("http://unix:/run/app.sock:/", "/run/app.sock", Some("/")),
+            (
+                "HTTP://unix:/run/%20?#@:/a:b?c",
+                "/run/%20?#@",
+                Some("/a:b?c"),
+            ),
+        ] {
+            let read: ProxyPass = text.parse().unwrap();
+            assert_eq!(read.address(), &Address::Unix(Path::new(path).into()));
+            assert_eq!(read.uri(), uri);
+            assert_eq!(read.authority(), format!("unix:{path}"));
+        }
+        let longest = format!("http://unix:/{}", "x".repeat(106));
+        assert_eq!(longest.parse::<ProxyPass>().unwrap().to_string(), longest);
     }
 
     #[test]
@@ -232,33 +358,68 @@ mod tests {
             (
                 "localhost:3000",
                 "localhost:3000",
-                "`proxy_pass` does not begin with `http://`",
+                "`proxy_pass` does not begin with `http://` or `https://`",
             ),
             (
                 "http:/a:1",
                 "http:/a:1",
-                "`proxy_pass` does not begin with `http://`",
-            ),
-            (
-                "https://a:1",
-                "https://",
-                "`https://` upstreams are not in this version of wsgate yet",
+                "`proxy_pass` does not begin with `http://` or `https://`",
             ),
             (
                 "wss://a:1",
                 "wss://",
-                "`proxy_pass` begins with `http://`, also for WebSockets",
+                "`proxy_pass` begins with `http://` or `https://`, also for WebSockets",
             ),
             ("ftp://a:1", "ftp://", "`proxy_pass` has an unknown scheme"),
             (
                 "unix:/run/x",
                 "unix:/run/x",
-                "Unix sockets are not in this version of wsgate",
+                "`proxy_pass` does not begin with `http://` or `https://`",
             ),
             (
-                "http://unix:/run/x",
-                "unix:/run/x",
-                "Unix sockets are not in this version of wsgate",
+                "https://unix:/run/x",
+                "https://unix:",
+                "a Unix socket is asked without TLS",
+            ),
+            (
+                "http://unix:",
+                "unix:",
+                "`proxy_pass` has no path behind `unix:`",
+            ),
+            (
+                "http://unix::/x",
+                "unix:",
+                "`proxy_pass` has no path behind `unix:`",
+            ),
+            (
+                "http://unix:run/x:/y",
+                "run/x",
+                "`proxy_pass` has a relative path behind `unix:`",
+            ),
+            (
+                "http://unix:/run/\u{85}x",
+                "\u{85}",
+                "`proxy_pass` has a control character in the path of a Unix socket",
+            ),
+            (
+                "http://unix:/run/x:y",
+                ":y",
+                "`proxy_pass` has something behind the socket that is no path",
+            ),
+            (
+                "http://unix:/run/x:",
+                ":",
+                "`proxy_pass` has something behind the socket that is no path",
+            ),
+            (
+                "http://unix:/run/x:/a b",
+                " ",
+                "`proxy_pass` has a character that no path may have",
+            ),
+            (
+                "https://chat",
+                "chat",
+                "`proxy_pass` has a name without a port",
             ),
             (
                 "http://u:p@a:1",
@@ -357,7 +518,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_reads_again_and_what_is_not_is_marked_inside(text in "(http://)?[a-c0-9:/?#%@$.é \\[\\]]{0,16}") {
+        fn what_is_read_reads_again_and_what_is_not_is_marked_inside(text in "(https?://(unix:/?)?)?[a-c0-9:/?#%@$.é \\[\\]]{0,16}") {
             match text.parse::<ProxyPass>() {
                 Ok(read) => prop_assert_eq!(read.to_string().parse::<ProxyPass>(), Ok(read)),
                 Err(error) => prop_assert!(text.get(error.span()).is_some()),

@@ -2,6 +2,7 @@
 //!
 //! Nothing waits without a deadline, and nothing sleeps to be safe: a test waits for the event that it is about.
 
+mod authority;
 mod duplex;
 mod exchange;
 mod log;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+pub(crate) use crate::support::authority::Authority;
+pub(crate) use crate::support::authority::Identity;
 pub(crate) use crate::support::duplex::Flood;
 pub(crate) use crate::support::duplex::move_both_ways;
 pub(crate) use crate::support::exchange::GET;

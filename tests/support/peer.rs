@@ -7,8 +7,9 @@ use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 use crate::support::QUIET;
 use crate::support::message::Answer;
@@ -47,10 +48,18 @@ impl Peer {
         }
     }
 
-    pub(crate) fn tls(tls: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(tls: impl Into<TlsStream<TcpStream>>) -> Self {
+        let tls = tls.into();
         tls.get_ref().0.set_nodelay(true).unwrap();
         Self {
             wire: Wire::Tls(Box::new(tls)),
+            read: Vec::new(),
+        }
+    }
+
+    pub(crate) fn unix(unix: UnixStream) -> Self {
+        Self {
+            wire: Wire::Unix(unix),
             read: Vec::new(),
         }
     }
@@ -59,6 +68,26 @@ impl Peer {
         match &self.wire {
             Wire::Plain(tcp) => tcp,
             Wire::Tls(tls) => tls.get_ref().0,
+            Wire::Unix(_) => panic!("a Unix socket"),
+        }
+    }
+
+    /// What the TLS handshake agreed on.
+    pub(crate) fn tls_session(&self) -> &rustls::CommonState {
+        match &self.wire {
+            Wire::Tls(tls) => tls.get_ref().1,
+            Wire::Plain(_) | Wire::Unix(_) => panic!("no TLS"),
+        }
+    }
+
+    /// The name that the other side asked for in its TLS handshake.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        match &self.wire {
+            Wire::Tls(tls) => match &**tls {
+                TlsStream::Server(tls) => tls.get_ref().1.server_name(),
+                TlsStream::Client(_) => panic!("a client"),
+            },
+            Wire::Plain(_) | Wire::Unix(_) => panic!("no TLS"),
         }
     }
 

@@ -28,17 +28,26 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
+/// Where and as whom it runs.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) uid: Option<u32>,
+    pub(super) environment: &'a [(&'static str, String)],
+}
+
 impl Process {
-    pub(super) fn start(binary: &Path, dir: &Path, args: &[&str], uid: Option<u32>) -> Self {
+    pub(super) fn start(binary: &Path, args: &[&str], surroundings: &Surroundings<'_>) -> Self {
         let mut command = Command::new(binary);
         command
             .args(args)
-            .current_dir(dir)
+            .current_dir(surroundings.dir)
             .env_remove("NO_COLOR")
+            .envs(surroundings.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        if let Some(uid) = uid {
+        if let Some(uid) = surroundings.uid {
             command.uid(uid).gid(uid);
         }
         let mut child = command.spawn().unwrap();

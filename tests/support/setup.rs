@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::process::Finished;
 use crate::support::process::Process;
+use crate::support::process::Surroundings;
 use crate::support::server::LogFormat;
 use crate::support::server::TestServer;
 use crate::support::tls;
@@ -24,6 +25,8 @@ pub(crate) struct Setup {
     routes: String,
     log_format: LogFormat,
     uid: Option<u32>,
+    files: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -89,6 +92,18 @@ impl Setup {
         self
     }
 
+    /// A file beside `routes.yaml`.
+    pub(crate) fn file(mut self, name: &'static str, content: impl Into<String>) -> Self {
+        self.files.push((name, content.into()));
+        self
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// Log lines for people instead of JSON.
     pub(crate) fn text_log(mut self) -> Self {
         self.log_format = LogFormat::Text;
@@ -123,6 +138,9 @@ impl Setup {
         };
         let yaml = format!("{}listen:\n{listen}routes:\n{}", self.top, self.routes);
         fs::write(dir.path().join("routes.yaml"), yaml).unwrap();
+        for (name, content) in &self.files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
         if listen.contains("cert.pem") {
             tls::write_pair(dir.path());
         }
@@ -135,7 +153,12 @@ impl Setup {
             LogFormat::Text => "text",
         };
         let args = ["--config", "routes.yaml", "--log-format", format];
-        let process = Process::start(&binary, dir.path(), &args, self.uid);
+        let surroundings = Surroundings {
+            dir: dir.path(),
+            uid: self.uid,
+            environment: &self.environment,
+        };
+        let process = Process::start(&binary, &args, &surroundings);
         (process, dir)
     }
 }

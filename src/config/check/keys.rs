@@ -46,6 +46,7 @@ impl Within {
                 "location",
                 "when",
                 "proxy_pass",
+                "ca",
                 "return",
                 "set_headers",
                 "handshake_timeout",

@@ -10,6 +10,7 @@ use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::check::Checker;
 use crate::config::check::ROUTE;
+use crate::config::check::https::Https;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::request;
@@ -21,8 +22,10 @@ use crate::routing::HostPattern;
 use crate::routing::Kind;
 use crate::routing::Location;
 use crate::routing::When;
+use crate::upstream::Address;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
+use crate::upstream::Upstream;
 
 /// The routes of `routes`, as far as they are right; none may lead back to one of `listeners`.
 pub(super) fn routes(
@@ -36,6 +39,10 @@ pub(super) fn routes(
     };
     let mut routes = Vec::new();
     let mut taken = HashMap::new();
+    let mut known = Known {
+        listeners,
+        https: Https::default(),
+    };
     for entry in entries {
         let Some(map) = checker.entry(entry, "routes", ROUTE) else {
             continue;
@@ -72,7 +79,7 @@ pub(super) fn routes(
         let to = action(
             &fields,
             location.as_ref().map(|(location, _)| location),
-            listeners,
+            &mut known,
             checker,
         );
         if let Some((((location, location_node), to), hosts)) = location.zip(to).zip(hosts) {
@@ -119,13 +126,20 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     }
 }
 
+/// What a `proxy_pass` is held against.
+struct Known<'l> {
+    listeners: &'l [Listener],
+    https: Https,
+}
+
 /// Where the requests of a route go: to an upstream, or nowhere.
 fn action(
     fields: &Fields<'_>,
     location: Option<&Location>,
-    listeners: &[Listener],
+    known: &mut Known<'_>,
     checker: &mut Checker<'_>,
 ) -> Option<Action> {
+    let ca = fields.get("ca");
     if let Some(node) = fields.get("return") {
         if let Some(other) = fields.get("proxy_pass") {
             checker
@@ -133,19 +147,30 @@ fn action(
                 .label("this would never be asked")
                 .help("remove `proxy_pass` or `return`");
         }
+        if let Some(ca) = ca {
+            checker
+                .error(&ca.span, "`ca` has no upstream to vouch for")
+                .label("a route with `return` asks none")
+                .help("remove `ca`");
+        }
         return request::returns(node, checker).map(Action::Return);
     }
     let node = if fields.has_later {
         fields.get("proxy_pass")
     } else {
         fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
-    }?;
-    let to = proxy_pass(node, checker)?;
-    no_loop(&to, node, listeners, checker);
+    };
+    let to = node.and_then(|node| Some((proxy_pass(node, checker)?, node)));
+    let Some((to, node)) = to else {
+        known.https.check_file(ca, checker);
+        return None;
+    };
+    no_loop(&to, node, known.listeners, checker);
     if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
         path_after_regex(&to, node, checker);
     }
-    Some(Action::ProxyPass(to))
+    let server = known.https.server(to, node, ca, checker)?;
+    Some(Action::ProxyPass(Upstream::new(server)))
 }
 
 fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
@@ -232,24 +257,29 @@ fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'
         )
         .label("which part of the path would it replace?")
         .help(format!(
-            "write `http://{}`, or use a prefix as location",
-            proxy_pass.authority()
+            "write `{}`, or use a prefix as location",
+            proxy_pass.without_uri()
         ));
 }
 
 /// Notes a `proxy_pass` that leads back to a listener of this file.
 fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
-    let Some(listener) = listeners.iter().find(|listener| is_own(to, listener)) else {
+    let Address::Port { scheme, host, port } = to.address() else {
+        return;
+    };
+    let own = listeners
+        .iter()
+        .find(|listener| is_own(host, *port, listener));
+    let Some(listener) = own else {
         return;
     };
     let message = format!(
         "`proxy_pass` leads back to wsgate: it listens there, see line {}",
         listener.line
     );
-    let help = match to.host() {
+    let help = match host {
         Host::Name(_) => format!(
-            "give the port of the server behind it; if that listens on [::1] alone, write `http://[::1]:{}`",
-            to.port()
+            "give the port of the server behind it; if that listens on [::1] alone, write `{scheme}[::1]:{port}`"
         ),
         Host::Ip(_) => "give the port of the server behind it".to_owned(),
     };
@@ -259,10 +289,11 @@ fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Ch
         .help(help);
 }
 
-/// Whether a connection to `to` would be accepted by `listener`, as far as can be told without asking anyone.
-fn is_own(to: &ProxyPass, listener: &Listener) -> bool {
+/// Whether a connection to `host` and `to_port` would be accepted by `listener`, as far as can be told without asking
+/// anyone.
+fn is_own(host: &Host, to_port: u16, listener: &Listener) -> bool {
     let (ip, port) = (listener.address.ip(), listener.address.port());
-    let hosts: &[IpAddr] = match to.host() {
+    let hosts: &[IpAddr] = match host {
         Host::Ip(host) => &[*host],
         Host::Name(name) if name == "localhost" => &LOOPBACK,
         Host::Name(_) => &[],
@@ -275,7 +306,7 @@ fn is_own(to: &ProxyPass, listener: &Listener) -> bool {
                 || (ip.is_unspecified() && local(host))
                 || (host.is_unspecified() && local(&ip)))
     };
-    port != 0 && port == to.port() && hosts.iter().any(reaches)
+    port != 0 && port == to_port && hosts.iter().any(reaches)
 }
 
 const LOOPBACK: [IpAddr; 2] = [

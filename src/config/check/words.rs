@@ -1,11 +1,10 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 13] = [
+const LATER: [&str; 12] = [
     "allow",
     "allowed_origins",
     "body_timeout",
-    "ca",
     "deny",
     "half_closed_timeout",
     "header_timeout",
@@ -28,7 +27,6 @@ pub(super) fn without(key: &str) -> &'static str {
         "upstreams" => "write the address of one server in each `proxy_pass`",
         "allow" | "deny" | "allowed_origins" => "take it out, and every client is answered",
         "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
-        "ca" => "take it out; upstreams are asked over `http://`",
         _ => "take it out; it would do nothing",
     }
 }
@@ -43,6 +41,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "certificate" | "crt" | "certfile" | "fullchain" | "ssl_certificate" => "cert",
         "certificate_key" | "private_key" | "keyfile" | "privkey" | "ssl_certificate_key" => "key",
         "ssl" | "https" => "tls",
+        "proxy_ssl_trusted_certificate" | "ca_file" | "cafile" | "cacert" | "ca_cert" => "ca",
         "proxy_connect_timeout" => "connect_timeout",
         "worker_processes" | "workers" => "threads",
         _ => return None,
@@ -90,6 +89,17 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         | "ssl_session_cache"
         | "ssl_session_timeout" => {
             "not needed: TLS 1.2 and 1.3 with sound ciphers and tickets, nothing older"
+        }
+        "proxy_ssl_verify"
+        | "proxy_ssl_verify_depth"
+        | "proxy_ssl_server_name"
+        | "proxy_ssl_name"
+        | "proxy_ssl_session_reuse"
+        | "proxy_ssl_protocols" => {
+            "not needed: an `https://` upstream is asked for the host of `proxy_pass` (SNI) and verified, in TLS 1.2 or 1.3"
+        }
+        "insecure" | "insecure_skip_verify" | "skip_verify" | "secure" => {
+            "an `https://` upstream is always verified: give the certificate of its authority, or its own, as `ca`"
         }
         "root" | "alias" | "index" | "try_files" | "autoindex" => {
             "wsgate serves no files: let another server do so, and name it in `proxy_pass`"

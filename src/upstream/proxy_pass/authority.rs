@@ -7,9 +7,14 @@ use std::ops::Range;
 use crate::upstream::proxy_pass::Host;
 use crate::upstream::proxy_pass::Problem;
 use crate::upstream::proxy_pass::ProxyPassError;
+use crate::upstream::proxy_pass::Scheme;
 
 /// Host and port of an authority that begins at `start` of the whole text.
-pub(super) fn read(authority: &str, start: usize) -> Result<(Host, u16), ProxyPassError> {
+pub(super) fn read(
+    authority: &str,
+    scheme: Scheme,
+    start: usize,
+) -> Result<(Host, u16), ProxyPassError> {
     let wrong = |problem, span: Range<usize>| {
         Err(ProxyPassError {
             problem,
@@ -25,7 +30,7 @@ pub(super) fn read(authority: &str, start: usize) -> Result<(Host, u16), ProxyPa
             return wrong(Problem::BadIpv6, 0..end + 2);
         };
         let port = match &inside[end + 1..] {
-            "" => 80,
+            "" => scheme.port(),
             rest => match rest.strip_prefix(':') {
                 Some(port) => match read_port(port) {
                     Some(port) => port,
@@ -57,8 +62,8 @@ pub(super) fn read(authority: &str, start: usize) -> Result<(Host, u16), ProxyPa
     };
     let Some(written) = port else {
         return match host {
-            Host::Ip(_) => Ok((host, 80)),
-            Host::Name(name) => wrong(Problem::NameWithoutPort { name }, whole),
+            Host::Ip(_) => Ok((host, scheme.port())),
+            Host::Name(name) => wrong(Problem::NameWithoutPort { scheme, name }, whole),
         };
     };
     match read_port(written) {

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
+use crate::upstream::proxy_pass::Scheme;
+
 /// Why a text is no `proxy_pass`: which of its bytes, and what is wrong with them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProxyPassError {
@@ -23,17 +25,31 @@ pub(super) enum Problem {
         /// The whole text with `http://` before it.
         instead: String,
     },
-    /// It begins with `https://`.
-    Https,
     /// It begins with `ws://` or `wss://`.
     WebSocketScheme {
-        /// What to write: `http://` and the rest.
+        /// What to write: `http://` or `https://`, and the rest.
         instead: String,
     },
     /// It begins with another scheme.
     OtherScheme,
-    /// It names a Unix socket.
-    Unix,
+    /// A Unix socket behind `https://`.
+    UnixUnderTls {
+        /// What to write: `http://` and the rest.
+        instead: String,
+    },
+    /// Nothing follows `unix:`.
+    NoSocket,
+    /// The path of a Unix socket does not begin with a slash.
+    RelativeSocket,
+    /// The path of a Unix socket is longer than the system takes.
+    LongSocket {
+        /// In bytes.
+        length: usize,
+    },
+    /// The path of a Unix socket has a control character in it.
+    ControlInSocket,
+    /// What follows the colon behind a Unix socket does not begin with a slash.
+    NoUriBehindSocket,
     /// There is a user name or a password in it.
     UserInfo,
     /// There is no host.
@@ -48,6 +64,8 @@ pub(super) enum Problem {
     BareIpv6,
     /// The host is a name and no port follows.
     NameWithoutPort {
+        /// The scheme before it.
+        scheme: Scheme,
         /// The name.
         name: String,
     },
@@ -85,14 +103,25 @@ impl ProxyPassError {
                 "write one fixed address; requests are told apart by `location`".to_owned()
             }
             Problem::NoScheme { instead } => format!("write `{instead}`"),
-            Problem::Https => {
-                "write `http://` and the port on which the server speaks without TLS".to_owned()
-            }
             Problem::WebSocketScheme { instead } => {
                 format!("write `{instead}`: upgrades to WebSocket come by themselves")
             }
-            Problem::OtherScheme => "the only scheme is `http://`, also for WebSockets".to_owned(),
-            Problem::Unix => "let the server listen on a port of 127.0.0.1".to_owned(),
+            Problem::OtherScheme => {
+                "the schemes are `http://` and `https://`, also for WebSockets".to_owned()
+            }
+            Problem::UnixUnderTls { instead } => format!("write `{instead}`"),
+            Problem::NoSocket | Problem::RelativeSocket => {
+                "write the socket's absolute path, as in `http://unix:/run/app.sock`".to_owned()
+            }
+            Problem::LongSocket { .. } => {
+                "the system takes 107 bytes: let the server make it at a shorter path".to_owned()
+            }
+            Problem::ControlInSocket => "let the server make it at a path without it".to_owned(),
+            Problem::NoUriBehindSocket => {
+                "what follows the colon is the path that replaces the location, as in \
+                 `http://unix:/run/app.sock:/path/`; without one, take the colon out"
+                    .to_owned()
+            }
             Problem::UserInfo => {
                 "take it out: clients send their own `Authorization`, and it reaches the upstream"
                     .to_owned()
@@ -107,9 +136,13 @@ impl ProxyPassError {
             Problem::BareIpv6 => {
                 "put the address in brackets, as in `http://[::1]:3000`".to_owned()
             }
-            Problem::NameWithoutPort { name } => format!(
-                "add the port, as in `http://{name}:3000`; groups of servers (`upstreams`) are not in this version \
-                 of wsgate yet"
+            Problem::NameWithoutPort { scheme, name } => format!(
+                "add the port, as in `{scheme}{name}:{}`; groups of servers (`upstreams`) are not in this version \
+                 of wsgate yet",
+                match scheme {
+                    Scheme::Http => 3000,
+                    Scheme::Https => 443,
+                }
             ),
             Problem::BadPort { .. } => "a port is a number from 1 to 65535".to_owned(),
             Problem::NoColon => "write a colon between address and port".to_owned(),
@@ -135,13 +168,23 @@ impl fmt::Display for ProxyPassError {
             Problem::NoColon => "`proxy_pass` has something after the brackets that is no port",
             Problem::Empty => "`proxy_pass` is empty",
             Problem::Variable => "`proxy_pass` has no variables",
-            Problem::NoScheme { .. } => "`proxy_pass` does not begin with `http://`",
-            Problem::Https => "`https://` upstreams are not in this version of wsgate yet",
+            Problem::NoScheme { .. } => "`proxy_pass` does not begin with `http://` or `https://`",
             Problem::WebSocketScheme { .. } => {
-                "`proxy_pass` begins with `http://`, also for WebSockets"
+                "`proxy_pass` begins with `http://` or `https://`, also for WebSockets"
             }
             Problem::OtherScheme => "`proxy_pass` has an unknown scheme",
-            Problem::Unix => "Unix sockets are not in this version of wsgate",
+            Problem::UnixUnderTls { .. } => "a Unix socket is asked without TLS",
+            Problem::NoSocket => "`proxy_pass` has no path behind `unix:`",
+            Problem::RelativeSocket => "`proxy_pass` has a relative path behind `unix:`",
+            Problem::LongSocket { length } => {
+                return write!(f, "the path of a Unix socket cannot have {length} bytes");
+            }
+            Problem::ControlInSocket => {
+                "`proxy_pass` has a control character in the path of a Unix socket"
+            }
+            Problem::NoUriBehindSocket => {
+                "`proxy_pass` has something behind the socket that is no path"
+            }
             Problem::UserInfo => "`proxy_pass` has a user name or a password in it",
             Problem::NoHost => "`proxy_pass` has no host",
             Problem::BadHost => "`proxy_pass` has a host that cannot exist",

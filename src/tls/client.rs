@@ -1,0 +1,101 @@
+//! The TLS handshake with an upstream, wsgate being the client.
+//!
+//! It promises what `tls` promises towards clients: TLS 1.2 and 1.3 and nothing older, and `http/1.1` in ALPN. The
+//! upstream's certificate is always verified, by [`Roots`] and for the host of its `proxy_pass`; there is no switch that
+//! turns this off. The time that it may take is for others to limit.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::version::TLS12;
+use rustls::version::TLS13;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls::ALPN;
+use crate::tls::client_error::ClientError;
+use crate::tls::client_error::Fault;
+use crate::tls::roots::Roots;
+
+/// How many TLS 1.3 tickets of an upstream are kept; rustls' own number for one server.
+const TICKETS: usize = 8;
+
+/// How TLS is spoken with one upstream. Clones share its sessions, so that a connection resumes what another began, on
+/// any thread.
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    ca: Option<Arc<Path>>,
+}
+
+impl Client {
+    /// For the upstream `host`, a name or an IP address without brackets: it is sent (SNI; an address is not, RFC 6066
+    /// §3) and is what the certificate must be for. `None` if no certificate can be for it.
+    pub fn new(host: &str, roots: &Roots) -> Option<Self> {
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            // The provider has suites for both.
+            .ok()?
+            .dangerous() // it is the same verifier with more behind it, see `roots`
+            .with_custom_certificate_verifier(roots.verifier())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::in_memory_sessions(TICKETS);
+        Some(Self {
+            config: Arc::new(config),
+            name,
+            ca: roots.ca().cloned(),
+        })
+    }
+
+    /// Does the client's part of the TLS handshake on a new connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; the upstream has then been told by an alert.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it closes the connection.
+    pub async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ClientError> {
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connected = connector.connect(self.name.clone(), tcp).await;
+        connected.map_err(|error| self.error(error))
+    }
+
+    fn error(&self, error: io::Error) -> ClientError {
+        ClientError {
+            name: self.name.clone(),
+            ca: self.ca.clone(),
+            fault: Fault::from(error),
+        }
+    }
+}
+
+/// The same upstream, verified in the same way and with the same sessions.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
+    }
+}
+
+impl Eq for Client {}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("name", &self.name)
+            .field("ca", &self.ca)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Why there is no TLS with an upstream, said to the person who can change it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::AlertDescription;
+use rustls::CertificateError as Refusal;
+use rustls::Error;
+use rustls::InvalidMessage;
+use rustls::PeerIncompatible;
+use rustls_pki_types::ServerName;
+use rustls_pki_types::UnixTime;
+use time::OffsetDateTime;
+
+use crate::tls::certificate_error::day;
+use crate::tls::reason;
+
+/// Why a TLS handshake with an upstream came to nothing. Its text goes on where `upstream 127.0.0.1:5003: ` ends.
+#[derive(Debug)]
+pub struct ClientError {
+    pub(super) name: ServerName<'static>,
+    pub(super) ca: Option<Arc<Path>>,
+    pub(super) fault: Fault,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The upstream closed the connection.
+    Closed,
+    /// The two could not agree, or the upstream's certificate is refused.
+    Tls(Error),
+    /// The system ended the connection.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Self::Closed,
+            // tokio-rustls wraps what rustls says.
+            _ => match error.downcast::<Error>() {
+                Ok(error) => Self::Tls(error),
+                Err(error) => Self::Io(error),
+            },
+        }
+    }
+}
+
+impl ClientError {
+    /// What is wrong with the certificate.
+    fn refusal(&self, refusal: &Refusal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.to_str();
+        match refusal {
+            Refusal::NotValidForNameContext { presented, .. } if presented.is_empty() => write!(
+                f,
+                "its certificate names no host (`subjectAltName`), and so is not for {name}"
+            ),
+            Refusal::NotValidForNameContext { presented, .. } => write!(
+                f,
+                "its certificate is for {}, not for {name}",
+                presented.join(", ")
+            ),
+            Refusal::NotValidForName => write!(f, "its certificate is not for {name}"),
+            Refusal::ExpiredContext { not_after, .. } => {
+                write!(f, "its certificate expired{}", on(*not_after))
+            }
+            Refusal::NotValidYetContext { not_before, .. } => write!(
+                f,
+                "its certificate is not valid yet, it begins{}; is this machine's clock right?",
+                on(*not_before)
+            ),
+            Refusal::UnknownIssuer | Refusal::BadSignature => match &self.ca {
+                Some(ca) => write!(
+                    f,
+                    "its certificate is not trusted: none in {} has issued it (`ca`)",
+                    ca.display()
+                ),
+                None => f.write_str(
+                    "its certificate is not trusted: no authority that this system knows has issued it; set `ca`",
+                ),
+            },
+            Refusal::InvalidPurpose | Refusal::InvalidPurposeContext { .. } => {
+                f.write_str("its certificate is not one for servers (`extendedKeyUsage`)")
+            }
+            // Above all an authority's own certificate: then nothing else is wrong with it.
+            Refusal::Other(other) => write!(
+                f,
+                "its certificate is not trusted: {other}; set `ca` to a file that holds it"
+            ),
+            _ => write!(f, "its certificate is not accepted: {refusal}"),
+        }
+    }
+}
+
+/// ` on 2026-03-01`, in UTC; nothing for a moment beyond the calendar.
+fn on(moment: UnixTime) -> String {
+    i64::try_from(moment.as_secs())
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .map(|moment| format!(" on {}", day(moment)))
+        .unwrap_or_default()
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            Fault::Closed => f.write_str(
+                "it closed the connection during the TLS handshake; if it speaks no TLS, use `http://`",
+            ),
+            Fault::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
+            // What a plain HTTP server answers to a TLS handshake is its own 400.
+            Fault::Tls(Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            )) => f.write_str("it speaks no TLS: use `http://`"),
+            Fault::Tls(
+                Error::AlertReceived(AlertDescription::ProtocolVersion)
+                | Error::PeerIncompatible(
+                    PeerIncompatible::ServerDoesNotSupportTls12Or13
+                    | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+                ),
+            ) => f.write_str("it is too old: it does not speak TLS 1.2 or 1.3"),
+            Fault::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+                f.write_str("it does not speak HTTP/1.1 (ALPN)")
+            }
+            Fault::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
+                f,
+                "it has no certificate for {} (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
+                self.name.to_str()
+            ),
+            Fault::Tls(Error::AlertReceived(alert)) => {
+                write!(f, "it broke off the TLS handshake: alert {alert:?}")
+            }
+            Fault::Tls(Error::PeerIncompatible(why)) => {
+                write!(f, "it and wsgate have no way of TLS in common: {why:?}")
+            }
+            Fault::Tls(error) => write!(f, "its TLS handshake was not understood: {error}"),
+            Fault::Io(error) => write!(
+                f,
+                "the connection broke during the TLS handshake: {}",
+                reason(error)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.fault {
+            Fault::Closed => None,
+            Fault::Tls(error) => Some(error),
+            Fault::Io(error) => Some(error),
+        }
+    }
+}

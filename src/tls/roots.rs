@@ -1,0 +1,261 @@
+//! Who vouches for upstreams: the authorities that the system knows, or those in the file of a route's `ca`.
+//!
+//! [`Roots`] are proof that there is at least one, and they verify: the chain up to it, dates, and the name. Beyond what
+//! rustls does, a certificate that stands in `ca` itself is taken for what it is, also where it has signed itself as an
+//! authority, as `openssl req -x509` makes them.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::CertificateError as Refusal;
+use rustls::DigitallySignedStruct;
+use rustls::Error;
+use rustls::RootCertStore;
+use rustls::SignatureScheme;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::ServerCertVerified;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::verify_server_name;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::ServerName;
+use rustls_pki_types::UnixTime;
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use crate::tls::certificate::alternative_names;
+use crate::tls::certificate::read_chain;
+use crate::tls::certificate_error::CertificateError;
+
+/// Those who vouch for an upstream, at least one.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    verifier: Arc<Verifier>,
+    ca: Option<Arc<Path>>,
+}
+
+/// The system knows no authority that could vouch for an upstream.
+#[derive(Debug)]
+pub struct NoSystemRoots {
+    first: Option<rustls_native_certs::Error>,
+}
+
+impl Roots {
+    /// The authorities that the system knows, as OpenSSL finds them: `SSL_CERT_FILE` and `SSL_CERT_DIR` are obeyed.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn system() -> Result<Self, NoSystemRoots> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut store = RootCertStore::empty();
+        // One that cannot be read vouches for nobody; the others still do.
+        store.add_parsable_certificates(found.certs);
+        let verifier = Verifier::new(store, Vec::new()).ok_or(NoSystemRoots {
+            first: found.errors.into_iter().next(),
+        })?;
+        Ok(Self {
+            verifier: Arc::new(verifier),
+            ca: None,
+        })
+    }
+
+    /// The certificates in the PEM file `ca`, as nginx's `proxy_ssl_trusted_certificate`. Those out of date at `now` are
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, holds no certificate or a damaged one, or all of them are out of date.
+    pub fn load(ca: &Path, now: OffsetDateTime) -> Result<Self, CertificateError> {
+        let mut store = RootCertStore::empty();
+        let mut given = Vec::new();
+        let mut expired = None;
+        for (index, der) in read_chain(ca)?.into_iter().enumerate() {
+            let damaged = || CertificateError::BadCertificate {
+                cert: ca.to_owned(),
+                number: index + 1,
+            };
+            let Ok(([], x509)) = X509Certificate::from_der(&der) else {
+                return Err(damaged());
+            };
+            let not_after = x509.validity().not_after.to_datetime();
+            if now > not_after {
+                expired.get_or_insert(not_after);
+                continue;
+            }
+            store.add(der.clone()).map_err(|_| damaged())?;
+            given.push(der);
+        }
+        match (Verifier::new(store, given), expired) {
+            (Some(verifier), _) => Ok(Self {
+                verifier: Arc::new(verifier),
+                ca: Some(ca.into()),
+            }),
+            (None, not_after) => Err(CertificateError::Expired {
+                cert: ca.to_owned(),
+                // `read_chain` gives at least one, and only the expired are left out.
+                not_after: not_after.unwrap_or(now),
+            }),
+        }
+    }
+
+    /// The file, unless it is the system that knows them.
+    pub(crate) fn ca(&self) -> Option<&Arc<Path>> {
+        self.ca.as_ref()
+    }
+
+    /// What rustls asks.
+    pub(crate) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        Arc::clone(&self.verifier) as _
+    }
+}
+
+impl NoSystemRoots {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        "install them (on Debian the package `ca-certificates`), or name a file with the certificate of the upstream's \
+         authority: `ca: certs/ca.pem`"
+            .to_owned()
+    }
+}
+
+impl fmt::Display for NoSystemRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this system has no certificate authorities that could vouch for an upstream")?;
+        match &self.first {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NoSystemRoots {}
+
+/// rustls' verifier, and what it may be told about certificates that were given themselves.
+#[derive(Debug)]
+struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    /// The content of `ca`.
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    /// `None` without any root.
+    fn new(store: RootCertStore, given: Vec<CertificateDer<'static>>) -> Option<Self> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
+        Some(Self {
+            webpki: builder.build().ok()?,
+            given,
+        })
+    }
+
+    /// The certificate of an upstream that stands in `ca`: nobody else has to vouch for it, but it must be in date and
+    /// for that name. That the upstream has its key is verified with its signature, as always.
+    fn verify_given(
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let bad = |_| Error::InvalidCertificate(Refusal::BadEncoding);
+        let (_, x509) = X509Certificate::from_der(certificate).map_err(bad)?;
+        let seconds = |moment: x509_parser::time::ASN1Time| {
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+                u64::try_from(moment.timestamp()).unwrap_or(0),
+            ))
+        };
+        let (not_before, not_after) = (
+            seconds(x509.validity().not_before),
+            seconds(x509.validity().not_after),
+        );
+        if now < not_before {
+            let time = now;
+            return Err(Refusal::NotValidYetContext { time, not_before }.into());
+        }
+        if now > not_after {
+            let time = now;
+            return Err(Refusal::ExpiredContext { time, not_after }.into());
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+/// Whether it names itself as its issuer.
+fn signed_itself(certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, x509)| x509.subject().as_raw() == x509.issuer().as_raw())
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = match self.webpki.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        ) {
+            // Nobody there issued it, or it is an authority's own certificate.
+            Err(Error::InvalidCertificate(Refusal::UnknownIssuer | Refusal::Other(_)))
+                if self.given.contains(end_entity) =>
+            {
+                Self::verify_given(end_entity, server_name, now)
+            }
+            // One that has signed itself is not wrong as such: nobody here knows it.
+            Err(Error::InvalidCertificate(Refusal::Other(_))) if signed_itself(end_entity) => {
+                Err(Refusal::UnknownIssuer.into())
+            }
+            verified => verified,
+        };
+        match verified {
+            // The names as a person reads them.
+            Err(Error::InvalidCertificate(Refusal::NotValidForNameContext {
+                expected, ..
+            })) => {
+                let presented = X509Certificate::from_der(end_entity)
+                    .map(|(_, x509)| alternative_names(&x509))
+                    .unwrap_or_default();
+                Err(Refusal::NotValidForNameContext {
+                    expected,
+                    presented,
+                }
+                .into())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}

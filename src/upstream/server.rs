@@ -1,0 +1,89 @@
+//! One server that answers requests, and how TLS is spoken with it.
+
+use crate::tls;
+use crate::upstream::proxy_pass::Address;
+use crate::upstream::proxy_pass::Host;
+use crate::upstream::proxy_pass::ProxyPass;
+use crate::upstream::proxy_pass::Scheme;
+
+/// The server of a `proxy_pass`. It is proof that one of `https://` is verified: there is no other way to make it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    proxy_pass: ProxyPass,
+    tls: Option<tls::Client>,
+}
+
+impl Server {
+    /// The server of `proxy_pass`. Only for one of `https://` it is asked how TLS is spoken with that host; `None` if
+    /// that has no answer.
+    pub fn new(
+        proxy_pass: ProxyPass,
+        tls: impl FnOnce(&Host) -> Option<tls::Client>,
+    ) -> Option<Self> {
+        let tls = match proxy_pass.address() {
+            Address::Port {
+                scheme: Scheme::Https,
+                host,
+                ..
+            } => Some(tls(host)?),
+            Address::Port {
+                scheme: Scheme::Http,
+                ..
+            }
+            | Address::Unix(_) => None,
+        };
+        Some(Self { proxy_pass, tls })
+    }
+
+    /// As the configuration says it.
+    pub fn proxy_pass(&self) -> &ProxyPass {
+        &self.proxy_pass
+    }
+
+    /// See [`ProxyPass::uri`].
+    pub fn uri(&self) -> Option<&str> {
+        self.proxy_pass.uri()
+    }
+
+    /// See [`ProxyPass::authority`].
+    pub fn authority(&self) -> String {
+        self.proxy_pass.authority()
+    }
+
+    /// Whether both are asked in the same way, whatever path they are asked for.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.proxy_pass.address() == other.proxy_pass.address() && self.tls == other.tls
+    }
+
+    /// How TLS is spoken with it, if it is.
+    pub(super) fn tls(&self) -> Option<&tls::Client> {
+        self.tls.as_ref()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::upstream::server::Server;
+
+    #[test]
+    fn without_an_answer_on_tls_there_is_no_server_of_https() {
+        for (text, is_one) in [
+            ("http://127.0.0.1:1", true),
+            ("http://unix:/run/app.sock", true),
+            ("https://127.0.0.1:1", false),
+        ] {
+            let server = Server::new(text.parse().unwrap(), |_| None);
+            assert_eq!(server.is_some(), is_one, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_the_same_whatever_it_is_asked_for() {
+        let server = |text: &str| Server::new(text.parse().unwrap(), |_| None).unwrap();
+        let one = server("http://a.test:80/x");
+        assert!(one.same_as(&server("http://A.test:80")));
+        assert!(!one.same_as(&server("http://a.test:81/x")));
+        assert!(!one.same_as(&server("http://unix:/a.test:/x")));
+    }
+}

@@ -1,0 +1,267 @@
+//! Upstreams of `https://`: what they are asked, how their tunnels begin and end, and whom wsgate believes.
+
+use rustls::HandshakeKind;
+use rustls::ProtocolVersion;
+use rustls::SupportedProtocolVersion;
+use rustls::version::TLS12;
+use rustls::version::TLS13;
+
+use crate::support::Authority;
+use crate::support::Ending;
+use crate::support::GET;
+use crate::support::Identity;
+use crate::support::Over;
+use crate::support::SWITCHING;
+use crate::support::Setup;
+use crate::support::TestServer;
+use crate::support::UPGRADE;
+use crate::support::Upstream;
+use crate::support::tunnel;
+
+pub(crate) const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Two listeners before an upstream at `localhost`, which the authority in `ca.pem` vouches for.
+pub(crate) fn before(upstream: &Upstream, authority: &Authority) -> Setup {
+    to(&format!("localhost:{}", upstream.address().port()))
+        .of_route("ca: ca.pem")
+        .file("ca.pem", authority.pem())
+}
+
+pub(crate) fn to(server: &str) -> Setup {
+    TestServer::setup()
+        .tls()
+        .proxy_pass("/", format!("https://{server}"))
+}
+
+async fn trusted() -> (TestServer, Upstream) {
+    let authority = Authority::new();
+    let identity = authority.issue(&["localhost"]);
+    let upstream = Upstream::scripted_tls(identity.server(BOTH)).await;
+    let gate = before(&upstream, &authority).start().await;
+    (gate, upstream)
+}
+
+#[tokio::test]
+async fn it_is_asked_as_any_other_and_by_the_name_in_proxy_pass() {
+    let (gate, mut upstream) = trusted().await;
+    for (over, scheme) in [(Over::Ws, "http"), (Over::Wss, "https")] {
+        let mut client = gate.connect_over(over).await;
+        client.send(GET).await;
+        let mut server = upstream.accept().await;
+        let mut wanted = [
+            "Host: chat.test",
+            "X-Forwarded-For: 127.0.0.1",
+            "X-Forwarded-Host: chat.test",
+            &format!("X-Forwarded-Proto: {scheme}"),
+            "X-Real-Ip: 127.0.0.1",
+        ];
+        wanted.sort_unstable();
+        let head = server.head().await;
+        assert_eq!(head.sorted()[0], "GET / HTTP/1.1");
+        assert_eq!(head.sorted()[1..], wanted);
+        assert_eq!(server.server_name(), Some("localhost"));
+        let session = server.tls_session();
+        assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+        server.send(OK).await;
+        assert_eq!(client.answer().await.text(), "ok");
+        // The connection is kept, as any other.
+        client.send(GET).await;
+        server.head().await;
+        server.send(OK).await;
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+    assert_eq!(upstream.connections(), 2);
+    let line = gate.log().first("request").await;
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["upstream_addr"], upstream.address().to_string());
+}
+
+#[tokio::test]
+async fn bodies_stream_in_both_directions() {
+    let (gate, mut upstream) = trusted().await;
+    let mut client = gate.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    assert_eq!(server.take(5).await, b"hello");
+    client.send("world").await;
+    assert_eq!(server.take(5).await, b"world");
+    server
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    assert_eq!(client.head().await.status(), 200);
+    for part in ["one", "three"] {
+        server.send(format!("{:x}\r\n{part}\r\n", part.len())).await;
+        assert_eq!(client.chunk().await, part.as_bytes());
+    }
+    server.send("0\r\n\r\n").await;
+    assert_eq!(client.chunk().await, b"");
+}
+
+#[tokio::test]
+async fn what_is_cut_off_in_the_middle_is_not_passed_on_as_whole() {
+    let (gate, mut upstream) = trusted().await;
+    let mut client = gate.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    // Its end would be the connection's, and that comes without a close_notify: anyone could have sent it.
+    server.send("HTTP/1.1 200 OK\r\n\r\nhalf").await;
+    assert_eq!(
+        client.head().await.value("transfer-encoding"),
+        Some("chunked")
+    );
+    assert_eq!(client.chunk().await, b"half");
+    server.vanish();
+    let (rest, _) = client.rest().await;
+    assert_eq!(rest, b"", "a last chunk");
+    let line = gate.log().first("request").await;
+    assert_eq!(line["level"], "WARN");
+}
+
+#[tokio::test]
+async fn a_tunnel_begins_with_the_early_bytes_of_both_ends_and_ends_one_direction_at_a_time() {
+    for version in BOTH {
+        let authority = Authority::new();
+        let identity = authority.issue(&["localhost"]);
+        let mut upstream = Upstream::scripted_tls(identity.server(&[version])).await;
+        let gate = before(&upstream, &authority).start().await;
+        for over in Over::BOTH {
+            let mut client = gate.connect_over(over).await;
+            client.send([UPGRADE, b"early"].concat()).await;
+            let mut server = upstream.accept().await;
+            let head = server.head().await;
+            assert_eq!(head.value("upgrade"), Some("websocket"));
+            server.is_quiet().await;
+            server.send([SWITCHING, b"first"].concat()).await;
+            assert_eq!(client.head().await.status(), 101);
+            assert_eq!(client.take(5).await, b"first");
+            assert_eq!(server.take(5).await, b"early");
+            client.send("question").await;
+            client.finish().await;
+            assert_eq!(server.rest().await, (b"question".to_vec(), Ending::Fin));
+            client.is_quiet().await;
+            server.send("answer").await;
+            assert_eq!(client.take(6).await, b"answer");
+            server.finish().await;
+            assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+
+            let (mut client, mut server) = tunnel(&gate, &mut upstream, over).await;
+            server.send("question").await;
+            server.finish().await;
+            assert_eq!(client.rest().await, (b"question".to_vec(), Ending::Fin));
+            client.send("answer").await;
+            assert_eq!(server.take(6).await, b"answer");
+            client.finish().await;
+            assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_upstream_is_cut_off_ends_and_says_so() {
+    let (gate, mut upstream) = trusted().await;
+    for (over, number) in [(Over::Ws, 1), (Over::Wss, 2)] {
+        let (mut client, server) = tunnel(&gate, &mut upstream, over).await;
+        server.vanish();
+        client.rest().await;
+        let line = gate
+            .log()
+            .find("tunnel ended", |line| line["tunnel"] == number)
+            .await;
+        assert_eq!(line["ended_by"], "upstream");
+        assert_eq!(
+            line["reason"],
+            "the connection ended without a TLS close_notify"
+        );
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_resumed_by_other_clients_on_other_threads() {
+    for version in BOTH {
+        let authority = Authority::new();
+        let identity = authority.issue(&["localhost"]);
+        let mut upstream = Upstream::scripted_tls(identity.server(&[version])).await;
+        let gate = before(&upstream, &authority)
+            .top("threads: 4")
+            .start()
+            .await;
+        gate.log().first("upstream answers").await;
+        let mut kinds = Vec::new();
+        for _ in 0..12 {
+            let mut client = gate.connect().await;
+            client.send(GET).await;
+            let mut server = upstream.accept().await;
+            server.head().await;
+            kinds.push(server.tls_session().handshake_kind());
+            server.send(OK).await;
+            assert_eq!(client.answer().await.status(), 200);
+        }
+        let full = kinds
+            .iter()
+            .filter(|kind| **kind == Some(HandshakeKind::Full));
+        assert!(full.count() <= 1, "{kinds:?}");
+        assert!(
+            kinds[1..]
+                .iter()
+                .all(|kind| *kind == Some(HandshakeKind::Resumed))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_systems_authorities_vouch_for_it_where_no_ca_is_set() {
+    let authority = Authority::new();
+    let identity = authority.issue(&["localhost"]);
+    let mut upstream = Upstream::answering_tls(identity.server(BOTH), OK).await;
+    let gate = to(&format!("localhost:{}", upstream.address().port()))
+        .file("system.pem", authority.pem())
+        .variable("SSL_CERT_FILE", "system.pem")
+        .start()
+        .await;
+    assert_eq!(gate.connect().await.get("/").await.text(), "ok");
+    upstream.received().await;
+    gate.log().first("upstream answers").await;
+}
+
+#[tokio::test]
+async fn an_address_is_verified_as_an_address() {
+    let authority = Authority::new();
+    let identity = authority.issue(&["a.test", "127.0.0.1"]);
+    let mut upstream = Upstream::scripted_tls(identity.server(BOTH)).await;
+    let gate = to(&upstream.address().to_string())
+        .of_route("ca: ca.pem")
+        .file("ca.pem", authority.pem())
+        .start()
+        .await;
+    let mut client = gate.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    assert_eq!(server.server_name(), None, "no name is sent for an address");
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.answer().await.text(), "ok");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_issued_is_trusted_where_it_is_given_itself() {
+    let authority = Authority::new();
+    for identity in [
+        Identity::of_its_own(&["localhost"]),
+        authority.issue(&["localhost"]),
+    ] {
+        let upstream = Upstream::answering_tls(identity.server(BOTH), OK).await;
+        let gate = to(&format!("localhost:{}", upstream.address().port()))
+            .of_route("ca: its.pem")
+            .file("its.pem", identity.pem())
+            .start()
+            .await;
+        assert_eq!(gate.connect().await.get("/").await.text(), "ok");
+    }
+}

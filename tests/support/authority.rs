@@ -1,0 +1,113 @@
+//! An authority that vouches for upstreams, and what it issues.
+
+use std::sync::Arc;
+
+use rcgen::BasicConstraints;
+use rcgen::Certificate;
+use rcgen::CertificateParams;
+use rcgen::DnType;
+use rcgen::IsCa;
+use rcgen::Issuer;
+use rcgen::KeyPair;
+use rustls::ServerConfig;
+use rustls::SupportedProtocolVersion;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+
+/// Its certificate and key, made on the spot.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, as an upstream shows it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    certificate: CertificateDer<'static>,
+    pem: String,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "An Authority");
+        Self {
+            certificate: params.self_signed(&key).unwrap(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// What `ca` takes.
+    pub(crate) fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// A certificate for these names and addresses.
+    pub(crate) fn issue(&self, names: &[&str]) -> Identity {
+        self.issue_with(names, |_| {})
+    }
+
+    /// The same, with anything else about it changed.
+    pub(crate) fn issue_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(names);
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity::of(&certificate, key)
+    }
+}
+
+impl Identity {
+    /// One that has signed itself, as an authority, as `openssl req -x509` does it.
+    pub(crate) fn of_its_own(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::of(&params.self_signed(&key).unwrap(), key)
+    }
+
+    fn of(certificate: &Certificate, key: KeyPair) -> Self {
+        Self {
+            certificate: certificate.der().clone(),
+            pem: certificate.pem(),
+            key,
+        }
+    }
+
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// How a server speaks TLS with it. Sessions are resumed by tickets.
+    pub(crate) fn server(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], key.into())
+            .unwrap();
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
+}
