@@ -45,7 +45,7 @@ pub struct Limits {
     pub header: Duration,
 }
 
-/// The defaults, as in nginx's `client_header_timeout` for once halved: 30 s is enough for a slow phone.
+/// 10 s for the TLS handshake; for a head half of nginx's `client_header_timeout` (60 s), which a slow phone can do.
 impl Default for Limits {
     fn default() -> Self {
         Self {
