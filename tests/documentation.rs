@@ -1,5 +1,7 @@
-//! What the documents show must be true: every complete `routes.yaml` in them passes `wsgate check`.
+//! What the documents show must be true: every complete `routes.yaml` in them passes `wsgate check`, and what they
+//! name is there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,11 +9,14 @@ use std::process::Command;
 use rcgen::CertifiedKey;
 use tempfile::TempDir;
 
+fn read(document: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document")
+}
+
 /// The fenced YAML blocks of a document that are whole files.
 fn examples(document: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document))
-        .expect("a document");
-    text.split("```yaml\n")
+    read(document)
+        .split("```yaml\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
         .filter(|block| block.contains("listen:") && block.contains("routes:"))
@@ -58,7 +63,7 @@ fn write_private(path: &Path, text: &str) {
 #[test]
 fn every_complete_example_passes_check() {
     let mut read = 0;
-    for document in ["README.md", "docs/configuration.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/from-nginx.md"] {
         for example in examples(document) {
             read += 1;
             let folder = TempDir::new().expect("a folder");
@@ -78,14 +83,71 @@ fn every_complete_example_passes_check() {
             );
         }
     }
-    assert_eq!(read, 14, "examples were added or lost");
+    assert_eq!(read, 19, "examples were added or lost");
+}
+
+/// What stands in backquotes in the first column of the tables of docs/from-nginx.md: nginx's directives.
+fn directives() -> BTreeSet<String> {
+    read("docs/from-nginx.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|row| {
+            let column = format!("`{}", row.split('|').next().expect("a column"));
+            column
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .map(|code| code.split(' ').next().expect("a word").to_owned())
+                .collect::<Vec<_>>()
+        })
+        // What is no directive: a path, an operator, the name of a header.
+        .filter(|word| {
+            word.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        })
+        .collect()
+}
+
+#[test]
+fn check_has_an_answer_to_every_directive_of_the_guide() {
+    let directives = directives();
+    assert_eq!(directives.len(), 74, "directives were added or lost");
+    let folder = TempDir::new().expect("a folder");
+    let mut file = "listen:\n  - address: 8080\nroutes:\n  -\n".to_owned();
+    for directive in &directives {
+        file += &format!("    {directive}: x\n");
+    }
+    fs::write(folder.path().join("routes.yaml"), file).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_wsgate"))
+        .arg("check")
+        .current_dir(folder.path())
+        .output()
+        .expect("wsgate runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for at_a_loss in ["did you mean", "the keys in"] {
+        assert!(!said.contains(at_a_loss), "{said}");
+    }
+}
+
+#[test]
+fn every_link_to_a_key_leads_to_its_section() {
+    let keys = read("docs/configuration.md");
+    let guide = read("docs/from-nginx.md");
+    let links: Vec<&str> = guide
+        .split("configuration.md#")
+        .skip(1)
+        .map(|rest| rest.split(')').next().expect("an end"))
+        .collect();
+    assert_eq!(links.len(), 20, "links were added or lost");
+    for key in links {
+        assert!(keys.contains(&format!("\n## {key}\n")), "{key}");
+    }
 }
 
 #[test]
 fn every_key_that_the_configuration_describes_has_its_section() {
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"))
-            .expect("it");
+    let text = read("docs/configuration.md");
     let mut keys = 0;
     for row in text.lines().filter(|line| line.starts_with("| [`")) {
         let key = row

@@ -44,6 +44,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "proxy_ssl_trusted_certificate" | "ca_file" | "cafile" | "cacert" | "ca_cert" => "ca",
         "proxy_connect_timeout" => "connect_timeout",
         "worker_processes" | "workers" => "threads",
+        "worker_shutdown_timeout" => "drain_timeout",
         _ => return None,
     })
 }
@@ -57,7 +58,7 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "http" | "events" | "stream" => {
             "there are no blocks: `listen` and `routes` stand at the top of the file"
         }
-        "upstream" | "backends" => {
+        "upstream" | "backends" | "ip_hash" | "least_conn" | "proxy_next_upstream" => {
             "write the address of one server: `proxy_pass: http://127.0.0.1:3000`"
         }
         "locations" => "each location is an entry of `routes`, with `location` and `proxy_pass`",
@@ -69,24 +70,47 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "proxy_read_timeout" | "proxy_send_timeout" | "timeout" => {
             "`tunnel_timeout` ends an idle WebSocket, `response_timeout` a request without an answer"
         }
-        "proxy_buffering" | "proxy_request_buffering" | "proxy_buffers" | "proxy_buffer_size" => {
-            "not needed: nothing is buffered in either direction"
+        "proxy_buffering"
+        | "proxy_request_buffering"
+        | "proxy_buffers"
+        | "proxy_buffer_size"
+        | "proxy_busy_buffers_size" => "not needed: nothing is buffered in either direction",
+        "large_client_header_buffers" | "client_header_buffer_size" => {
+            "not needed: request heads up to 64 KiB are served"
         }
         "proxy_cache" | "proxy_cache_bypass" | "proxy_no_cache" => "not needed: there is no cache",
-        "proxy_redirect" | "proxy_cookie_path" | "proxy_pass_header" => {
+        "proxy_redirect"
+        | "proxy_cookie_path"
+        | "proxy_pass_header"
+        | "proxy_pass_request_headers" => {
             "not needed: answers go to the client as the upstream wrote them"
         }
         "client_max_body_size" | "client_body_buffer_size" => {
             "not needed: bodies have no size limit"
         }
-        "keepalive" | "keepalive_timeout" | "tcp_nodelay" | "websocket" | "websockets" => {
-            "not needed: it is always on"
+        "proxy_ignore_client_abort" => {
+            "not needed: an upstream is told at once when its client leaves"
         }
-        "map" => "not needed: `Connection: Upgrade` is sent with upgrades only",
+        "keepalive"
+        | "keepalive_timeout"
+        | "tcp_nodelay"
+        | "so_keepalive"
+        | "proxy_socket_keepalive"
+        | "websocket"
+        | "websockets" => "not needed: it is always on",
+        "map" => {
+            "`Connection: Upgrade` needs none; \
+             a server is chosen by `when` in a route: `when: { query: { EIO: \"3\" } }`"
+        }
+        "if" | "limit_except" => {
+            "`when` says for which requests a route is: `when: { method: [GET, POST] }`"
+        }
+        "http2" => "not needed: HTTP/1.1 is all that clients are offered",
         "ssl_protocols"
         | "ssl_ciphers"
         | "ssl_prefer_server_ciphers"
         | "ssl_session_cache"
+        | "ssl_session_tickets"
         | "ssl_session_timeout" => {
             "not needed: TLS 1.2 and 1.3 with sound ciphers and tickets, nothing older"
         }
@@ -108,8 +132,17 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
         "rewrite" => {
             "a path in `proxy_pass` replaces the location: `proxy_pass: http://127.0.0.1:3000/new/`"
         }
-        "add_header" | "gzip" | "error_page" | "cors" => {
+        "add_header" | "proxy_hide_header" | "sub_filter" | "gzip" | "error_page" | "cors" => {
             "not needed: answers are the upstream's, and go on unaltered"
+        }
+        "auth_basic" | "auth_request" | "auth_jwt" => {
+            "the upstream decides: its 401 or 403 reaches the client, also as the answer to an upgrade"
+        }
+        "limit_conn" | "limit_req" => {
+            "limits for each client are not in this version yet: take it out"
+        }
+        "set_real_ip_from" | "real_ip_header" => {
+            "proxies in front are not believed in this version yet: take it out"
         }
         "worker_connections"
         | "worker_rlimit_nofile"

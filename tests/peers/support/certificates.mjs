@@ -17,18 +17,19 @@ async function leaf(folder, file, names) {
   return { cert, key, names };
 }
 
-/**
- * `{ ca, caFile, pairs }`: two pairs signed by `ca`, the first for a.test and the loopback (for clients that send no
- * name), the second for *.b.test.
- */
-export async function certificates(ring) {
+/** The first for a.test and the loopback (for clients that send no name), the second for *.b.test. */
+const LEAVES = { a: ['a.test', 'localhost', '127.0.0.1', '::1'], b: ['*.b.test'] };
+
+/** `{ ca, caFile, pairs, folder }`: a pair signed by `ca` for each of `leaves`, which says the names of each file. */
+export async function certificates(ring, leaves = LEAVES) {
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-tls-'));
   ring.onEnd(() => rm(folder, { recursive: true, force: true }));
   const [cert, key] = [join(folder, 'ca.pem'), join(folder, 'ca.key')];
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   await run('openssl', ['req', '-x509', ...newKey, '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=peers']);
-  const pairs = [await leaf(folder, 'a', ['a.test', 'localhost', '127.0.0.1', '::1']), await leaf(folder, 'b', ['*.b.test'])];
-  return { ca: await readFile(cert), caFile: cert, pairs };
+  const pairs = [];
+  for (const [file, names] of Object.entries(leaves)) pairs.push(await leaf(folder, file, names));
+  return { ca: await readFile(cert), caFile: cert, pairs, folder };
 }
 
 /** Finds every name on the loopback, for `lookup` options. */

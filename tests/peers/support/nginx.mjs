@@ -1,13 +1,13 @@
 // Real nginx with the snippet that wsgate replaces: the proof that a test asks nothing impossible.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { start } from './child.mjs';
-import { DEADLINE, within } from './wait.mjs';
+import { Journal, within } from './wait.mjs';
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -37,7 +37,7 @@ function locations(routes) {
     .join('');
 }
 
-function nginxConf(folder, routes, port, tls, tlsPort) {
+function servers(routes, port, tls, tlsPort) {
   const secure = (tls ?? []).map(
     ({ cert, key, names }, i) => `
   server {
@@ -49,53 +49,41 @@ function nginxConf(folder, routes, port, tls, tlsPort) {
   }`,
   );
   return `
+  client_max_body_size 0;
+  server {
+    listen 127.0.0.1:${port};${locations(routes)}
+  }${secure.join('')}`;
+}
+
+/** A whole configuration around what stands in its `http` block; one process that keeps to its folder. */
+function nginxConf(folder, http) {
+  return `
 daemon off;
 master_process off;
 pid ${folder}/nginx.pid;
-error_log ${folder}/error.log warn;
+error_log stderr notice;
 events { worker_connections 4096; }
 http {
   access_log off;
-  client_max_body_size 0;
   client_body_temp_path ${folder}/body;
   proxy_temp_path ${folder}/proxy;
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
-  server {
-    listen 127.0.0.1:${port};${locations(routes)}
-  }${secure.join('')}
+${http}
 }
 `;
 }
 
-/** Once it answers a connection; nginx itself says nothing when it is ready. */
-async function accepting(port, child) {
-  for (const until = Date.now() + DEADLINE; ; ) {
-    const socket = net.connect(port, '127.0.0.1');
-    const open = await new Promise((resolve) => {
-      socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
-    if (child.exitCode !== null || Date.now() > until) throw new Error('nginx does not listen');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-export async function startNginx({ routes, tls }) {
-  const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-nginx-'));
-  const [port, tlsPort] = [await freePort(), await freePort()];
+/** A running nginx, started behind `command`, with `http` in its block of that name; files are named from `folder`. */
+export async function runNginx({ http, folder, command = [] }) {
   const conf = join(folder, 'nginx.conf');
-  await writeFile(conf, nginxConf(folder, routes, port, tls, tlsPort));
-  const child = start('nginx', ['-p', folder, '-c', conf], { stdio: 'ignore' });
-  const text = () => {
-    try {
-      return readFileSync(join(folder, 'error.log'), 'utf8');
-    } catch {
-      return '';
-    }
-  };
+  await writeFile(conf, nginxConf(folder, http));
+  const [program, ...args] = [...command, 'nginx', '-p', folder, '-e', 'stderr', '-c', conf];
+  const child = start(program, args);
+  const log = new Journal('lines of nginx');
+  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', (line) => log.add(line));
+  const text = () => log.filter((line) => !line.includes('[notice]')).join('\n');
 
   async function stop() {
     child.kill('SIGTERM');
@@ -103,19 +91,35 @@ export async function startNginx({ routes, tls }) {
       await within(5_000, child.exited, 'the end of nginx after SIGTERM');
     } finally {
       child.kill('SIGKILL');
-      stopped = await readFile(join(folder, 'error.log'), 'utf8').catch(() => '');
-      await rm(folder, { recursive: true, force: true });
     }
   }
-  let stopped;
 
-  await accepting(port, child);
+  const ended = child.exited.then(() => {
+    throw new Error(`nginx ended instead of listening:\n${log.entries.join('\n')}`);
+  });
+  ended.catch(() => {});
+  // It is said after `listen`.
+  await Promise.race([log.find((line) => line.includes('event method')), ended]);
+  return { text, stop };
+}
+
+export async function startNginx({ routes, tls }) {
+  const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-nginx-'));
+  const [port, tlsPort] = [await freePort(), await freePort()];
+  const remove = () => rm(folder, { recursive: true, force: true });
+  let nginx;
+  try {
+    nginx = await runNginx({ http: servers(routes, port, tls, tlsPort), folder });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   return {
     http: `http://127.0.0.1:${port}`,
     ws: `ws://127.0.0.1:${port}`,
     port,
     ...(tls && { https: `https://127.0.0.1:${tlsPort}`, wss: `wss://127.0.0.1:${tlsPort}`, tlsPort }),
-    text: () => stopped ?? text(),
-    stop,
+    text: nginx.text,
+    stop: () => nginx.stop().finally(remove),
   };
 }

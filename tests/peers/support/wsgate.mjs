@@ -39,12 +39,15 @@ function parsed(line) {
   }
 }
 
-/** A running wsgate, started behind `command`, if there is one; with addresses to `listen` on it has no urls. */
-export async function startWsgate({ routes, tls, format = 'json', listen, command = [] }) {
+/**
+ * A running wsgate, started behind `command`, if there is one. It has urls unless it is given addresses to `listen` on,
+ * or a `file` that says everything.
+ */
+export async function startWsgate({ routes, tls, format = 'json', listen, file, command = [] }) {
   assert.ok(existsSync(BINARY), `no wsgate at ${BINARY}: run "cargo build", or say where it is in WSGATE`);
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-'));
-  const config = join(folder, 'routes.yaml');
-  await writeFile(config, routesYaml({ routes, tls, listen }));
+  const config = file ?? join(folder, 'routes.yaml');
+  if (!file) await writeFile(config, routesYaml({ routes, tls, listen }));
 
   const [program, ...args] = [...command, BINARY, '--config', config, '--log-format', format];
   const child = start(program, args);
@@ -86,10 +89,11 @@ export async function startWsgate({ routes, tls, format = 'json', listen, comman
   }
 
   try {
-    const plain = !listen && (await address('ws'));
-    const secure = !listen && tls && (await address('wss'));
+    const fixed = listen ?? file;
+    const plain = !fixed && (await address('ws'));
+    const secure = !fixed && tls && (await address('wss'));
     if (format === 'json') await said(({ message }) => message === 'ready');
-    if (listen) return { log, text, stop };
+    if (fixed) return { log, text, stop };
     return {
       http: `http://${plain}`,
       ws: `ws://${plain}`,
