@@ -29,3 +29,11 @@ mod trouble;
 mod tunnel_cost;
 mod unix_upstream;
 mod upgrade;
+
+// The benchmark has no test harness of its own: its arithmetic and its report are tested here.
+#[allow(dead_code)]
+#[path = "bench/figures.rs"]
+mod figures;
+#[allow(dead_code)]
+#[path = "bench/report/mod.rs"]
+mod report;

@@ -1,0 +1,149 @@
+//! CPU time of a message that passes a tunnel.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use crate::bench::Bench;
+use crate::bench::micros_each;
+use crate::bench::quiet;
+use crate::bench::rounds;
+use crate::client::Client;
+use crate::contenders::Entrance;
+use crate::contenders::Proxy;
+use crate::figures::Better;
+use crate::figures::Figure;
+use crate::figures::Section;
+use crate::figures::Target;
+
+const SMALL: usize = 125;
+const LARGE: usize = 16 * 1024;
+
+pub(crate) async fn measure(bench: &Bench) -> Section {
+    let proxies = bench.proxies();
+    let mut figures = Vec::new();
+    for entrance in Entrance::BOTH {
+        for (active, idle) in [(1, 0), (100, 0), (100, bench.plan.idle)] {
+            let mut lanes = Vec::new();
+            let mut silent = Vec::new();
+            for proxy in &proxies {
+                silent.push(open(bench, proxy, entrance, idle).await);
+                lanes.push(open(bench, proxy, entrance, active).await);
+                quiet(proxy).await;
+            }
+            for size in [SMALL, LARGE] {
+                let taken = rounds(bench.plan.rounds, &proxies, async |index, proxy| {
+                    let clients = std::mem::take(&mut lanes[index]);
+                    let (figure, clients) = window(bench, proxy, clients, size).await;
+                    lanes[index] = clients;
+                    figure
+                })
+                .await;
+                figures.push(Figure {
+                    name: name(entrance, size, active, idle),
+                    unit: "µs",
+                    better: Better::Less,
+                    target: match (entrance, size) {
+                        (Entrance::Ws, SMALL) => Target::Ratio {
+                            must: 1.05,
+                            goal: 1.0,
+                        },
+                        (Entrance::Ws, _) => Target::Ratio {
+                            must: 0.5,
+                            goal: 0.33,
+                        },
+                        (_, SMALL) => Target::Ratio {
+                            must: 0.85,
+                            goal: 0.7,
+                        },
+                        _ => Target::None,
+                    },
+                    rounds: taken,
+                });
+            }
+            drop((lanes, silent));
+            for proxy in &proxies {
+                quiet(proxy).await;
+            }
+        }
+    }
+    Section {
+        title: "CPU per message".to_owned(),
+        how: "Echoes over open tunnels: each client sends the next message when the last one is back. A message that \
+              passes the proxy once is one message."
+            .to_owned(),
+        figures,
+    }
+}
+
+fn name(entrance: Entrance, size: usize, active: usize, idle: usize) -> String {
+    let size = if size == SMALL { "125 bytes" } else { "16 KiB" };
+    let beside = if idle > 0 {
+        format!(" beside {idle} idle")
+    } else {
+        String::new()
+    };
+    let tunnels = if active == 1 { "tunnel" } else { "tunnels" };
+    format!("{}, {size}, {active} {tunnels}{beside}", entrance.name())
+}
+
+/// Open tunnels, made some at a time.
+pub(crate) async fn open(
+    bench: &Bench,
+    proxy: &Proxy,
+    entrance: Entrance,
+    count: usize,
+) -> Vec<Client> {
+    let mut clients = Vec::with_capacity(count);
+    while clients.len() < count {
+        let some: Vec<_> = (0..(count - clients.len()).min(50))
+            .map(|_| {
+                let (all, to) = (bench.clients.clone(), proxy.address(entrance));
+                spawn_local(async move { all.open(to, entrance, "/echo").await })
+            })
+            .collect();
+        for client in some {
+            let opened = client.await.expect("no panic");
+            clients.push(opened.unwrap_or_else(|error| panic!("{}: {error}", proxy.kind.name())));
+        }
+    }
+    clients
+}
+
+/// CPU time of the proxy for each message of `size` bytes, and the clients back.
+async fn window(
+    bench: &Bench,
+    proxy: &Proxy,
+    clients: Vec<Client>,
+    size: usize,
+) -> (f64, Vec<Client>) {
+    let running = Rc::new(Cell::new(true));
+    let messages = Rc::new(Cell::new(0));
+    let lanes: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let (running, messages) = (Rc::clone(&running), Rc::clone(&messages));
+            spawn_local(async move {
+                let message = vec![b'm'; size];
+                let mut back = vec![0; size];
+                while running.get() {
+                    client.echo(&message, &mut back).await.expect("an echo");
+                    messages.set(messages.get() + 2);
+                }
+                client
+            })
+        })
+        .collect();
+    sleep(bench.plan.window / 4).await;
+    let (cpu, count) = (proxy.process.cpu(), messages.get());
+    sleep(bench.plan.window).await;
+    let (cpu, count) = (proxy.process.cpu() - cpu, messages.get() - count);
+    running.set(false);
+    let mut clients = Vec::new();
+    for lane in lanes {
+        clients.push(lane.await.expect("no panic"));
+    }
+    (micros_each(cpu, count), clients)
+}

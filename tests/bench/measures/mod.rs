@@ -1,0 +1,10 @@
+//! What is measured; a file for each kind of work.
+
+pub(crate) mod bulk;
+pub(crate) mod connections;
+pub(crate) mod fan_out;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod messages;
+pub(crate) mod requests;
+pub(crate) mod storm;
