@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
+use rustls::AlertDescription;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -62,6 +63,25 @@ impl Stream {
         }
     }
 }
+
+/// Why a socket broke, for a log line, where a library's own words are none: a link to its manual, or an alert that says
+/// nothing to whom it concerns.
+pub fn in_words(error: &io::Error) -> Option<&'static str> {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Some("the connection ended without a TLS close_notify");
+    }
+    match error.get_ref()?.downcast_ref()? {
+        // In TLS 1.3 it comes when the client's handshake is over already.
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            Some(NO_CLIENT_CERTIFICATE)
+        }
+        _ => None,
+    }
+}
+
+/// What is said of an upstream that wants to see a certificate.
+pub const NO_CLIENT_CERTIFICATE: &str =
+    "it asks for a client certificate, and wsgate has none to show";
 
 impl AsyncRead for Stream {
     fn poll_read(

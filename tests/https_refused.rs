@@ -97,6 +97,42 @@ async fn a_certificate_that_is_given_itself_is_for_its_own_names_only() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_a_server_vouches_for_no_other() {
+    let authority = Authority::new();
+    let pinned = authority.issue(&["a.test"]);
+    let forged = pinned.issue(&["localhost"]);
+    let upstream = Upstream::scripted_tls(forged.server(BOTH)).await;
+    let port = upstream.address().port();
+    let setup = to(&format!("localhost:{port}"))
+        .of_route("ca: pinned.pem")
+        .file("pinned.pem", pinned.pem());
+    refused(
+        setup,
+        &format!(
+            "upstream localhost:{port}: its certificate is not trusted: none in pinned.pem has issued it (`ca`)"
+        ),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_a_client_certificate_is_said_to_do_so() {
+    let authority = Authority::new();
+    let config = authority
+        .issue(&["localhost"])
+        .server_for_clients_of(&authority);
+    let upstream =
+        Upstream::answering_tls(config, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let gate = before(&upstream, &authority).start().await;
+    assert_eq!(gate.connect().await.get("/").await.status(), 502);
+    let reason = format!(
+        "upstream localhost:{} gave no answer: it asks for a client certificate, and wsgate has none to show",
+        upstream.address().port()
+    );
+    assert_eq!(of(&gate, "GET / HTTP/1.1").await["reason"], reason);
+}
+
+#[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     let upstream = Upstream::scripted_tls(authority.issue(&["localhost"]).server(BOTH)).await;

@@ -122,6 +122,55 @@ async fn what_is_cut_off_in_the_middle_is_not_passed_on_as_whole() {
     assert_eq!(rest, b"", "a last chunk");
     let line = gate.log().first("request").await;
     assert_eq!(line["level"], "WARN");
+    assert_eq!(
+        line["reason"],
+        "the upstream's answer broke off: the connection ended without a TLS close_notify"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_an_answer_is_said_to_have_done_so() {
+    let (gate, mut upstream) = trusted().await;
+    let mut client = gate.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.vanish();
+    assert_eq!(client.answer().await.status(), 502);
+    let reason = format!(
+        "upstream localhost:{} closed the connection without an answer",
+        upstream.address().port()
+    );
+    assert_eq!(gate.log().first("request").await["reason"], reason);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_no_longer_needed_is_closed_in_order() {
+    // OpenSSL forgets the session of one that is not.
+    for version in BOTH {
+        let authority = Authority::new();
+        let identity = authority.issue(&["localhost"]);
+        let mut upstream = Upstream::scripted_tls(identity.server(&[version])).await;
+        let gate = before(&upstream, &authority).start().await;
+        let mut client = gate.connect().await;
+        client.send(GET).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send(OK).await;
+        assert_eq!(client.answer().await.text(), "ok");
+        client.vanish();
+        assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
+
+        // In the middle of an exchange it is not over in order, and does not look so.
+        let mut client = gate.connect().await;
+        client.send(GET).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        client.vanish();
+        assert_eq!(server.rest().await, (Vec::new(), Ending::Cut));
+    }
 }
 
 #[tokio::test]

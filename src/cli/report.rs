@@ -69,11 +69,14 @@ impl Voice {
             let place = config.place(route.line);
             let authority = to.authority();
             match upstream::connect(to, limits).await {
-                Ok(_) => tracing::info!(
-                    upstream = authority.as_str(),
-                    route = place.as_str(),
-                    "upstream answers"
-                ),
+                Ok((stream, _)) => {
+                    tracing::info!(
+                        upstream = authority.as_str(),
+                        route = place.as_str(),
+                        "upstream answers"
+                    );
+                    upstream::close(stream).await;
+                }
                 Err(error) => tracing::warn!(
                     upstream = authority.as_str(),
                     route = place.as_str(),

@@ -13,6 +13,7 @@ use http_body::SizeHint;
 use hyper::body::Incoming;
 
 use crate::observe::Reason;
+use crate::proxy::error::Innermost;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::data_only;
 use crate::proxy::session::Keep;
@@ -97,7 +98,8 @@ impl http_body::Body for AnswerBody {
             Poll::Ready(Some(Err(error))) => {
                 if let Some(report) = &mut this.report {
                     report.reason = Some(Reason::Upstream(format!(
-                        "the upstream's answer broke off: {error}"
+                        "the upstream's answer broke off: {}",
+                        Innermost(error)
                     )));
                 }
                 this.report = None;

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -10,6 +11,7 @@ use crate::headers::upgrade::DisagreedError;
 use crate::observe::Reason;
 use crate::proxy::request::RequestError;
 use crate::proxy::response::AnswerError;
+use crate::stream::in_words;
 use crate::upstream::ConnectError;
 
 /// Why a request was not answered by its upstream.
@@ -127,7 +129,9 @@ impl fmt::Display for ProxyError {
             Self::NoLocation => f.write_str("no location matches"),
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source }
-                if source.is_incomplete_message() || source.is_canceled() =>
+                if source.is_incomplete_message()
+                    || source.is_canceled()
+                    || Innermost(source).is_truncation() =>
             {
                 write!(
                     f,
@@ -187,12 +191,32 @@ impl StdError for ProxyError {
 /// Hyper's errors say little themselves; what they hold says more.
 pub(super) struct Innermost<'a>(pub(super) &'a hyper::Error);
 
-impl fmt::Display for Innermost<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut error: &dyn StdError = self.0;
+impl<'a> Innermost<'a> {
+    fn error(&self) -> &'a (dyn StdError + 'static) {
+        let mut error: &(dyn StdError + 'static) = self.0;
         while let Some(source) = error.source() {
             error = source;
         }
-        write!(f, "{error}")
+        error
+    }
+
+    /// The socket's error, if that is what it is.
+    fn io(&self) -> Option<&'a io::Error> {
+        self.error().downcast_ref()
+    }
+
+    /// Whether TLS ended without a close_notify.
+    fn is_truncation(&self) -> bool {
+        self.io()
+            .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+    }
+}
+
+impl fmt::Display for Innermost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.io().and_then(in_words) {
+            Some(words) => f.write_str(words),
+            None => write!(f, "{}", self.error()),
+        }
     }
 }

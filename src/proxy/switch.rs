@@ -3,7 +3,6 @@
 //! The 101 of the upstream was checked; the client's is on its way. When it is out, the listener hands over the client's
 //! socket and the tunnel begins, in a small task of its own, so that everything that spoke HTTP is gone by then.
 
-use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
 use crate::proxy::report::Report;
 use crate::stream::Stream;
+use crate::stream::in_words;
 use crate::tunnel;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
@@ -66,11 +66,9 @@ impl Switch {
             let passed = relay.await;
             if let Some((exchange, observer)) = lines.as_deref() {
                 let reason = match &passed.ended {
-                    // What rustls says here is a link to its manual.
-                    Ended::Broken(_, error) if error.kind() == ErrorKind::UnexpectedEof => {
-                        Some("the connection ended without a TLS close_notify".to_owned())
+                    Ended::Broken(_, error) => {
+                        Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
                     }
-                    Ended::Broken(_, error) => Some(error.to_string()),
                     Ended::Idle => Some(format!(
                         "no byte within {:?} (`tunnel_timeout`)",
                         limits.idle

@@ -14,6 +14,7 @@ use rustls_pki_types::ServerName;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 
+use crate::stream::NO_CLIENT_CERTIFICATE;
 use crate::tls::certificate_error::day;
 use crate::tls::reason;
 
@@ -132,6 +133,9 @@ impl fmt::Display for ClientError {
                 "it has no certificate for {} (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
                 self.name.to_str()
             ),
+            Fault::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+                f.write_str(NO_CLIENT_CERTIFICATE)
+            }
             Fault::Tls(Error::AlertReceived(alert)) => {
                 write!(f, "it broke off the TLS handshake: alert {alert:?}")
             }

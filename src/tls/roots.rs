@@ -18,7 +18,10 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::verify_server_name;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::crypto::aws_lc_rs;
+use rustls::crypto::verify_tls12_signature;
+use rustls::crypto::verify_tls13_signature;
 use rustls::server::ParsedCertificate;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
@@ -26,6 +29,7 @@ use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
 
 use crate::tls::certificate::alternative_names;
 use crate::tls::certificate::read_chain;
@@ -55,11 +59,13 @@ impl Roots {
         let mut store = RootCertStore::empty();
         // One that cannot be read vouches for nobody; the others still do.
         store.add_parsable_certificates(found.certs);
-        let verifier = Verifier::new(store, Vec::new()).ok_or(NoSystemRoots {
-            first: found.errors.into_iter().next(),
-        })?;
+        if store.is_empty() {
+            return Err(NoSystemRoots {
+                first: found.errors.into_iter().next(),
+            });
+        }
         Ok(Self {
-            verifier: Arc::new(verifier),
+            verifier: Arc::new(Verifier::new(store, Vec::new())),
             ca: None,
         })
     }
@@ -87,20 +93,20 @@ impl Roots {
                 expired.get_or_insert(not_after);
                 continue;
             }
-            store.add(der.clone()).map_err(|_| damaged())?;
+            if may_issue(&x509) {
+                store.add(der.clone()).map_err(|_| damaged())?;
+            }
             given.push(der);
         }
-        match (Verifier::new(store, given), expired) {
-            (Some(verifier), _) => Ok(Self {
-                verifier: Arc::new(verifier),
-                ca: Some(ca.into()),
-            }),
-            (None, not_after) => Err(CertificateError::Expired {
-                cert: ca.to_owned(),
-                // `read_chain` gives at least one, and only the expired are left out.
-                not_after: not_after.unwrap_or(now),
-            }),
+        // `read_chain` gives at least one, and only the expired are left out.
+        if let (true, Some(not_after)) = (given.is_empty(), expired) {
+            let cert = ca.to_owned();
+            return Err(CertificateError::Expired { cert, not_after });
         }
+        Ok(Self {
+            verifier: Arc::new(Verifier::new(store, given)),
+            ca: Some(ca.into()),
+        })
     }
 
     /// The file, unless it is the system that knows them.
@@ -138,20 +144,24 @@ impl std::error::Error for NoSystemRoots {}
 /// rustls' verifier, and what it may be told about certificates that were given themselves.
 #[derive(Debug)]
 struct Verifier {
-    webpki: Arc<WebPkiServerVerifier>,
+    /// `None` where nobody may issue: each certificate vouches for itself alone.
+    webpki: Option<Arc<WebPkiServerVerifier>>,
     /// The content of `ca`.
     given: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
-    /// `None` without any root.
-    fn new(store: RootCertStore, given: Vec<CertificateDer<'static>>) -> Option<Self> {
+    fn new(store: RootCertStore, given: Vec<CertificateDer<'static>>) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let algorithms = provider.signature_verification_algorithms;
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
-        Some(Self {
-            webpki: builder.build().ok()?,
+        Self {
+            // Its one error is that there is no root.
+            webpki: builder.build().ok(),
             given,
-        })
+            algorithms,
+        }
     }
 
     /// The certificate of an upstream that stands in `ca`: nobody else has to vouch for it, but it must be in date and
@@ -185,6 +195,12 @@ impl Verifier {
     }
 }
 
+/// Whether it may vouch for others (RFC 5280 §4.2.1.9). Those of version 1 cannot say; whoever gives one as `ca` has.
+/// webpki does not ask this of its roots.
+fn may_issue(certificate: &X509Certificate<'_>) -> bool {
+    certificate.version() == X509Version::V1 || certificate.is_ca()
+}
+
 /// Whether it names itself as its issuer.
 fn signed_itself(certificate: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(certificate)
@@ -200,13 +216,17 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = match self.webpki.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        ) {
+        let vouched = match &self.webpki {
+            Some(webpki) => webpki.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+            None => Err(Refusal::UnknownIssuer.into()),
+        };
+        let verified = match vouched {
             // Nobody there issued it, or it is an authority's own certificate.
             Err(Error::InvalidCertificate(Refusal::UnknownIssuer | Refusal::Other(_)))
                 if self.given.contains(end_entity) =>
@@ -243,7 +263,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -252,10 +272,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -13,9 +13,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio::time::timeout;
 
 use crate::observe::UpstreamAddr;
 use crate::stream::Stream;
@@ -27,9 +29,12 @@ const REUSE_WITHIN: Duration = Duration::from_secs(4);
 /// Room for a head in each direction; an answer's head beyond that is an error.
 const MAX_BUFFER: usize = 64 * 1024;
 
+/// Longest wait until a close_notify is out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A connection that speaks HTTP/1.1 with an upstream, one request after the other.
 ///
-/// Dropping it ends the connection at once, also in the middle of an answer.
+/// Dropping it ends the connection: between two exchanges in order, in the middle of one at once.
 #[derive(Debug)]
 pub struct Connection<B> {
     sender: SendRequest<B>,
@@ -38,6 +43,8 @@ pub struct Connection<B> {
     parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
     driver: JoinHandle<()>,
     idle_since: Instant,
+    /// Between two exchanges.
+    resting: bool,
 }
 
 /// Why a request got no answer.
@@ -72,8 +79,11 @@ where
                 .is_ok()
             {
                 let parts = connection.into_parts();
-                // Nobody waits for it unless the answer was a 101: then this closes the socket.
-                let _ = give_back.send((parts.io.into_inner(), parts.read_buf));
+                // Nobody waits for it unless the answer was a 101.
+                let gone = give_back.send((parts.io.into_inner(), parts.read_buf));
+                if let Err((stream, _)) = gone {
+                    close(stream).await;
+                }
             }
         });
         Ok(Self {
@@ -82,6 +92,7 @@ where
             parts: Some(parts),
             driver,
             idle_since: Instant::now(),
+            resting: true,
         })
     }
 
@@ -93,6 +104,7 @@ where
     /// Marks the end of an exchange.
     pub fn rest(&mut self) {
         self.idle_since = Instant::now();
+        self.resting = true;
     }
 
     /// Whether another request may be sent: it is open, done with the last one, and not idle for too long.
@@ -118,6 +130,7 @@ where
     /// # Cancel safety
     /// Dropping the future abandons the request, and the connection ends.
     pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
+        self.resting = false;
         match self.sender.try_send_request(request).await {
             Ok(response) => {
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -141,7 +154,19 @@ where
 
 impl<B> Drop for Connection<B> {
     fn drop(&mut self) {
-        // After a 101 the task has ended already.
-        self.driver.abort();
+        // Between two exchanges its task sees that nobody will send more, and closes it in order. After a 101 it has
+        // ended already.
+        if !self.resting {
+            self.driver.abort();
+        }
+    }
+}
+
+/// Closes what nobody needs any more, under TLS with a close_notify: without one OpenSSL forgets the session, and the
+/// next connection could not resume it (RFC 8446 §6.1).
+pub async fn close(mut stream: Stream) {
+    if let Stream::Tls(_) = stream {
+        // Whether it arrives is of no concern to anybody here.
+        let _ = timeout(LAST_WORDS, stream.shutdown()).await;
     }
 }

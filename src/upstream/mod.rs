@@ -16,6 +16,7 @@ pub use crate::upstream::connect::connect;
 pub use crate::upstream::connect_error::ConnectError;
 pub use crate::upstream::connection::Connection;
 pub use crate::upstream::connection::SendError;
+pub use crate::upstream::connection::close;
 pub use crate::upstream::proxy_pass::Address;
 pub use crate::upstream::proxy_pass::Host;
 pub use crate::upstream::proxy_pass::ProxyPass;

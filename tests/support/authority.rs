@@ -11,6 +11,7 @@ use rcgen::Issuer;
 use rcgen::KeyPair;
 use rustls::ServerConfig;
 use rustls::SupportedProtocolVersion;
+use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
@@ -86,6 +87,32 @@ impl Identity {
 
     pub(crate) fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// What it signs though nobody said that it may.
+    pub(crate) fn issue(&self, names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        // The name of the issuer is what rcgen calls everyone.
+        let issuer = Issuer::new(params(names), &self.key);
+        Self::of(&params(names).signed_by(&key, &issuer).unwrap(), key)
+    }
+
+    /// How a server speaks TLS 1.3 with it to those who show a certificate of `authority`.
+    pub(crate) fn server_for_clients_of(&self, authority: &Authority) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.certificate.der().clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build();
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier.unwrap())
+            .with_single_cert(vec![self.certificate.clone()], key.into())
+            .unwrap();
+        Arc::new(config)
     }
 
     /// How a server speaks TLS with it. Sessions are resumed by tickets.
