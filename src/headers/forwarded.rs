@@ -7,6 +7,11 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 /// Over what the client came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheme {
@@ -30,31 +35,21 @@ impl Scheme {
 ///
 /// `Forwarded` (RFC 7239) is removed rather than written: an upstream that reads it would otherwise believe whatever a
 /// client put there. `X-Forwarded-Host` is the `Host` line of the request.
-pub fn write(headers: &mut HeaderMap, client: IpAddr, scheme: Scheme) {
-    // An address always is a valid value; should it not be, the fields stay away rather than forged.
-    let address = HeaderValue::from_str(&client.to_string()).ok();
-    set(
-        headers,
-        HeaderName::from_static("x-real-ip"),
-        address.clone(),
-    );
-    set(headers, HeaderName::from_static("x-forwarded-for"), address);
-    let scheme = HeaderValue::from_static(scheme.as_str());
-    set(
-        headers,
-        HeaderName::from_static("x-forwarded-proto"),
-        Some(scheme),
-    );
-    let host = headers.get(header::HOST).cloned();
-    set(headers, HeaderName::from_static("x-forwarded-host"), host);
+pub fn write(headers: &mut HeaderMap, client: &HeaderValue, scheme: Scheme) {
+    headers.insert(X_REAL_IP, client.clone());
+    headers.insert(X_FORWARDED_FOR, client.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
+    match headers.get(header::HOST).cloned() {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.remove(X_FORWARDED_HOST),
+    };
     headers.remove(header::FORWARDED);
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => headers.insert(name, value),
-        None => headers.remove(name),
-    };
+/// An address as [`write`] takes it.
+pub fn address(client: IpAddr) -> HeaderValue {
+    // Digits, letters, dots and colons are valid, so that `unknown` (RFC 7239 §6.2) is said of none.
+    HeaderValue::try_from(client.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]
@@ -64,6 +59,7 @@ mod tests {
     use http::HeaderValue;
 
     use crate::headers::forwarded::Scheme;
+    use crate::headers::forwarded::address;
     use crate::headers::forwarded::write;
 
     #[test]
@@ -74,7 +70,8 @@ mod tests {
         headers.insert("forwarded", HeaderValue::from_static("for=1.1.1.1"));
         headers.insert("x-forwarded-host", HeaderValue::from_static("evil.test"));
         headers.insert("host", HeaderValue::from_static("chat.test:8080"));
-        write(&mut headers, "127.0.0.9".parse().unwrap(), Scheme::Https);
+        let client = address("127.0.0.9".parse().unwrap());
+        write(&mut headers, &client, Scheme::Https);
         let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         assert_eq!(all, ["127.0.0.9"]);
         assert_eq!(headers["x-real-ip"], "127.0.0.9");

@@ -115,7 +115,7 @@ async fn speak_http(
         let session = session.clone();
         service_fn(move |request: Request<Incoming>| {
             let session = session.clone();
-            Box::pin(async move { Ok::<_, Infallible>(proxy::answer(session, request).await) })
+            async move { Ok::<_, Infallible>(proxy::answer(session, request).await) }
         })
     };
     let mut builder = http1::Builder::new();

@@ -29,7 +29,7 @@ macro_rules! line {
         tracing::event!(
             $level,
             remote_addr = text(Some($exchange.remote_addr)).as_deref(),
-            request = $exchange.request.as_str(),
+            request = $exchange.request.to_string().as_str(),
             upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
             location = $exchange.location.as_deref(),
             route = $exchange.route.as_deref(),

@@ -4,11 +4,12 @@
 //! be put beside it without a change elsewhere. Nothing here decides anything, and nothing is called per byte.
 
 mod access_log;
-mod shown;
+mod request_line;
 mod upstream_addr;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use crate::observe::access_log::AccessLog;
-pub use crate::observe::shown::shown_request;
+pub use crate::observe::request_line::RequestLine;
 pub use crate::observe::upstream_addr::UpstreamAddr;
 
 /// Hears of every exchange and every tunnel.
@@ -34,14 +35,14 @@ pub trait Observer: fmt::Debug + Send + Sync {
 pub struct Exchange {
     /// The client's socket address.
     pub remote_addr: SocketAddr,
-    /// The request line as it may be shown: see [`shown_request`].
-    pub request: String,
+    /// The request line as it may be shown.
+    pub request: RequestLine,
     /// Where it was sent: what took the connection.
     pub upstream_addr: Option<UpstreamAddr>,
     /// The location that answered, as written.
-    pub location: Option<String>,
+    pub location: Option<Arc<str>>,
     /// Where that location is written: `routes.yaml:9`.
-    pub route: Option<String>,
+    pub route: Option<Arc<str>>,
 }
 
 /// How an exchange ended.

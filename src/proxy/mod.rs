@@ -30,13 +30,11 @@ use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::headers::host;
 use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::observe::Exchange;
-use crate::observe::Reason;
-use crate::observe::shown_request;
+use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Answer;
@@ -67,20 +65,13 @@ pub use crate::proxy::switch::Switch;
 /// # Cancel safety
 /// Dropping the future abandons the request, and the upstream sees its connection end.
 pub async fn answer(session: Session, request: Request<Incoming>) -> Response<AnswerBody> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("", PathAndQuery::as_str);
     let mut report = session.report(Exchange {
         remote_addr: session.client.address,
-        request: shown_request(request.method(), target, request.version()),
+        request: RequestLine::new(request.method(), request.uri(), request.version()),
         upstream_addr: None,
         location: None,
         route: None,
     });
-    report.reason = Some(Reason::Client(
-        "the client left before the answer".to_owned(),
-    ));
     if request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         session.refused_upgrade.set(true);
     }
@@ -130,9 +121,9 @@ async fn forward(
         Asked::Nothing => None,
     };
 
-    let host = host::without_port(&checked.host);
+    let host = checked.host.as_str();
     let variables = Variables {
-        host: &host,
+        host,
         remote_addr: session.client.address.ip(),
         scheme: session.client.scheme,
         request_uri: checked.target.as_str(),
@@ -151,12 +142,12 @@ async fn forward(
         let found = session
             .proxy
             .sites
-            .find(&host, target.path(), |rule| rule.when.holds(&conditions))
+            .find(host, target.path(), |rule| rule.when.holds(&conditions))
             .ok_or(ProxyError::NoLocation)?;
         let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
         let rule = &entry.to;
-        report.exchange.location = Some(rule.location.to_string());
-        report.exchange.route = Some(rule.place.clone());
+        report.exchange.location = Some(Arc::clone(&rule.shown));
+        report.exchange.route = Some(Arc::clone(&rule.place));
         let route = match &rule.to {
             Action::Pass(route) => route,
             Action::Return(written) => return Ok(Answer::Own(own::returned(written, &variables))),
@@ -191,7 +182,7 @@ async fn forward(
         uri,
         &asked,
         framing,
-        session.client.address.ip(),
+        &session.address,
         session.client.scheme,
     );
     for (name, value) in &route.set_headers {

@@ -50,13 +50,20 @@ impl Report {
     /// Ends without a line: a tunnel has its own two.
     pub(super) fn into_tunnel(mut self) -> Option<(Exchange, Arc<dyn Observer>)> {
         let observer = self.observer.take()?;
-        Some((self.exchange.clone(), observer))
+        let mut exchange = self.exchange.clone();
+        exchange.request = exchange.request.detached();
+        Some((exchange, observer))
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if let Some(observer) = self.observer.take() {
+            if self.status.is_none() && self.reason.is_none() {
+                self.reason = Some(Reason::Client(
+                    "the client left before the answer".to_owned(),
+                ));
+            }
             if self.cut.get() && matches!(self.reason, Some(Reason::Client(_))) {
                 self.reason = Some(Reason::Client(
                     "wsgate ended before the answer did".to_owned(),

@@ -1,7 +1,6 @@
 //! From the request a client sent to the one an upstream gets: values in, values out.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -99,7 +98,7 @@ pub(super) struct Checked {
     pub asked: Asked,
     /// Path and query as the client wrote them.
     pub target: PathAndQuery,
-    /// `Host` as the client wrote it.
+    /// The host of `Host`, without port and in lower case.
     pub(super) host: String,
 }
 
@@ -125,7 +124,7 @@ pub(super) fn check(request: &Parts, body: Body) -> Result<Checked, RequestError
     }
     let asked = upgrade::asked(&request.method, request.version, &request.headers, body)
         .map_err(RequestError::Upgrade)?;
-    let host = host.to_str().map_err(|_| RequestError::BadHost)?.to_owned();
+    let host = host::without_port(host.to_str().map_err(|_| RequestError::BadHost)?);
     Ok(Checked {
         asked,
         target,
@@ -186,7 +185,7 @@ pub(super) fn rewrite(
     target: PathAndQuery,
     asked: &Asked,
     framing: Framing,
-    client: IpAddr,
+    client: &HeaderValue,
     scheme: Scheme,
 ) {
     request.uri = Uri::from(target);
@@ -366,7 +365,7 @@ mod tests {
             target,
             &Asked::Nothing,
             Framing::Length,
-            "127.0.0.1".parse().unwrap(),
+            &HeaderValue::from_static("127.0.0.1"),
             Scheme::Http,
         );
         let mut names: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();

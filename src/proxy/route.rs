@@ -27,10 +27,10 @@ pub struct Limits {
 /// One entry of the table: when it answers, and what it leads to.
 #[derive(Debug)]
 pub struct Rule {
-    /// As written, for the log.
-    pub location: Location,
+    /// Its location as written, for the log.
+    pub shown: Arc<str>,
     /// Where it is written: `routes.yaml:9`.
-    pub place: String,
+    pub place: Arc<str>,
     /// Conditions beside host and location.
     pub when: When,
     /// What it leads to.
@@ -49,10 +49,8 @@ pub enum Action {
 /// What a location leads to.
 #[derive(Debug)]
 pub struct Route {
-    /// As written, for the log and for nginx's replacement rule.
+    /// As written, for nginx's replacement rule.
     pub location: Location,
-    /// Where it is written: `routes.yaml:9`.
-    pub place: String,
     /// Who answers.
     pub upstream: Upstream,
     /// Fields written over the client's and ours; an empty one is taken out.

@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use http::StatusCode;
 use tokio::sync::Notify;
 
+use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
 use crate::observe::Exchange;
 use crate::observe::Reason;
+use crate::observe::RequestLine;
 use crate::proxy::error::Innermost;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::RequestBody;
@@ -45,6 +48,8 @@ pub struct Redirect {
 pub struct Session {
     pub(super) proxy: Arc<Proxy>,
     pub(super) client: Client,
+    /// The client's address as upstreams are told.
+    pub(super) address: HeaderValue,
     pub(super) keep: Keep,
     pub(super) switch: Rc<RefCell<Option<Switch>>>,
     upgrading: Rc<Upgrading>,
@@ -59,6 +64,7 @@ impl Session {
         Self {
             proxy,
             client,
+            address: forwarded::address(client.address.ip()),
             keep: Keep::default(),
             switch: Rc::default(),
             upgrading: Rc::default(),
@@ -96,7 +102,7 @@ impl Session {
     pub fn unreadable(&self, error: &hyper::Error) {
         let exchange = Exchange {
             remote_addr: self.client.address,
-            request: String::new(),
+            request: RequestLine::unreadable(),
             upstream_addr: None,
             location: None,
             route: None,

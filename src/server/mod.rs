@@ -158,12 +158,10 @@ fn certificates(
 
 fn proxy(config: &Config) -> Proxy {
     let rules = config.routes.iter().map(|route| {
-        let place = config.place(route.line);
         let to = match &route.to {
             config::Action::Return(written) => Action::Return(written.clone()),
             config::Action::ProxyPass(to) => Action::Pass(Arc::new(Route {
                 location: route.location.clone(),
-                place: place.clone(),
                 upstream: to.clone(),
                 set_headers: route.set_headers.clone(),
                 limits: proxy::Limits {
@@ -183,8 +181,8 @@ fn proxy(config: &Config) -> Proxy {
             // As in nginx only where something is proxied.
             adds_slash: matches!(to, Action::Pass(_)) && !route.location.kind().is_regex(),
             to: Arc::new(Rule {
-                location: route.location.clone(),
-                place,
+                shown: route.location.to_string().into(),
+                place: config.place(route.line).into(),
                 when: route.when.clone(),
                 to,
             }),

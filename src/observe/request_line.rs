@@ -1,9 +1,12 @@
 //! What of a request may stand in a log.
 
+use std::fmt;
 use std::fmt::Write;
 
 use http::Method;
+use http::Uri;
 use http::Version;
+use http::uri::PathAndQuery;
 
 /// How much of an Engine.IO session id is shown: enough to tell sessions apart, too little to take one over.
 const SID_SHOWN: usize = 6;
@@ -11,8 +14,55 @@ const SID_SHOWN: usize = 6;
 /// A request line for a log: `GET /socket.io/?EIO=4&transport=polling&sid=kkRumm.. HTTP/1.1`.
 ///
 /// A query can hold tokens, so only `EIO`, `transport` and the beginning of `sid` are shown; `..` stands for the rest.
-/// Characters outside of printable ASCII are percent-encoded.
-pub fn shown_request(method: &Method, target: &str, version: Version) -> String {
+/// Characters outside of printable ASCII are percent-encoded. It becomes text when somebody shows it, since most are
+/// never shown where the access log is off.
+#[derive(Clone, Debug)]
+pub struct RequestLine(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    /// None could be read.
+    Unreadable,
+    /// Parts of the request, whose target shares the memory of the whole head.
+    Parts(Method, Uri, Version),
+    /// What is shown.
+    Text(String),
+}
+
+impl RequestLine {
+    /// Of a request with this target.
+    pub fn new(method: &Method, target: &Uri, version: Version) -> Self {
+        Self(Form::Parts(method.clone(), target.clone(), version))
+    }
+
+    /// Of a request whose head could not be read: nothing.
+    pub fn unreadable() -> Self {
+        Self(Form::Unreadable)
+    }
+
+    /// The same, without the memory of the request's head. For what outlives the request.
+    pub fn detached(self) -> Self {
+        match self.0 {
+            Form::Parts(..) => Self(Form::Text(self.to_string())),
+            form => Self(form),
+        }
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Unreadable => Ok(()),
+            Form::Parts(method, target, version) => {
+                let target = target.path_and_query().map_or("", PathAndQuery::as_str);
+                f.write_str(&shown(method, target, *version))
+            }
+            Form::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+fn shown(method: &Method, target: &str, version: Version) -> String {
     let mut shown = String::with_capacity(target.len().min(256) + 16);
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -74,12 +124,23 @@ fn push_printable(shown: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use http::Uri;
     use http::Version;
 
-    use crate::observe::shown::shown_request;
+    use crate::observe::request_line;
+    use crate::observe::request_line::RequestLine;
 
     fn shown(target: &str) -> String {
-        shown_request(&Method::GET, target, Version::HTTP_11)
+        request_line::shown(&Method::GET, target, Version::HTTP_11)
+    }
+
+    #[test]
+    fn a_line_reads_the_same_without_the_memory_of_its_request() {
+        let target = Uri::from_static("http://a.test/é?EIO=4&x=1#y");
+        let line = RequestLine::new(&Method::POST, &target, Version::HTTP_10);
+        assert_eq!(line.to_string(), "POST /%C3%A9?EIO=4&.. HTTP/1.0");
+        assert_eq!(line.clone().detached().to_string(), line.to_string());
+        assert_eq!(RequestLine::unreadable().detached().to_string(), "");
     }
 
     #[test]
