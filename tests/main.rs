@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod access_log;
+mod allocations;
 mod answers;
 mod blame;
 mod broken_answers;

@@ -1,10 +1,15 @@
-//! What a message costs in system calls, counted by strace: a guard that does not depend on the clock.
+//! What a message costs in system calls, counted by strace, and an idle tunnel in memory: guards that do not depend on
+//! the clock.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::process::Command;
 use std::process::Stdio;
+
+use rustix::process::Resource;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 
 use crate::support::Over;
 use crate::support::TestServer;
@@ -103,4 +108,55 @@ async fn a_message_over_tls_costs_no_more_writes_and_one_empty_read() {
     // tokio-rustls reads until the socket has nothing more: once more for each message of the client's.
     assert!(reads <= 3 * ROUND_TRIPS + BESIDE, "{all}");
     assert!(writes <= 2 * ROUND_TRIPS + BESIDE, "{all}");
+}
+
+/// Open at the same time, for what one of them takes.
+const IDLE: usize = 2000;
+
+/// Memory of an idle tunnel in KiB, over that of the first ten; each has echoed a message of 16 KiB.
+async fn kib_per_idle_tunnel(over: Over) -> f64 {
+    raise_descriptor_limit();
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .tls()
+        .top("threads: 1")
+        .top("access_log: off")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut tunnels = Vec::new();
+    let mut first = 0;
+    let message = vec![b'm'; 16 * 1024];
+    for number in 0..IDLE + 10 {
+        if number == 10 {
+            first = gate.resident_kib();
+        }
+        let (mut client, mut server) = tunnel(&gate, &mut upstream, over).await;
+        client.send(&message).await;
+        assert_eq!(server.take(message.len()).await, message);
+        server.send(&message).await;
+        assert_eq!(client.take(message.len()).await, message);
+        tunnels.push((client, server));
+    }
+    gate.resident_kib().saturating_sub(first) as f64 / IDLE as f64
+}
+
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_takes_two_kib_or_so() {
+    let each = kib_per_idle_tunnel(Over::Ws).await;
+    // 1 KiB is its state; a buffer that somebody kept would be 8.
+    assert!((0.2..4.0).contains(&each), "{each} KiB");
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_over_tls_owns_no_record() {
+    let each = kib_per_idle_tunnel(Over::Wss).await;
+    // A record is 16 KiB, tokio-rustls' least buffer 4.
+    assert!((1.0..14.0).contains(&each), "{each} KiB");
 }

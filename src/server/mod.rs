@@ -3,6 +3,7 @@
 //! [`open`] does what the system can still refuse, so that everything that can go wrong at a start goes wrong before the
 //! first thread runs. [`Opened::start`] gives every thread its own runtime and its own listening sockets.
 
+mod descriptors;
 mod error;
 mod worker;
 
@@ -74,6 +75,7 @@ pub struct Opened {
 /// # Errors
 /// An address cannot be listened on, or what `self_signed` needs cannot be written.
 pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> {
+    descriptors::raise_limit();
     for listener in &config.listeners {
         if !listener.reuseport && listener.address.port() != 0 {
             let place = config.place(listener.line);

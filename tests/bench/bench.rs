@@ -13,6 +13,7 @@ use rustls_pki_types::CertificateDer;
 use crate::client::Clients;
 use crate::contenders::Kind;
 use crate::contenders::Proxy;
+use crate::measures::growth::Others;
 use crate::upstream::Upstream;
 
 /// How much is measured.
@@ -80,7 +81,13 @@ impl Bench {
     }
 
     pub(crate) fn proxy(&self, kind: Kind) -> Proxy {
-        Proxy::start(kind, self.upstream(), &self.certificates)
+        Proxy::start(kind, self.upstream(), &self.certificates, &[])
+    }
+
+    /// One with so many other locations.
+    pub(crate) fn proxy_with(&self, kind: Kind, others: Others, count: usize) -> Proxy {
+        let others: Vec<_> = (0..count).map(|number| (others, number)).collect();
+        Proxy::start(kind, self.upstream(), &self.certificates, &others)
     }
 }
 

@@ -19,6 +19,7 @@ use socket2::Socket;
 use socket2::Type;
 use tempfile::TempDir;
 
+use crate::measures::growth::Others;
 use crate::process::Process;
 use crate::process::on_core;
 
@@ -213,6 +214,36 @@ routes:
         }
     }
 
+    /// A configuration with these locations before the one that answers.
+    fn with_others(self, text: String, place: &Place, others: &[(Others, usize)]) -> String {
+        let upstream = place.upstream;
+        let mut lines = String::new();
+        for (kind, number) in others {
+            let (pattern, is_regex) = (kind.pattern(*number), *kind == Others::Regexes);
+            let modifier = if is_regex { "~ " } else { "" };
+            lines += &match self {
+                Self::Nginx => {
+                    format!("location {modifier}{pattern} {{ proxy_pass http://backend; }}\n")
+                }
+                Self::HaProxy => {
+                    let test = if is_regex { "path_reg" } else { "path_beg" };
+                    format!("  use_backend servers if {{ {test} {pattern} }}\n")
+                }
+                Self::Wsgate => {
+                    format!(
+                        "  - location: {modifier}{pattern}\n    proxy_pass: http://{upstream}\n"
+                    )
+                }
+            };
+        }
+        let before = match self {
+            Self::Nginx => "location / {",
+            Self::HaProxy => "  default_backend servers",
+            Self::Wsgate => "  - location: /\n",
+        };
+        text.replacen(before, &(lines + before), 1)
+    }
+
     fn command(self, folder: &Path, configuration: &str) -> Command {
         let binary = self.binary().expect("it was found before");
         let mut command = on_core(CORE, &binary);
@@ -261,7 +292,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts one, and waits until it accepts on every address.
-    pub(crate) fn start(kind: Kind, upstream: SocketAddr, certificates: &[(&str, String)]) -> Self {
+    pub(crate) fn start(
+        kind: Kind,
+        upstream: SocketAddr,
+        certificates: &[(&str, String)],
+        others: &[(Others, usize)],
+    ) -> Self {
         let folder = TempDir::new().expect("a folder");
         for (name, text) in certificates {
             let mut options = fs::OpenOptions::new();
@@ -279,7 +315,8 @@ impl Proxy {
             ports: reserved.each_ref().map(|(_, port)| *port),
             descriptors: crate::process::descriptors(),
         };
-        let mut command = kind.command(folder.path(), &kind.configuration(&place));
+        let configuration = kind.with_others(kind.configuration(&place), &place, others);
+        let mut command = kind.command(folder.path(), &configuration);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -53,7 +53,7 @@ struct Arguments {
     /// Fewer rounds and fewer tunnels: about 3 minutes
     #[arg(long)]
     quick: bool,
-    /// Only these: messages, latency, bulk, connections, requests, fan-out, memory, storm
+    /// Only these: messages, latency, bulk, connections, requests, fan-out, memory, storm, growth
     #[arg(long, value_delimiter = ',', value_name = "MEASURE")]
     only: Vec<String>,
     /// Rounds, instead of 10 or with --quick 3
@@ -70,7 +70,7 @@ struct Arguments {
     upstream: bool,
 }
 
-const MEASURES: [&str; 8] = [
+const MEASURES: [&str; 9] = [
     "messages",
     "latency",
     "bulk",
@@ -79,6 +79,7 @@ const MEASURES: [&str; 8] = [
     "fan-out",
     "memory",
     "storm",
+    "growth",
 ];
 
 fn main() -> ExitCode {
@@ -208,7 +209,8 @@ async fn measure(arguments: &Arguments) -> Report {
             "requests" => measures::requests::measure(&bench).await,
             "fan-out" => measures::fan_out::measure(&bench).await,
             "memory" => measures::memory::measure(&bench).await,
-            _ => measures::storm::measure(&bench).await,
+            "storm" => measures::storm::measure(&bench).await,
+            _ => measures::growth::measure(&bench).await,
         });
     }
     let mut about = vec![

@@ -18,7 +18,7 @@ use crate::figures::Figure;
 use crate::figures::Section;
 use crate::figures::Target;
 
-const SMALL: usize = 125;
+pub(crate) const SMALL: usize = 125;
 const LARGE: usize = 16 * 1024;
 
 pub(crate) async fn measure(bench: &Bench) -> Section {
@@ -113,7 +113,7 @@ pub(crate) async fn open(
 }
 
 /// CPU time of the proxy for each message of `size` bytes, and the clients back.
-async fn window(
+pub(crate) async fn window(
     bench: &Bench,
     proxy: &Proxy,
     clients: Vec<Client>,

@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod connections;
 pub(crate) mod fan_out;
+pub(crate) mod growth;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod messages;

@@ -25,28 +25,7 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
     let proxies = bench.proxies();
     let mut figures = Vec::new();
     for entrance in Entrance::BOTH {
-        let mut lanes = Vec::new();
-        for proxy in &proxies {
-            let mut clients = Vec::new();
-            for _ in 0..CLIENTS {
-                clients.push(
-                    bench
-                        .clients
-                        .connect(proxy.address(entrance), entrance)
-                        .await
-                        .expect("a connection"),
-                );
-            }
-            lanes.push(clients);
-            quiet(proxy).await;
-        }
-        let taken = rounds(bench.plan.rounds, &proxies, async |index, proxy| {
-            let clients = std::mem::take(&mut lanes[index]);
-            let (figure, clients) = window(bench, proxy, clients).await;
-            lanes[index] = clients;
-            figure
-        })
-        .await;
+        let taken = taken(bench, &proxies, entrance, bench.plan.rounds).await;
         figures.push(Figure {
             name: match entrance {
                 Entrance::Ws => "http".to_owned(),
@@ -69,6 +48,35 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
         ),
         figures,
     }
+}
+
+/// CPU time of a poll in each round.
+pub(crate) async fn taken(
+    bench: &Bench,
+    proxies: &[Proxy],
+    entrance: Entrance,
+    count: usize,
+) -> Vec<Vec<Option<f64>>> {
+    let mut lanes = Vec::new();
+    for proxy in proxies {
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            let connected = bench
+                .clients
+                .connect(proxy.address(entrance), entrance)
+                .await;
+            clients.push(connected.expect("a connection"));
+        }
+        lanes.push(clients);
+        quiet(proxy).await;
+    }
+    rounds(count, proxies, async |index, proxy| {
+        let clients = std::mem::take(&mut lanes[index]);
+        let (figure, clients) = window(bench, proxy, clients).await;
+        lanes[index] = clients;
+        figure
+    })
+    .await
 }
 
 async fn window(bench: &Bench, proxy: &Proxy, clients: Vec<Client>) -> (f64, Vec<Client>) {

@@ -1,0 +1,103 @@
+//! What a relayed message allocates: nothing. A guard that does not depend on the clock.
+
+#![allow(unsafe_code)] // an allocator that counts can be written in no other way
+
+use std::alloc::GlobalAlloc;
+use std::alloc::Layout;
+use std::alloc::System;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
+use wsgate::stream::Stream;
+use wsgate::tunnel::End;
+use wsgate::tunnel::Keeper;
+use wsgate::tunnel::Limits;
+use wsgate::tunnel::relay;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, and how often each thread asked it.
+struct Counting;
+
+// SAFETY: it is the system's allocator; beside that it adds to a number, which allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: what the caller promises is what the system's asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `alloc`, and so from the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Both ends of a socket.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (near.unwrap(), far.unwrap().0)
+}
+
+fn end(stream: TcpStream) -> End<Stream> {
+    End {
+        stream: Stream::Plain(stream),
+        early: Bytes::new(),
+    }
+}
+
+#[test]
+fn a_message_through_a_plain_tunnel_allocates_nothing() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap();
+    let counted = runtime.block_on(async {
+        let (mut client, near_client) = pair().await;
+        let (mut upstream, near_upstream) = pair().await;
+        let limits = Limits {
+            idle: Duration::from_secs(3600),
+        };
+        let keeper = Rc::new(Keeper::default());
+        let relay = relay(end(near_client), end(near_upstream), limits, &keeper, ());
+        let relay = tokio::task::spawn_local(relay);
+        let mut buffer = vec![0; 16 * 1024];
+        let mut before = 0;
+        for round in 0..1100 {
+            // The first ones take what is taken once: the thread's buffer, the runtime's own.
+            if round == 100 {
+                before = COUNT.get();
+            }
+            let size = if round % 2 == 0 { 125 } else { buffer.len() };
+            client.write_all(&buffer[..size]).await.unwrap();
+            upstream.read_exact(&mut buffer[..size]).await.unwrap();
+            upstream.write_all(&buffer[..size]).await.unwrap();
+            client.read_exact(&mut buffer[..size]).await.unwrap();
+        }
+        let counted = COUNT.get() - before;
+        drop((client, upstream));
+        let passed = relay.await.unwrap();
+        assert_eq!(passed.to_client, passed.to_upstream);
+        assert_eq!(passed.to_client, 550 * (125 + 16 * 1024));
+        counted
+    });
+    assert_eq!(counted, 0, "allocations in 1,000 round trips");
+    let before = COUNT.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(COUNT.get(), before + 1, "the counter counts");
+}
