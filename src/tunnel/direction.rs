@@ -45,6 +45,15 @@ pub(super) enum State {
     Closed,
 }
 
+/// How the writing end is told that no more will come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Farewell {
+    /// By shutting down its writing half: it may still have something to say.
+    Shutdown,
+    /// By closing it, which happens anyway in a moment.
+    Close,
+}
+
 impl Direction {
     /// Begins with what was read beyond a head.
     pub(super) fn owing(early: Bytes) -> Self {
@@ -67,6 +76,7 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut R,
         to: &mut W,
+        farewell: Farewell,
         mut seen: impl FnMut(&[u8]),
     ) -> Poll<Result<(), Broken>>
     where
@@ -101,6 +111,10 @@ impl Direction {
                         Poll::Ready(Ok(())) => self.state = State::Open,
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
                     }
+                }
+                State::Ending if farewell == Farewell::Close => {
+                    self.state = State::Closed;
+                    return Poll::Ready(Ok(()));
                 }
                 State::Ending => match Pin::new(&mut *to).poll_shutdown(cx) {
                     Poll::Pending => return Poll::Pending,

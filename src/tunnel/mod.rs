@@ -25,8 +25,10 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
+use crate::stream::Stream;
 use crate::tunnel::direction::Broken;
 use crate::tunnel::direction::Direction;
+use crate::tunnel::direction::Farewell;
 use crate::tunnel::direction::State;
 use crate::tunnel::keeper::Tab;
 
@@ -92,6 +94,19 @@ pub struct Passed {
     pub ended: Ended,
 }
 
+/// A socket at an end of a tunnel.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Whether closing it tells its other end all that shutting it down would.
+    fn close_says_the_end(&self) -> bool;
+}
+
+/// TLS has a close_notify to send first.
+impl Socket for Stream {
+    fn close_says_the_end(&self) -> bool {
+        matches!(self, Self::Plain(_) | Self::Unix(_))
+    }
+}
+
 /// Looks at the bytes of each direction as they are read; it cannot change them.
 pub trait Hook {
     /// `bytes` were read from `from`.
@@ -115,8 +130,8 @@ pub fn relay<C, U, H>(
     hook: H,
 ) -> Relay<C, U, H>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Socket,
+    U: Socket,
     H: Hook,
 {
     Relay {
@@ -145,29 +160,35 @@ pub struct Relay<C, U, H> {
 
 impl<C, U, H> Relay<C, U, H>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Socket,
+    U: Socket,
     H: Hook,
 {
     /// One turn of both directions; the end, if it has come.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
+        let farewell = self.farewell(&self.to_upstream, &self.client);
         let hook = &mut self.hook;
-        let to_client = self
-            .to_client
-            .poll(cx, &mut self.upstream, &mut self.client, |bytes| {
-                hook.read(Side::Upstream, bytes)
-            });
+        let to_client = self.to_client.poll(
+            cx,
+            &mut self.upstream,
+            &mut self.client,
+            farewell,
+            |bytes| hook.read(Side::Upstream, bytes),
+        );
         if let Poll::Ready(Err(broken)) = to_client
             && let Some(end) = self.broken(Side::Upstream, broken)
         {
             return Some(end);
         }
+        let farewell = self.farewell(&self.to_client, &self.upstream);
         let hook = &mut self.hook;
-        let to_upstream =
-            self.to_upstream
-                .poll(cx, &mut self.client, &mut self.upstream, |bytes| {
-                    hook.read(Side::Client, bytes)
-                });
+        let to_upstream = self.to_upstream.poll(
+            cx,
+            &mut self.client,
+            &mut self.upstream,
+            farewell,
+            |bytes| hook.read(Side::Client, bytes),
+        );
         if let Poll::Ready(Err(broken)) = to_upstream
             && let Some(end) = self.broken(Side::Client, broken)
         {
@@ -184,6 +205,17 @@ where
             return self.first.take();
         }
         None
+    }
+
+    /// How a direction ends that writes to `to`, when the `other` one, which reads from it, is as far as it is. If that has
+    /// seen the end of `to`, nothing unread is left in it that would turn the close into a reset.
+    fn farewell(&self, other: &Direction, to: &impl Socket) -> Farewell {
+        let orderly = matches!(self.first, Some(Ended::Closed(_)));
+        if orderly && other.state == State::Closed && to.close_says_the_end() {
+            Farewell::Close
+        } else {
+            Farewell::Shutdown
+        }
     }
 
     /// The direction that reads from `from` broke. Reading broke: that end is gone, and so is the tunnel. Writing
@@ -211,8 +243,8 @@ where
 
 impl<C, U, H> Future for Relay<C, U, H>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: Socket,
+    U: Socket,
     H: Hook + Unpin,
 {
     type Output = Passed;

@@ -22,6 +22,7 @@ use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
+use crate::tunnel::Socket;
 use crate::tunnel::direction::Direction;
 use crate::tunnel::relay;
 
@@ -39,6 +40,12 @@ fn run<F: Future>(test: F) -> F::Output {
             .await
             .expect("in time")
     })
+}
+
+impl Socket for DuplexStream {
+    fn close_says_the_end(&self) -> bool {
+        true
+    }
 }
 
 /// A relay under way, and the far ends of its two streams, each with room for `room` bytes.

@@ -47,7 +47,7 @@ pub(crate) struct Client {
 impl Clients {
     /// Those that trust these certificates.
     ///
-    /// They offer X25519 alone: OpenSSL 3.0, which is below nginx and HAProxy in the distribution, has no post-quantum
+    /// They prefer AES-128, as browsers do, and offer X25519 alone: OpenSSL 3.0, which is below nginx and HAProxy in the distribution, has no post-quantum
     /// key exchange, and the cost of one is no difference between proxies.
     pub(crate) fn new(trusted: &[CertificateDer<'static>]) -> Self {
         let mut roots = RootCertStore::empty();
@@ -56,6 +56,10 @@ impl Clients {
         }
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+        provider.cipher_suites = vec![
+            aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        ];
         let config = ClientConfig::builder_with_provider(provider.into())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
