@@ -16,7 +16,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsStream;
 
 use crate::headers::forwarded::Scheme;
 use crate::listener::Context;
@@ -69,7 +68,7 @@ pub(super) async fn serve(
         Some(config) => {
             // Boxed, like what follows: a connection pays for the step that it is in.
             match Box::pin(tls::accept(tcp, config, context.limits.tls_handshake)).await {
-                Ok(tls) => Stream::Tls(Box::new(TlsStream::Server(tls))),
+                Ok(tls) => Stream::Tls(tls),
                 // Port scans and health checks look like this.
                 Err(HandshakeError::Closed) => return,
                 Err(error) => {

@@ -9,13 +9,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::{Accepted, Acceptor};
+use rustls::server::UnbufferedServerConnection;
 use rustls::{AlertDescription, PeerIncompatible, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::StartHandshake;
-use tokio_rustls::server::TlsStream;
 
+use crate::stream::Tls;
 use crate::tls::reason;
 
 /// The first byte of a TLS handshake: the record type `handshake` (RFC 8446 §5.1).
@@ -65,20 +64,27 @@ pub async fn accept(
     tcp: TcpStream,
     config: Arc<ServerConfig>,
     limit: Duration,
-) -> Result<TlsStream<TcpStream>, HandshakeError> {
+) -> Result<Box<Tls<TcpStream>>, HandshakeError> {
     let mut plain_http = false;
     let handshake = async {
-        match client_hello(&tcp).await {
-            Ok(hello) => Ok(StartHandshake::from_parts(hello, tcp)
-                .into_stream(config)
-                .await?),
-            Err(HandshakeError::PlainHttp) => {
+        match first_byte(&tcp).await? {
+            TLS_HANDSHAKE => {
+                let session =
+                    UnbufferedServerConnection::new(config).map_err(HandshakeError::Tls)?;
+                Ok(Tls::handshake(tcp, session).await?)
+            }
+            // Every method of HTTP begins with a capital letter.
+            b'A'..=b'Z' => {
                 plain_http = true;
                 // It is told as a courtesy: whether that works changes nothing.
                 let _ = refuse_plain_http(tcp).await;
                 Err(HandshakeError::PlainHttp)
             }
-            Err(error) => Err(error),
+            _ => {
+                // Left unread, the bytes would turn the end into a reset.
+                let _ = tcp.try_read(&mut [0; 4096]);
+                Err(HandshakeError::NotTls)
+            }
         }
     };
     match tokio::time::timeout(limit, handshake).await {
@@ -88,53 +94,13 @@ pub async fn accept(
     }
 }
 
-/// Waits for the client's first message, and looks at the first byte before rustls answers it with an alert.
-async fn client_hello(tcp: &TcpStream) -> Result<Accepted, HandshakeError> {
-    // Made only when there is something to read, so that a silent connection costs nothing.
-    tcp.readable().await?;
-    let mut acceptor = Acceptor::default();
-    let mut bytes = Arriving { tcp, first: None };
-    loop {
-        match acceptor.read_tls(&mut bytes) {
-            Ok(0) => return Err(HandshakeError::Closed),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tcp.readable().await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        match bytes.first {
-            Some(TLS_HANDSHAKE) | None => {}
-            // Every method of HTTP begins with a capital letter.
-            Some(b'A'..=b'Z') => return Err(HandshakeError::PlainHttp),
-            Some(_) => return Err(HandshakeError::NotTls),
-        }
-        match acceptor.accept() {
-            Ok(Some(hello)) => return Ok(hello),
-            Ok(None) => {}
-            Err((error, mut alert)) => {
-                let mut message = Vec::new();
-                alert.write_all(&mut message)?;
-                // A new connection takes a few bytes at once, or it is gone.
-                let _ = tcp.try_write(&message);
-                return Err(HandshakeError::Tls(error));
-            }
-        }
-    }
-}
-
-/// What arrives from a client, for rustls to read, and its first byte.
-struct Arriving<'a> {
-    tcp: &'a TcpStream,
-    first: Option<u8>,
-}
-
-impl io::Read for Arriving<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.tcp.try_read(buffer)?;
-        self.first = self.first.or(buffer[..length].first().copied());
-        Ok(length)
+/// Waits for the first byte and leaves it where it is: before rustls answers it with an alert, and before it has a
+/// buffer, so that a silent connection costs nothing.
+async fn first_byte(tcp: &TcpStream) -> Result<u8, HandshakeError> {
+    let mut first = [0];
+    match tcp.peek(&mut first).await? {
+        0 => Err(HandshakeError::Closed),
+        _ => Ok(first[0]),
     }
 }
 
@@ -163,7 +129,7 @@ impl From<io::Error> for HandshakeError {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => Self::Closed,
-            // tokio-rustls wraps what rustls says.
+            // `stream` wraps what rustls says.
             _ => match error.downcast::<rustls::Error>() {
                 Ok(error) => Self::Tls(error),
                 Err(error) => Self::Io(error),
@@ -466,7 +432,7 @@ mod tests {
                 "the TLS handshake was not understood: cannot decrypt peer's message",
             ),
         ] {
-            // As tokio-rustls hands it on.
+            // As `stream` hands it on.
             let error = HandshakeError::from(io::Error::new(io::ErrorKind::InvalidData, error));
             assert_eq!(error.to_string(), message);
         }

@@ -143,10 +143,7 @@ mod tests {
         ] {
             let client = Arc::new(client(versions, &[]));
             let (server, client) = shake(&config, &client, "chat.example").await;
-            assert_eq!(
-                server.unwrap().get_ref().1.protocol_version(),
-                Some(expected)
-            );
+            assert_eq!(server.unwrap().session().protocol_version(), Some(expected));
             assert_eq!(
                 client.unwrap().get_ref().1.protocol_version(),
                 Some(expected)
@@ -165,7 +162,7 @@ mod tests {
             ] {
                 let client = Arc::new(client(&[version], offered));
                 let (server, client) = shake(&config, &client, "chat.example").await;
-                assert_eq!(server.unwrap().get_ref().1.alpn_protocol(), chosen);
+                assert_eq!(server.unwrap().session().alpn_protocol(), chosen);
                 assert_eq!(client.unwrap().get_ref().1.alpn_protocol(), chosen);
             }
         }

@@ -16,8 +16,9 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::{client, server};
+use tokio_rustls::client;
 
+use crate::stream::Tls;
 use crate::tls::certificate::Certificate;
 use crate::tls::handshake::{HandshakeError, accept};
 
@@ -99,7 +100,7 @@ pub(crate) async fn shake(
     client: &Arc<ClientConfig>,
     name: &str,
 ) -> (
-    Result<server::TlsStream<TcpStream>, HandshakeError>,
+    Result<Box<Tls<TcpStream>>, HandshakeError>,
     std::io::Result<client::TlsStream<TcpStream>>,
 ) {
     let (to_client, to_server) = tcp().await;

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
-use tokio_rustls::TlsStream;
 
 use crate::observe::UpstreamAddr;
 use crate::stream::Stream;
@@ -113,7 +112,7 @@ impl Attempt<'_> {
     ) -> Result<(Stream, UpstreamAddr), ConnectError> {
         // Boxed, so that plain connections do not carry the room for it.
         match timeout_at(self.deadline, Box::pin(tls.connect(tcp))).await {
-            Ok(Ok(tls)) => Ok((Stream::Tls(Box::new(TlsStream::Client(tls))), address)),
+            Ok(Ok(tls)) => Ok((Stream::UpstreamTls(Box::new(tls)), address)),
             Ok(Err(source)) => Err(ConnectError::Tls {
                 upstream: self.to.authority(),
                 address,

@@ -165,7 +165,7 @@ impl<B> Drop for Connection<B> {
 /// Closes what nobody needs any more, under TLS with a close_notify: without one OpenSSL forgets the session, and the
 /// next connection could not resume it (RFC 8446 §6.1).
 pub async fn close(mut stream: Stream) {
-    if let Stream::Tls(_) = stream {
+    if let Stream::UpstreamTls(_) = stream {
         // Whether it arrives is of no concern to anybody here.
         let _ = timeout(LAST_WORDS, stream.shutdown()).await;
     }

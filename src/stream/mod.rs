@@ -3,6 +3,9 @@
 //! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
 //! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
 
+mod tls;
+mod waiting;
+
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -15,15 +18,19 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
-use tokio_rustls::TlsStream;
+use tokio_rustls::client::TlsStream;
+
+pub use crate::stream::tls::Tls;
 
 /// A connected socket. The TLS state is boxed, so that a plain tunnel does not carry its kilobyte.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP as it is.
     Plain(TcpStream),
-    /// TLS over TCP, in either role.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS over TCP with a client.
+    Tls(Box<Tls<TcpStream>>),
+    /// TLS over TCP with an upstream.
+    UpstreamTls(Box<TlsStream<TcpStream>>),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -34,7 +41,7 @@ impl Stream {
     /// Reads nothing, so that a silent connection owns no buffer while it waits.
     ///
     /// # Errors
-    /// The socket's, or a TLS alert that came after the TLS handshake.
+    /// The socket's, or what the TLS session ended with.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
@@ -42,19 +49,12 @@ impl Stream {
         match self {
             Self::Plain(tcp) => tcp.readable().await,
             Self::Unix(unix) => unix.readable().await,
-            Self::Tls(tls) => {
-                let (tcp, waiting) = match &mut **tls {
-                    TlsStream::Server(tls) => {
-                        let (tcp, tls) = tls.get_mut();
-                        (tcp, tls.process_new_packets())
-                    }
-                    TlsStream::Client(tls) => {
-                        let (tcp, tls) = tls.get_mut();
-                        (tcp, tls.process_new_packets())
-                    }
-                };
-                let waiting =
-                    waiting.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Self::Tls(tls) => tls.readable().await,
+            Self::UpstreamTls(tls) => {
+                let (tcp, session) = tls.get_mut();
+                let waiting = session
+                    .process_new_packets()
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 if waiting.plaintext_bytes_to_read() > 0 || waiting.peer_has_closed() {
                     return Ok(());
                 }
@@ -68,7 +68,7 @@ impl Stream {
 /// nothing to whom it concerns.
 pub fn in_words(error: &io::Error) -> Option<&'static str> {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return Some("the connection ended without a TLS close_notify");
+        return Some(NO_CLOSE_NOTIFY);
     }
     match error.get_ref()?.downcast_ref()? {
         // In TLS 1.3 it comes when the client's handshake is over already.
@@ -78,6 +78,9 @@ pub fn in_words(error: &io::Error) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// What is said of an end under TLS that anyone on the way could have made.
+const NO_CLOSE_NOTIFY: &str = "the connection ended without a TLS close_notify";
 
 /// What is said of an upstream that wants to see a certificate.
 pub const NO_CLIENT_CERTIFICATE: &str =
@@ -92,6 +95,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::UpstreamTls(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
         }
     }
@@ -106,6 +110,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::UpstreamTls(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
         }
     }
@@ -118,6 +123,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::UpstreamTls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
         }
     }
@@ -126,6 +132,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::UpstreamTls(tls) => tls.is_write_vectored(),
             Self::Unix(unix) => unix.is_write_vectored(),
         }
     }
@@ -134,6 +141,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::UpstreamTls(tls) => Pin::new(tls).poll_flush(cx),
             Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
         }
     }
@@ -143,6 +151,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::UpstreamTls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
     }

@@ -1,0 +1,224 @@
+//! TLS records in memory: ciphertext in and plaintext out, and the other way round.
+//!
+//! [`Session`] is the only place that knows rustls' unbuffered interface. It does no I/O and keeps no bytes: it works on
+//! what it is lent, and says how much of that is used up.
+
+use std::io;
+
+use rustls::CommonState;
+use rustls::Error;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::ConnectionState;
+use rustls::unbuffered::UnbufferedStatus;
+use tokio::io::ReadBuf;
+
+use crate::stream::waiting::Waiting;
+
+/// The longest record that a peer may send: a header of 5 bytes, and 2048 bytes more than a record may carry (RFC 5246
+/// §6.2.3; RFC 8446 §5.2 has fewer).
+pub(super) const RECORD: usize = 5 + 16 * 1024 + 2048;
+
+/// The most plaintext that is encrypted at once: four records, and what the tunnel reads at once.
+pub(super) const PLAIN: usize = 64 * 1024;
+
+/// What encryption adds to [`PLAIN`] at most: 29 bytes a record with the suites that there are, and a key update.
+pub(super) const ADDED: usize = 512;
+
+/// What rustls holds for one connection: keys, and how far it is.
+pub(super) struct Session(pub(super) UnbufferedServerConnection);
+
+/// What a turn is for, beside the records that came in.
+#[derive(Clone, Copy)]
+pub(super) enum Wish<'a> {
+    /// Nothing.
+    Nothing,
+    /// These bytes are to be encrypted, [`PLAIN`] at most.
+    Encrypt(&'a [u8]),
+    /// A close_notify is to be sent. Nothing may be encrypted after it.
+    Close,
+}
+
+/// What a turn came to.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// How many of the incoming bytes are used up; the others must come again, with more behind them.
+    pub(super) used: usize,
+    /// The wish was fulfilled.
+    pub(super) granted: bool,
+    /// The peer will send no more.
+    pub(super) peer_closed: bool,
+    /// The connection is beyond help; the alert that says so is among what is to be sent.
+    pub(super) failed: Option<Error>,
+}
+
+impl Session {
+    /// What rustls tells about it.
+    pub(super) fn state(&self) -> &CommonState {
+        &self.0
+    }
+
+    /// Processes every whole record of `incoming`, which is decrypted in place, then does what is wished.
+    ///
+    /// After a failure there must be no other turn.
+    pub(super) fn turn(
+        &mut self,
+        incoming: &mut [u8],
+        wish: Wish<'_>,
+        plain: &mut Plain<'_, '_>,
+        sealed: &mut Sealed<'_>,
+    ) -> Turn {
+        let mut turn = Turn::default();
+        loop {
+            match self.step(incoming, wish, plain, sealed, &mut turn) {
+                Ok(Next::Again) => {}
+                Ok(Next::Over) => return turn,
+                Err(error) => {
+                    turn.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        // The alert. No record is looked at before it is out, so none is needed.
+        while self.state().wants_write() {
+            let last = self.step(&mut [], Wish::Nothing, plain, sealed, &mut Turn::default());
+            if !matches!(last, Ok(Next::Again)) {
+                break;
+            }
+        }
+        turn
+    }
+
+    fn step(
+        &mut self,
+        incoming: &mut [u8],
+        wish: Wish<'_>,
+        plain: &mut Plain<'_, '_>,
+        sealed: &mut Sealed<'_>,
+        turn: &mut Turn,
+    ) -> Result<Next, Error> {
+        let unread = incoming.get_mut(turn.used..).unwrap_or_default();
+        let status = self.0.process_tls_records(unread);
+        step(status, wish, plain, sealed, turn)
+    }
+}
+
+enum Next {
+    /// There may be more to do.
+    Again,
+    /// Nothing more can be done before more comes in.
+    Over,
+}
+
+/// Does the one thing that rustls asks for.
+fn step<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    wish: Wish<'_>,
+    plain: &mut Plain<'_, '_>,
+    sealed: &mut Sealed<'_>,
+    turn: &mut Turn,
+) -> Result<Next, Error> {
+    turn.used += status.discard;
+    match status.state? {
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                let record = record?;
+                turn.used += record.discard;
+                plain.put(record.payload);
+            }
+            Ok(Next::Again)
+        }
+        // Never: it is not offered.
+        ConnectionState::ReadEarlyData(_) => Err(Error::General("early data".to_owned())),
+        ConnectionState::EncodeTlsData(mut data) => {
+            let encoded = data.encode(sealed.room(RECORD));
+            sealed.filled += encoded.map_err(|error| Error::General(error.to_string()))?;
+            Ok(Next::Again)
+        }
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok(Next::Again)
+        }
+        ConnectionState::PeerClosed => {
+            turn.peer_closed = true;
+            Ok(Next::Again)
+        }
+        ConnectionState::WriteTraffic(mut traffic) => {
+            let encrypted = match wish {
+                Wish::Nothing => Ok(0),
+                Wish::Encrypt(bytes) => traffic.encrypt(bytes, sealed.room(bytes.len() + ADDED)),
+                Wish::Close => traffic.queue_close_notify(sealed.room(ADDED)),
+            };
+            sealed.filled += encrypted.map_err(|_| Error::EncryptError)?;
+            turn.granted = true;
+            Ok(Next::Over)
+        }
+        // `Closed`, `BlockedHandshake`, and what may come with another rustls.
+        _ => Ok(Next::Over),
+    }
+}
+
+/// Where decrypted bytes go: to the reader as far as it has room, and the others wait.
+pub(super) struct Plain<'a, 'b> {
+    pub(super) reader: Option<&'a mut ReadBuf<'b>>,
+    pub(super) rest: &'a mut Waiting,
+}
+
+impl Plain<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let fits = match &mut self.reader {
+            Some(reader) if self.rest.is_empty() => {
+                let fits = bytes.len().min(reader.remaining());
+                reader.put_slice(&bytes[..fits]);
+                fits
+            }
+            _ => 0,
+        };
+        if fits < bytes.len() {
+            self.rest.append(&bytes[fits..]);
+        }
+    }
+}
+
+/// Where encrypted bytes go: into a buffer for one write, and what is too much for it waits.
+pub(super) struct Sealed<'a> {
+    buffer: &'a mut [u8],
+    filled: usize,
+    owed: &'a mut Waiting,
+}
+
+impl<'a> Sealed<'a> {
+    pub(super) fn new(buffer: &'a mut [u8], owed: &'a mut Waiting) -> Self {
+        Self {
+            buffer,
+            filled: 0,
+            owed,
+        }
+    }
+
+    /// Room for `size` bytes, if the buffer has that when it is empty.
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        if self.buffer.len() - self.filled < size {
+            self.owed.append(&self.buffer[..self.filled]);
+            self.filled = 0;
+        }
+        &mut self.buffer[self.filled..]
+    }
+
+    /// Hands over what is in the buffer: `write` takes as many bytes as it can, and the others are owed. They are all
+    /// owed if some were before.
+    pub(super) fn send(self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+        let bytes = &self.buffer[..self.filled];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let taken = if self.owed.is_empty() {
+            write(bytes)?
+        } else {
+            0
+        };
+        if taken < bytes.len() {
+            self.owed.append(&bytes[taken..]);
+        }
+        Ok(())
+    }
+}
