@@ -46,7 +46,7 @@ pub fn write(headers: &mut HeaderMap, client: &HeaderValue, scheme: Scheme) {
     headers.remove(header::FORWARDED);
 }
 
-/// An address as [`write`] takes it.
+/// An address as [`write()`] takes it.
 pub fn address(client: IpAddr) -> HeaderValue {
     // Digits, letters, dots and colons are valid, so that `unknown` (RFC 7239 §6.2) is said of none.
     HeaderValue::try_from(client.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
