@@ -147,7 +147,7 @@ fn plan(arguments: &Arguments, contenders: usize) -> (Plan, Vec<String>) {
     let (rounds, few_rounds, window, idle, tunnels, storm) = if arguments.quick {
         (3, 1, 120, 1000, 1000, 2000)
     } else {
-        (10, 3, 500, 5000, 2000, 8000)
+        (10, 2, 500, 5000, 3000, 8000)
     };
     let mut notes = Vec::new();
     let descriptors = descriptors();
