@@ -71,7 +71,7 @@ fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The room that a file belongs to: `src/proxy/request.rs` and `src/stream.rs` are in `proxy` and `stream`.
+/// The room that a file belongs to: `src/proxy/request.rs` and `src/main.rs` are in `proxy` and `main`.
 fn room(path: &Path) -> String {
     let inside = path.strip_prefix(source_folder()).expect("under src");
     let first = inside

@@ -124,10 +124,10 @@ pub(crate) async fn quiet(proxy: &Proxy) {
 /// Waits until a proxy's memory stays the same for as long as an allocator takes to give some back; in KiB.
 pub(crate) async fn settled(proxy: &Proxy) -> f64 {
     quiet(proxy).await;
-    let until = Instant::now() + Duration::from_secs(15);
+    let until = Instant::now() + Duration::from_secs(8);
     let mut memory = proxy.process.memory();
     let mut same = 0;
-    while same < 8 && Instant::now() < until {
+    while same < 6 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let now = proxy.process.memory();
         same = if (now - memory).abs() <= memory * 0.002 {

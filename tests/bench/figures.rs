@@ -122,10 +122,10 @@ impl Figure {
         median(pairs.collect())
     }
 
-    /// One contender's best round divided by another's best, unless that is not above zero.
+    /// One contender's best round divided by another's best, if both are above zero.
     pub(crate) fn best_ratio(&self, of: usize, to: usize) -> Option<f64> {
-        let other = self.best(to).filter(|other| *other > 0.0)?;
-        Some(self.best(of)? / other)
+        let above_zero = |contender| self.best(contender).filter(|best| *best > 0.0);
+        Some(above_zero(of)? / above_zero(to)?)
     }
 
     /// What became of the target, by medians.

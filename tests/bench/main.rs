@@ -1,6 +1,6 @@
 //! wsgate beside nginx and HAProxy, in turns, on one machine.
 //!
-//! `cargo bench` takes about 20 minutes, `cargo bench -- --quick` about 3. The proxies have one core, the load and the
+//! `cargo bench` takes about 20 minutes, `cargo bench -- --quick` about 4. The proxies have one core, the load and the
 //! upstream another. What counts is the ratio of figures of the same round, and CPU time by the scheduler's account,
 //! since wall time says more about the machine than about a proxy. The report goes to standard output and, with an SVG
 //! chart, into a folder.
@@ -50,7 +50,7 @@ const SPARE: usize = 500;
 /// wsgate beside nginx and HAProxy.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Fewer rounds and fewer tunnels: about 3 minutes
+    /// Fewer rounds and fewer tunnels: about 4 minutes
     #[arg(long)]
     quick: bool,
     /// Only these: messages, latency, bulk, connections, requests, fan-out, memory, storm, growth

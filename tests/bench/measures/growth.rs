@@ -12,6 +12,8 @@ use crate::figures::Section;
 use crate::figures::Target;
 use crate::measures::messages;
 use crate::measures::requests;
+use crate::measures::window::Work;
+use crate::measures::window::window;
 
 const TUNNELS: [usize; 3] = [100, 1000, 8000];
 const ROUTES: [usize; 3] = [1, 100, 5000];
@@ -65,7 +67,7 @@ async fn by_tunnels(bench: &Bench) -> Vec<Figure> {
                 let clients = messages::open(bench, &proxy, Entrance::Ws, count).await;
                 memories.push(Some((settled(&proxy).await - empty) / count as f64));
                 cpus.push(Some(
-                    messages::window(bench, &proxy, clients, messages::SMALL)
+                    window(bench, &proxy, clients, Work::Echo(messages::SMALL))
                         .await
                         .0,
                 ));

@@ -1,13 +1,8 @@
 //! CPU time of a message that passes a tunnel.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use tokio::task::spawn_local;
-use tokio::time::sleep;
 
 use crate::bench::Bench;
-use crate::bench::micros_each;
 use crate::bench::quiet;
 use crate::bench::rounds;
 use crate::client::Client;
@@ -17,6 +12,8 @@ use crate::figures::Better;
 use crate::figures::Figure;
 use crate::figures::Section;
 use crate::figures::Target;
+use crate::measures::window::Work;
+use crate::measures::window::window;
 
 pub(crate) const SMALL: usize = 125;
 const LARGE: usize = 16 * 1024;
@@ -36,7 +33,7 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
             for size in [SMALL, LARGE] {
                 let taken = rounds(bench.plan.rounds, &proxies, async |index, proxy| {
                     let clients = std::mem::take(&mut lanes[index]);
-                    let (figure, clients) = window(bench, proxy, clients, size).await;
+                    let (figure, clients) = window(bench, proxy, clients, Work::Echo(size)).await;
                     lanes[index] = clients;
                     figure
                 })
@@ -110,40 +107,4 @@ pub(crate) async fn open(
         }
     }
     clients
-}
-
-/// CPU time of the proxy for each message of `size` bytes, and the clients back.
-pub(crate) async fn window(
-    bench: &Bench,
-    proxy: &Proxy,
-    clients: Vec<Client>,
-    size: usize,
-) -> (f64, Vec<Client>) {
-    let running = Rc::new(Cell::new(true));
-    let messages = Rc::new(Cell::new(0));
-    let lanes: Vec<_> = clients
-        .into_iter()
-        .map(|mut client| {
-            let (running, messages) = (Rc::clone(&running), Rc::clone(&messages));
-            spawn_local(async move {
-                let message = vec![b'm'; size];
-                let mut back = vec![0; size];
-                while running.get() {
-                    client.echo(&message, &mut back).await.expect("an echo");
-                    messages.set(messages.get() + 2);
-                }
-                client
-            })
-        })
-        .collect();
-    sleep(bench.plan.window / 4).await;
-    let (cpu, count) = (proxy.process.cpu(), messages.get());
-    sleep(bench.plan.window).await;
-    let (cpu, count) = (proxy.process.cpu() - cpu, messages.get() - count);
-    running.set(false);
-    let mut clients = Vec::new();
-    for lane in lanes {
-        clients.push(lane.await.expect("no panic"));
-    }
-    (micros_each(cpu, count), clients)
 }

@@ -9,3 +9,4 @@ pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod requests;
 pub(crate) mod storm;
+mod window;
