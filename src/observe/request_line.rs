@@ -23,16 +23,20 @@ pub struct RequestLine(Form);
 enum Form {
     /// None could be read.
     Unreadable,
-    /// Parts of the request, whose target shares the memory of the whole head.
-    Parts(Method, Uri, Version),
+    /// Parts of the request, whose target shares the memory of the whole head. Boxed, since a tunnel has none.
+    Parts(Box<(Method, Uri, Version)>),
     /// What is shown.
-    Text(String),
+    Text(Box<str>),
 }
 
 impl RequestLine {
     /// Of a request with this target.
     pub fn new(method: &Method, target: &Uri, version: Version) -> Self {
-        Self(Form::Parts(method.clone(), target.clone(), version))
+        Self(Form::Parts(Box::new((
+            method.clone(),
+            target.clone(),
+            version,
+        ))))
     }
 
     /// Of a request whose head could not be read: nothing.
@@ -41,10 +45,10 @@ impl RequestLine {
     }
 
     /// The same, without the memory of the request's head. For what outlives the request.
-    pub fn detached(self) -> Self {
-        match self.0 {
-            Form::Parts(..) => Self(Form::Text(self.to_string())),
-            form => Self(form),
+    pub fn detached(&self) -> Self {
+        match &self.0 {
+            Form::Parts(_) => Self(Form::Text(self.to_string().into())),
+            form => Self(form.clone()),
         }
     }
 }
@@ -53,7 +57,8 @@ impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Form::Unreadable => Ok(()),
-            Form::Parts(method, target, version) => {
+            Form::Parts(parts) => {
+                let (method, target, version) = &**parts;
                 let target = target.path_and_query().map_or("", PathAndQuery::as_str);
                 f.write_str(&shown(method, target, *version))
             }
@@ -139,7 +144,7 @@ mod tests {
         let target = Uri::from_static("http://a.test/é?EIO=4&x=1#y");
         let line = RequestLine::new(&Method::POST, &target, Version::HTTP_10);
         assert_eq!(line.to_string(), "POST /%C3%A9?EIO=4&.. HTTP/1.0");
-        assert_eq!(line.clone().detached().to_string(), line.to_string());
+        assert_eq!(line.detached().to_string(), line.to_string());
         assert_eq!(RequestLine::unreadable().detached().to_string(), "");
     }
 

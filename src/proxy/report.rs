@@ -50,8 +50,13 @@ impl Report {
     /// Ends without a line: a tunnel has its own two.
     pub(super) fn into_tunnel(mut self) -> Option<(Exchange, Arc<dyn Observer>)> {
         let observer = self.observer.take()?;
-        let mut exchange = self.exchange.clone();
-        exchange.request = exchange.request.detached();
+        let exchange = Exchange {
+            remote_addr: self.exchange.remote_addr,
+            request: self.exchange.request.detached(),
+            upstream_addr: self.exchange.upstream_addr.take(),
+            location: self.exchange.location.take(),
+            route: self.exchange.route.take(),
+        };
         Some((exchange, observer))
     }
 }
