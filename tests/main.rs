@@ -4,6 +4,7 @@
 mod access_log;
 mod allocations;
 mod answers;
+mod balance;
 mod blame;
 mod broken_answers;
 mod config_errors;
@@ -17,6 +18,7 @@ mod keep_alive;
 mod last_bytes;
 mod layers;
 mod nginx_locations;
+mod opening;
 mod refused_requests;
 mod refused_upgrades;
 mod requests;

@@ -7,13 +7,10 @@ use std::io::BufReader;
 use std::process::Command;
 use std::process::Stdio;
 
-use rustix::process::Resource;
-use rustix::process::getrlimit;
-use rustix::process::setrlimit;
-
 use crate::support::Over;
 use crate::support::TestServer;
 use crate::support::Upstream;
+use crate::support::raise_descriptor_limit;
 use crate::support::tunnel;
 
 /// Messages there and back.
@@ -142,17 +139,11 @@ async fn kib_per_idle_tunnel(over: Over) -> f64 {
     gate.resident_kib().saturating_sub(first) as f64 / IDLE as f64
 }
 
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
-}
-
 #[tokio::test]
 async fn an_idle_tunnel_takes_two_kib_or_so() {
     let each = kib_per_idle_tunnel(Over::Ws).await;
-    // 1 KiB is its state; a buffer that somebody kept would be 8.
-    assert!((0.2..4.0).contains(&each), "{each} KiB");
+    // 1 KiB is its state; a buffer that somebody kept would be 2 or more.
+    assert!((0.2..3.0).contains(&each), "{each} KiB");
 }
 
 #[tokio::test]

@@ -68,14 +68,14 @@ impl Voice {
             };
             let place = config.place(route.line);
             let authority = to.authority();
-            match upstream::connect(to, limits).await {
-                Ok((stream, _)) => {
+            match upstream::connect(to, limits, &[]).await {
+                Ok(connected) => {
                     tracing::info!(
                         upstream = authority.as_str(),
                         route = place.as_str(),
                         "upstream answers"
                     );
-                    upstream::close(stream).await;
+                    upstream::close(connected.stream).await;
                 }
                 Err(error) => tracing::warn!(
                     upstream = authority.as_str(),

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -18,14 +20,18 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::headers::forwarded::Scheme;
+use crate::headers::head;
 use crate::listener::Context;
 use crate::listener::Entrance;
+use crate::listener::Limits;
 use crate::listener::Phase;
-use crate::listener::tasks::Task;
+use crate::listener::opening;
+use crate::listener::opening::Opening;
 use crate::proxy;
 use crate::proxy::Client;
 use crate::proxy::Session;
 use crate::proxy::Switch;
+use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::tls;
 use crate::tls::HandshakeError;
@@ -33,9 +39,6 @@ use crate::tunnel::End;
 
 /// The largest head of a request; more than nginx's 4 × 8 KiB, which long cookies are known to exceed.
 const MAX_HEAD: usize = 64 * 1024;
-
-/// Lines of a head; one more is a 431.
-const MAX_HEADERS: usize = 100;
 
 /// How long a connection that was accepted just before a drain may take to show its request.
 const LAST_REQUEST: Duration = Duration::from_millis(100);
@@ -45,14 +48,13 @@ const LAST_REQUEST: Duration = Duration::from_millis(100);
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Serves one connection to its end. A tunnel goes on in a task of its own, smaller than this one.
+/// Serves one connection until it ends or becomes a tunnel.
 pub(super) async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
     entrance: Entrance,
-    context: Context,
-    task: Task,
-) {
+    context: Rc<Context>,
+) -> Option<(End<Stream>, Switch)> {
     let client = Client {
         address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
         scheme: if entrance.tls.is_some() {
@@ -63,44 +65,29 @@ pub(super) async fn serve(
         port: entrance.port,
         redirect: entrance.redirect,
     };
-    let stream = match entrance.tls {
+    let mut stream = match entrance.tls {
         None => Stream::Plain(tcp),
         Some(config) => {
             // Boxed, like what follows: a connection pays for the step that it is in.
             match Box::pin(tls::accept(tcp, config, context.limits.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
                 // Port scans and health checks look like this.
-                Err(HandshakeError::Closed) => return,
+                Err(HandshakeError::Closed) => return None,
                 Err(error) => {
                     tracing::info!(
                         remote_addr = client.address.to_string().as_str(),
                         reason = error.to_string().as_str(),
                         "no TLS handshake"
                     );
-                    return;
+                    return None;
                 }
             }
         }
     };
-    let keeper = context.keeper.clone();
-    if let Some((end, switch)) = Box::pin(speak_http(stream, client, context)).await {
-        let tunnel = switch.begin(end, &keeper);
-        tokio::task::spawn_local(async move {
-            tunnel.await;
-            drop(task);
-        });
-    }
-}
-
-/// Answers requests until the connection ends or becomes a tunnel.
-async fn speak_http(
-    mut stream: Stream,
-    client: Client,
-    mut context: Context,
-) -> Option<(End<Stream>, Switch)> {
-    // A silent connection owns no buffer: hyper takes its own when the first byte is there.
+    let mut phase = context.phase.clone();
+    // A silent connection owns no buffer.
     let leaving = async {
-        drained(&mut context.phase).await;
+        drained(&mut phase).await;
         tokio::time::sleep(LAST_REQUEST).await;
     };
     tokio::select! {
@@ -108,8 +95,22 @@ async fn speak_http(
         readable = timeout(context.limits.header, stream.readable()) => readable.ok()?.ok()?,
         () = leaving => return None,
     }
+    let session = Session::new(Arc::clone(&context.proxy), client);
+    match opening::open(stream, &session, &mut phase).await {
+        Opening::Tunnel(tunnel) => Some(*tunnel),
+        // Boxed: most connections of a WebSocket server never come here.
+        Opening::Http(stream) => Box::pin(speak_http(stream, session, context.limits, phase)).await,
+        Opening::Over => None,
+    }
+}
 
-    let session = Session::new(context.proxy.clone(), client);
+/// Answers requests through hyper.
+async fn speak_http(
+    stream: Rewound,
+    session: Session,
+    limits: Limits,
+    mut phase: watch::Receiver<Phase>,
+) -> Option<(End<Stream>, Switch)> {
     let service = {
         let session = session.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -120,19 +121,19 @@ async fn speak_http(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(context.limits.header)
+        .header_read_timeout(limits.header)
         .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
+        .max_headers(head::MAX_LINES)
         .auto_date_header(false)
         .preserve_header_case(true)
         .title_case_headers(true);
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
 
     let mut draining = false;
-    let mut phase = context.phase.clone();
+    let mut leaving = phase.clone();
     let outcome = loop {
         let last_answer = async {
-            drained(&mut context.phase).await;
+            drained(&mut leaving).await;
             // Hyper would write `close` into a 101.
             session.not_upgrading().await;
         };
@@ -162,15 +163,9 @@ async fn speak_http(
         service,
         ..
     } = connection.into_parts();
-    let mut stream = io.into_inner();
+    let (mut stream, early) = io.into_inner().unwind(read_buf);
     match (outcome, session.take_switch()) {
-        (Ok(()), Some(switch)) => Some((
-            End {
-                stream,
-                early: read_buf,
-            },
-            switch,
-        )),
+        (Ok(()), Some(switch)) => Some((End { stream, early }, switch)),
         // The client left in the middle of an exchange, or the socket is broken.
         (Err(error), _) if error.is_incomplete_message() => None,
         (outcome, _) => {
@@ -182,7 +177,7 @@ async fn speak_http(
                 let _ = timeout(LINGER_IDLE, stream.shutdown()).await;
             }
             // The upstream connection that was kept goes now, not when the client has read its answer.
-            drop((session, service, read_buf));
+            drop((session, service, early));
             linger(stream, phase).await;
             None
         }

@@ -4,6 +4,7 @@
 //! A failed accept is waited out: it never ends the listener and never spins.
 
 mod connection;
+mod opening;
 mod tasks;
 
 use std::fmt;
@@ -67,7 +68,7 @@ pub enum Phase {
 }
 
 /// What all connections of one thread share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context {
     /// Answers requests.
     pub proxy: Arc<Proxy>,
@@ -207,7 +208,7 @@ pub struct Entrance {
 }
 
 /// Accepts until the process drains, then takes what the system has accepted already, and closes the socket.
-pub async fn accept(listener: TcpListener, entrance: Entrance, context: Context) {
+pub async fn accept(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
     let mut phase = context.phase.clone();
     let mut failing = false;
     loop {
@@ -238,12 +239,16 @@ pub async fn accept(listener: TcpListener, entrance: Entrance, context: Context)
     }
 }
 
-fn begin(tcp: TcpStream, peer: SocketAddr, entrance: Entrance, context: &Context) {
+fn begin(tcp: TcpStream, peer: SocketAddr, entrance: Entrance, context: &Rc<Context>) {
     let task = context.tasks.begin();
-    let context = context.clone();
-    tokio::task::spawn_local(
-        async move { connection::serve(tcp, peer, entrance, context, task).await },
-    );
+    let keeper = Rc::clone(&context.keeper);
+    let serving = Box::pin(connection::serve(tcp, peer, entrance, Rc::clone(context)));
+    tokio::task::spawn_local(async move {
+        if let Some((client, switch)) = serving.await {
+            // In a task of its own, which is no larger than a tunnel.
+            tokio::task::spawn_local(switch.begin(client, &keeper, task));
+        }
+    });
 }
 
 /// What a future gives without waiting.

@@ -16,8 +16,8 @@ use crate::observe::Reason;
 use crate::proxy::error::Innermost;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::data_only;
-use crate::proxy::session::Keep;
 use crate::proxy::session::Kept;
+use crate::proxy::session::Session;
 
 /// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ enum Content {
     Upstream {
         incoming: Incoming,
         connection: Option<Kept>,
-        keep: Keep,
+        session: Session,
     },
 }
 
@@ -45,18 +45,18 @@ impl AnswerBody {
         }
     }
 
-    /// What the upstream sends over `connection`, which goes back to `keep`.
+    /// What the upstream sends over `connection`, which `session` keeps afterwards.
     pub(super) fn upstream(
         incoming: Incoming,
         connection: Kept,
-        keep: Keep,
+        session: Session,
         report: Report,
     ) -> Self {
         Self {
             content: Content::Upstream {
                 incoming,
                 connection: Some(connection),
-                keep,
+                session,
             },
             report: Some(report),
         }
@@ -65,11 +65,13 @@ impl AnswerBody {
     /// The body is whole: what comes next on this connection may use the upstream's again.
     fn finish(&mut self) {
         if let Content::Upstream {
-            connection, keep, ..
+            connection,
+            session,
+            ..
         } = &mut self.content
             && let Some(connection) = connection.take()
         {
-            keep.put(connection);
+            session.keep(connection);
         }
         self.report = None;
     }

@@ -16,6 +16,7 @@ use tokio::time::sleep_until;
 
 use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
+use crate::observe::UpstreamAddr;
 use crate::proxy::error::ProxyError;
 use crate::proxy::report::Report;
 use crate::proxy::request::RequestError;
@@ -25,13 +26,16 @@ use crate::proxy::response;
 use crate::proxy::route::Route;
 use crate::proxy::session::Kept;
 use crate::proxy::session::Session;
+use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::upstream;
+use crate::upstream::Connected;
 use crate::upstream::Connection;
 use crate::upstream::SendError;
 
 /// How a request ends well.
+#[derive(Debug)]
 pub(super) enum Answer {
     Own(Response<Bytes>),
     Upstream(Box<Parts>, Incoming, Kept),
@@ -47,14 +51,39 @@ pub(super) async fn exchange(
     upload: &Upload,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
-    let upstream = || route.upstream.pick().authority();
-    let (response, connection) = match asked {
+    match asked {
         Asked::WebSocket(_) => {
             let connection = open(route, report).await?;
-            send(connection, request, route, &Wait::Handshake, upload).await?
+            shake_hands(connection, request, asked, upload).await
         }
-        Asked::Nothing => ask(session, request, route, upload, report).await?,
-    };
+        Asked::Nothing => {
+            let (response, connection) = ask(session, request, route, upload, report).await?;
+            judge(response, asked, connection).await
+        }
+    }
+}
+
+/// Sends an upgrade request and judges the head of its answer.
+pub(super) async fn shake_hands(
+    connection: Kept,
+    request: Request<RequestBody>,
+    asked: &Asked,
+    upload: &Upload,
+) -> Result<Answer, ProxyError> {
+    let route = Arc::clone(&connection.route);
+    let (response, connection) =
+        send(connection, request, &route, &Wait::Handshake, upload).await?;
+    judge(response, asked, connection).await
+}
+
+/// What to make of the head of an answer.
+async fn judge(
+    response: Response<Incoming>,
+    asked: &Asked,
+    connection: Kept,
+) -> Result<Answer, ProxyError> {
+    let route = Arc::clone(&connection.route);
+    let upstream = || route.upstream.pick().authority();
     let (mut head, incoming) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::agreed(asked, &head.headers).map_err(|source| ProxyError::Disagreed {
@@ -93,7 +122,7 @@ async fn ask(
     upload: &Upload,
     report: &mut Report,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
-    if let Some(kept) = session.keep.take(route).await {
+    if let Some(kept) = session.kept(route).await {
         report.exchange.upstream_addr = Some(kept.connection.address().clone());
         // A GET without a body may be sent twice (RFC 9110 §9.2.2), anything else never.
         let again = if matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -127,12 +156,36 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 }
 
 async fn open(route: &Arc<Route>, report: &mut Report) -> Result<Kept, ProxyError> {
-    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
-    let (stream, address) = connected.map_err(|error| {
+    let connected = connect(route, &[], report).await?;
+    start(
+        route,
+        Rewound::untouched(connected.stream),
+        connected.address,
+    )
+    .await
+}
+
+/// Connects to the route's upstream; see [`upstream::connect`] for `first`.
+pub(super) async fn connect(
+    route: &Arc<Route>,
+    first: &[u8],
+    report: &mut Report,
+) -> Result<Connected, ProxyError> {
+    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits, first).await;
+    let connected = connected.map_err(|error| {
         report.exchange.upstream_addr = error.address().cloned();
         ProxyError::Connect(error)
     })?;
-    report.exchange.upstream_addr = Some(address.clone());
+    report.exchange.upstream_addr = Some(connected.address.clone());
+    Ok(connected)
+}
+
+/// Begins to speak HTTP with an upstream through hyper.
+pub(super) async fn start(
+    route: &Arc<Route>,
+    stream: Rewound,
+    address: UpstreamAddr,
+) -> Result<Kept, ProxyError> {
     let connection =
         Connection::start(stream, address)
             .await
@@ -155,7 +208,7 @@ enum Failed {
 }
 
 /// Which limit the wait for a head obeys.
-enum Wait {
+pub(super) enum Wait {
     Handshake,
     Response,
 }
@@ -185,10 +238,9 @@ async fn try_send(
     wait: &Wait,
     upload: &Upload,
 ) -> Result<(Response<Incoming>, Kept), Failed> {
-    let upstream = || route.upstream.pick().authority();
-    let (limit, key) = match wait {
-        Wait::Handshake => (route.limits.handshake, "handshake_timeout"),
-        Wait::Response => (route.limits.response, "response_timeout"),
+    let limit = match wait {
+        Wait::Handshake => route.limits.handshake,
+        Wait::Response => route.limits.response,
     };
     let answered = {
         let mut sent = pin!(kept.connection.send(request));
@@ -203,7 +255,7 @@ async fn try_send(
                         return Err(Failed::Final(if upload.is_waiting() {
                             ProxyError::Request(RequestError::BodyTimeout)
                         } else {
-                            ProxyError::AnswerTimeout { upstream: upstream(), limit, key }
+                            timed_out(route, wait)
                         }));
                     }
                 }
@@ -217,8 +269,21 @@ async fn try_send(
             Err(Failed::Final(ProxyError::Request(RequestError::Body)))
         }
         Err(SendError::Sent(source)) => Err(Failed::Final(ProxyError::NoAnswer {
-            upstream: upstream(),
+            upstream: route.upstream.pick().authority(),
             source,
         })),
+    }
+}
+
+/// There was no head in time.
+pub(super) fn timed_out(route: &Route, wait: &Wait) -> ProxyError {
+    let (limit, key) = match wait {
+        Wait::Handshake => (route.limits.handshake, "handshake_timeout"),
+        Wait::Response => (route.limits.response, "response_timeout"),
+    };
+    ProxyError::AnswerTimeout {
+        upstream: route.upstream.pick().authority(),
+        limit,
+        key,
     }
 }

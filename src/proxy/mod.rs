@@ -1,12 +1,14 @@
 //! One request, start to end: checked, routed, sent to its upstream, and answered.
 //!
-//! [`answer`] is the whole path. What may be passed on is decided in `request` and `response`, which are pure; the
+//! [`answer`] is the whole path; [`shake_hands`] a shorter one, for an upgrade request that came whole as the first of its
+//! connection. What may be passed on is decided in `request` and `response`, which are pure; the
 //! connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of clients, TLS, and what
 //! a tunnel does with its bytes.
 
 mod answer_body;
 mod error;
 mod exchange;
+mod handshake;
 mod own;
 mod report;
 mod request;
@@ -26,6 +28,7 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -33,7 +36,6 @@ use hyper::body::Incoming;
 use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
-use crate::observe::Exchange;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::error::ProxyError;
@@ -44,10 +46,13 @@ use crate::proxy::request::Framing;
 use crate::proxy::request::RequestError;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
+use crate::proxy::session::Ready;
 use crate::routing;
 use crate::routing::Found;
 use crate::routing::Target;
 
+pub use crate::proxy::handshake::Handshake;
+pub use crate::proxy::handshake::shake_hands;
 pub use crate::proxy::route::Action;
 pub use crate::proxy::route::Limits;
 pub use crate::proxy::route::Proxy;
@@ -65,17 +70,22 @@ pub use crate::proxy::switch::Switch;
 /// # Cancel safety
 /// Dropping the future abandons the request, and the upstream sees its connection end.
 pub async fn answer(session: Session, request: Request<Incoming>) -> Response<AnswerBody> {
-    let mut report = session.report(Exchange {
-        remote_addr: session.client.address,
-        request: RequestLine::new(request.method(), request.uri(), request.version()),
-        upstream_addr: None,
-        location: None,
-        route: None,
-    });
     if request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         session.refused_upgrade.set(true);
     }
-    match forward(&session, request, &mut report).await {
+    let Ready { answer, mut report } = match session.ready.take() {
+        Some(ready) => ready,
+        None => {
+            let mut report = session.report(RequestLine::new(
+                request.method(),
+                request.uri(),
+                request.version(),
+            ));
+            let answer = forward(&session, request, &mut report).await;
+            Ready { answer, report }
+        }
+    };
+    match answer {
         Ok(Answer::Own(response)) => {
             let (head, text) = response.into_parts();
             report.status = Some(head.status);
@@ -87,7 +97,7 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
             report.reason = None;
             Response::from_parts(
                 *head,
-                AnswerBody::upstream(incoming, connection, session.keep.clone(), report),
+                AnswerBody::upstream(incoming, connection, session, report),
             )
         }
         Ok(Answer::Switch(head, stream, early, limits)) => {
@@ -109,18 +119,50 @@ async fn forward(
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
     let (mut head, body) = request.into_parts();
-    let has_body = if body.is_end_stream() {
-        Body::None
-    } else {
-        Body::Some
+    let body = (!body.is_end_stream()).then_some(body);
+    let framing = match &body {
+        None => Framing::None,
+        Some(body) if body.size_hint().exact().is_some() => Framing::Length,
+        Some(_) => Framing::Chunked,
     };
-    let checked = request::check(&head, has_body).map_err(ProxyError::Request)?;
-    let asked = checked.asked;
+    let (asked, route) = match decide(session, &mut head, framing, report)? {
+        Decided::Own(response) => return Ok(Answer::Own(response)),
+        Decided::Pass(asked, route) => (asked, route),
+    };
     let under_way = match asked {
         Asked::WebSocket(_) => Some(session.upgrade_begins()),
         Asked::Nothing => None,
     };
+    let upload = Rc::new(Upload::begin());
+    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(&upload)));
+    let answer = exchange(session, request, &asked, &route, &upload, report).await?;
+    if let (Answer::Switch(..), Some(under_way)) = (&answer, under_way) {
+        under_way.agreed();
+    }
+    Ok(answer)
+}
 
+/// What is to become of a request.
+enum Decided {
+    /// It is answered here.
+    Own(Response<Bytes>),
+    /// Its head, as it is now, goes to this route's upstream.
+    Pass(Asked, Arc<Route>),
+}
+
+/// Checks a request, finds its rule, and turns its head into the upstream's. Asks nobody.
+fn decide(
+    session: &Session,
+    head: &mut Parts,
+    framing: Framing,
+    report: &mut Report,
+) -> Result<Decided, ProxyError> {
+    let body = match framing {
+        Framing::None => Body::None,
+        Framing::Length | Framing::Chunked => Body::Some,
+    };
+    let checked = request::check(head, body).map_err(ProxyError::Request)?;
+    let asked = checked.asked;
     let host = checked.host.as_str();
     let variables = Variables {
         host,
@@ -129,7 +171,7 @@ async fn forward(
         request_uri: checked.target.as_str(),
     };
     if let Some(redirect) = session.client.redirect {
-        return Ok(Answer::Own(own::to_https(redirect, &asked, &variables)));
+        return Ok(Decided::Own(own::to_https(redirect, &asked, &variables)));
     }
     let (route, uri) = {
         let target = target(&checked.target)?;
@@ -150,7 +192,9 @@ async fn forward(
         report.exchange.route = Some(Arc::clone(&rule.place));
         let route = match &rule.to {
             Action::Pass(route) => route,
-            Action::Return(written) => return Ok(Answer::Own(own::returned(written, &variables))),
+            Action::Return(written) => {
+                return Ok(Decided::Own(own::returned(written, &variables)));
+            }
         };
         match found {
             Found::Answers(_) => (
@@ -160,7 +204,7 @@ async fn forward(
             Found::AddsSlash(_) => {
                 let slashed = routing::add_slash(&target, &route.location);
                 if asked == Asked::Nothing {
-                    return Ok(Answer::Own(own::moved(&slashed)));
+                    return Ok(Decided::Own(own::moved(&slashed)));
                 }
                 // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
                 let slashed = PathAndQuery::try_from(slashed)
@@ -172,13 +216,8 @@ async fn forward(
             }
         }
     };
-
-    let framing = match body.size_hint().exact() {
-        Some(_) => Framing::Length,
-        None => Framing::Chunked,
-    };
     request::rewrite(
-        &mut head,
+        head,
         uri,
         &asked,
         framing,
@@ -189,14 +228,7 @@ async fn forward(
         request::set(&mut head.headers, name, &value.fill(&variables))
             .map_err(ProxyError::Request)?;
     }
-    let upload = Rc::new(Upload::begin());
-    let incoming = (has_body == Body::Some).then_some(body);
-    let request = Request::from_parts(head, RequestBody::new(incoming, Rc::clone(&upload)));
-    let answer = exchange(session, request, &asked, &route, &upload, report).await?;
-    if let (Answer::Switch(..), Some(under_way)) = (&answer, under_way) {
-        under_way.agreed();
-    }
-    Ok(answer)
+    Ok(Decided::Pass(asked, route))
 }
 
 fn target(written: &PathAndQuery) -> Result<Target<'_>, ProxyError> {

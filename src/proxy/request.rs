@@ -173,7 +173,9 @@ fn transfer_coding_is_served(headers: &HeaderMap) -> bool {
 /// How the body of a request goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
-    /// By its Content-Length, or there is none.
+    /// There is none.
+    None,
+    /// By its Content-Length.
     Length,
     /// In chunks.
     Chunked,
@@ -364,7 +366,7 @@ mod tests {
             &mut request,
             target,
             &Asked::Nothing,
-            Framing::Length,
+            Framing::None,
             &HeaderValue::from_static("127.0.0.1"),
             Scheme::Http,
         );

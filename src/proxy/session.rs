@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::observe::Exchange;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::proxy::error::Innermost;
+use crate::proxy::error::ProxyError;
+use crate::proxy::exchange::Answer;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::Proxy;
@@ -43,34 +46,55 @@ pub struct Redirect {
     pub port: u16,
 }
 
-/// One client connection's state, for as long as it speaks HTTP.
+/// One client connection's state, for as long as it speaks HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct Session(Rc<State>);
+
+/// What a [`Session`] leads to.
+#[derive(Debug)]
+pub struct State {
     pub(super) proxy: Arc<Proxy>,
     pub(super) client: Client,
     /// The client's address as upstreams are told.
     pub(super) address: HeaderValue,
-    pub(super) keep: Keep,
-    pub(super) switch: Rc<RefCell<Option<Switch>>>,
-    upgrading: Rc<Upgrading>,
+    /// The upstream connection between two requests.
+    keep: RefCell<Option<Kept>>,
+    /// The tunnel that a 101 has promised.
+    pub(super) switch: RefCell<Option<Switch>>,
+    /// The answer that the next request finds.
+    pub(super) ready: RefCell<Option<Ready>>,
+    /// Upgrade requests under way.
+    upgrading: Cell<usize>,
+    upgraded: Notify,
     /// An Upgrade line or a CONNECT was seen, and nothing came of it.
-    pub(super) refused_upgrade: Rc<Cell<bool>>,
+    pub(super) refused_upgrade: Cell<bool>,
+    /// Apart from the rest, since reports know it and stand in `switch` and `ready`.
     cut: Rc<Cell<bool>>,
+}
+
+impl Deref for Session {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
 }
 
 impl Session {
     /// A fresh one.
     pub fn new(proxy: Arc<Proxy>, client: Client) -> Self {
-        Self {
+        Self(Rc::new(State {
             proxy,
             client,
             address: forwarded::address(client.address.ip()),
-            keep: Keep::default(),
-            switch: Rc::default(),
-            upgrading: Rc::default(),
-            refused_upgrade: Rc::default(),
+            keep: RefCell::default(),
+            switch: RefCell::default(),
+            ready: RefCell::default(),
+            upgrading: Cell::default(),
+            upgraded: Notify::default(),
+            refused_upgrade: Cell::default(),
             cut: Rc::default(),
-        }
+        }))
     }
 
     /// The tunnel that a 101 has promised, once.
@@ -88,8 +112,8 @@ impl Session {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn not_upgrading(&self) {
-        while self.upgrading.count.get() > 0 {
-            self.upgrading.refused.notified().await;
+        while self.upgrading.get() > 0 {
+            self.upgraded.notified().await;
         }
     }
 
@@ -100,14 +124,7 @@ impl Session {
 
     /// A head that could not be read was answered by hyper; here it gets its line in the log.
     pub fn unreadable(&self, error: &hyper::Error) {
-        let exchange = Exchange {
-            remote_addr: self.client.address,
-            request: RequestLine::unreadable(),
-            upstream_addr: None,
-            location: None,
-            route: None,
-        };
-        let mut report = self.report(exchange);
+        let mut report = self.report(RequestLine::unreadable());
         report.status = Some(if error.is_parse_too_large() {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         } else {
@@ -116,7 +133,15 @@ impl Session {
         report.reason = Some(Reason::Client(format!("refused: {}", Innermost(error))));
     }
 
-    pub(super) fn report(&self, exchange: Exchange) -> Report {
+    /// Of a request that has just come.
+    pub(super) fn report(&self, request: RequestLine) -> Report {
+        let exchange = Exchange {
+            remote_addr: self.client.address,
+            request,
+            upstream_addr: None,
+            location: None,
+            route: None,
+        };
         Report::new(
             exchange,
             Arc::clone(&self.proxy.observer),
@@ -126,20 +151,37 @@ impl Session {
 
     /// An upgrade request is under way for as long as this lives.
     pub(super) fn upgrade_begins(&self) -> UpgradeUnderWay {
-        self.upgrading.count.set(self.upgrading.count.get() + 1);
-        UpgradeUnderWay(Some(Rc::clone(&self.upgrading)))
+        self.upgrading.set(self.upgrading.get() + 1);
+        UpgradeUnderWay(Some(self.clone()))
+    }
+
+    /// Keeps an upstream connection for the next request.
+    pub(super) fn keep(&self, mut kept: Kept) {
+        kept.connection.rest();
+        self.keep.replace(Some(kept));
+    }
+
+    /// The kept connection if it is for `route` and may be used; one that is not is closed.
+    pub(super) async fn kept(&self, route: &Arc<Route>) -> Option<Kept> {
+        let mut kept = self.keep.take()?;
+        if Arc::ptr_eq(&kept.route, route) && kept.connection.is_reusable().await {
+            Some(kept)
+        } else {
+            None
+        }
     }
 }
 
-#[derive(Debug, Default)]
-struct Upgrading {
-    count: Cell<usize>,
-    refused: Notify,
+/// An answer that was found before hyper read its request.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) answer: Result<Answer, ProxyError>,
+    pub(super) report: Report,
 }
 
 /// An upgrade request without its answer.
 #[derive(Debug)]
-pub(super) struct UpgradeUnderWay(Option<Rc<Upgrading>>);
+pub(super) struct UpgradeUnderWay(Option<Session>);
 
 impl UpgradeUnderWay {
     /// It was agreed to: HTTP ends here, and what a drain would do to it must not happen any more.
@@ -150,9 +192,9 @@ impl UpgradeUnderWay {
 
 impl Drop for UpgradeUnderWay {
     fn drop(&mut self) {
-        if let Some(upgrading) = self.0.take() {
-            upgrading.count.set(upgrading.count.get() - 1);
-            upgrading.refused.notify_waiters();
+        if let Some(session) = self.0.take() {
+            session.upgrading.set(session.upgrading.get() - 1);
+            session.upgraded.notify_waiters();
         }
     }
 }
@@ -162,25 +204,4 @@ impl Drop for UpgradeUnderWay {
 pub(super) struct Kept {
     pub(super) route: Arc<Route>,
     pub(super) connection: Connection<RequestBody>,
-}
-
-/// Where a client connection keeps its upstream connection between two requests.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Keep(Rc<RefCell<Option<Kept>>>);
-
-impl Keep {
-    pub(super) fn put(&self, mut kept: Kept) {
-        kept.connection.rest();
-        *self.0.borrow_mut() = Some(kept);
-    }
-
-    /// The kept connection if it is for `route` and may be used; one that is not is closed.
-    pub(super) async fn take(&self, route: &Arc<Route>) -> Option<Kept> {
-        let mut kept = self.0.borrow_mut().take()?;
-        if Arc::ptr_eq(&kept.route, route) && kept.connection.is_reusable().await {
-            Some(kept)
-        } else {
-            None
-        }
-    }
 }

@@ -3,11 +3,18 @@
 //! The 101 of the upstream was checked; the client's is on its way. When it is out, the listener hands over the client's
 //! socket and the tunnel begins, in a small task of its own, so that everything that spoke HTTP is gone by then.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::observe::Exchange;
+use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
@@ -18,6 +25,7 @@ use crate::tunnel;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
 use crate::tunnel::Keeper;
+use crate::tunnel::Relay;
 
 /// The upstream's end of a tunnel, waiting for the client's.
 #[derive(Debug)]
@@ -43,47 +51,79 @@ impl Switch {
         }
     }
 
-    /// Begins the tunnel; returns it as a future to be spawned.
-    pub fn begin(
-        self,
-        client: End<Stream>,
-        keeper: &Rc<Keeper>,
-    ) -> impl Future<Output = ()> + use<> {
+    /// Begins the tunnel; returns it as a future to be spawned, which holds `guard` until it has ended.
+    pub fn begin<G: Unpin>(self, client: End<Stream>, keeper: &Rc<Keeper>, guard: G) -> Tunnel<G> {
         let Self {
             upstream,
             limits,
             report,
         } = self;
         let relay = tunnel::relay(client, upstream, limits, keeper, ());
-        let begun = Instant::now();
         let id = TunnelId::next();
         // Boxed: it is touched twice in a tunnel's life.
         let lines = report.into_tunnel().map(Box::new);
         if let Some((exchange, observer)) = lines.as_deref() {
             observer.tunnel_opened(id, exchange);
         }
-        async move {
-            let passed = relay.await;
-            if let Some((exchange, observer)) = lines.as_deref() {
-                let reason = match &passed.ended {
-                    Ended::Broken(_, error) => {
-                        Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
-                    }
-                    Ended::Idle => Some(format!(
-                        "no byte within {:?} (`tunnel_timeout`)",
-                        limits.idle
-                    )),
-                    Ended::Closed(_) | Ended::Drained => None,
-                };
-                let end = TunnelEnd {
-                    bytes_to_upstream: passed.to_upstream,
-                    bytes_to_client: passed.to_client,
-                    duration: begun.elapsed(),
-                    ended_by: passed.ended.to_string(),
-                    reason,
-                };
-                observer.tunnel_ended(id, exchange, &end);
-            }
+        Tunnel {
+            relay,
+            idle: limits.idle,
+            id,
+            begun: Instant::now(),
+            lines,
+            _guard: guard,
         }
+    }
+}
+
+/// A tunnel, and what is said when it ends. Written by hand, since it is what an idle tunnel costs: an `async` block would
+/// hold the relay twice.
+#[derive(Debug)]
+pub struct Tunnel<G> {
+    relay: Relay<Stream, Stream, ()>,
+    idle: Duration,
+    id: TunnelId,
+    begun: Instant,
+    lines: Option<Box<(Exchange, Arc<dyn Observer>)>>,
+    _guard: G,
+}
+
+impl<G: Unpin> Future for Tunnel<G> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let Poll::Ready(passed) = Pin::new(&mut this.relay).poll(cx) else {
+            return Poll::Pending;
+        };
+        if let Some((exchange, observer)) = this.lines.as_deref() {
+            let reason = match &passed.ended {
+                Ended::Broken(_, error) => {
+                    Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
+                }
+                Ended::Idle => Some(format!("no byte within {:?} (`tunnel_timeout`)", this.idle)),
+                Ended::Closed(_) | Ended::Drained => None,
+            };
+            let end = TunnelEnd {
+                bytes_to_upstream: passed.to_upstream,
+                bytes_to_client: passed.to_client,
+                duration: this.begun.elapsed(),
+                ended_by: passed.ended.to_string(),
+                reason,
+            };
+            observer.tunnel_ended(this.id, exchange, &end);
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proxy::switch::Tunnel;
+
+    #[test]
+    fn an_idle_tunnel_is_small_with_all_that_is_said_of_it() {
+        let size = size_of::<Tunnel<[usize; 1]>>();
+        assert!(size <= 256, "{size} bytes");
     }
 }

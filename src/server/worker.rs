@@ -52,13 +52,13 @@ impl Worker {
         let mut phase = self.phase;
         let keeper = Rc::new(Keeper::default());
         let tasks = Tasks::new(phase.clone());
-        let context = Context {
+        let context = Rc::new(Context {
             proxy: self.proxy,
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
             limits: Limits::default(),
-        };
+        });
         spawn_local({
             let keeper = Rc::clone(&keeper);
             async move { keeper.run().await }
@@ -69,7 +69,7 @@ impl Worker {
             accepting.push(spawn_local(listener::accept(
                 socket,
                 door.entrance,
-                context.clone(),
+                Rc::clone(&context),
             )));
         }
         for accepting in accepting {

@@ -3,6 +3,7 @@
 //! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
 //! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
 
+mod rewound;
 mod tls;
 mod waiting;
 
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
 
 /// A connected socket. The TLS state is boxed, so that a plain tunnel does not carry its kilobyte.

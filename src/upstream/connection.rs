@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 
 use crate::observe::UpstreamAddr;
+use crate::stream::Rewound;
 use crate::stream::Stream;
 
 /// Longest idleness after which a connection is used again. Node's servers close theirs after 5 s
@@ -65,7 +66,7 @@ where
     ///
     /// # Errors
     /// Hyper's, of which it has none for HTTP/1.1.
-    pub async fn start(stream: Stream, address: UpstreamAddr) -> Result<Self, hyper::Error> {
+    pub async fn start(stream: Rewound, address: UpstreamAddr) -> Result<Self, hyper::Error> {
         let mut builder = http1::Builder::new();
         builder
             .preserve_header_case(true)
@@ -80,7 +81,7 @@ where
             {
                 let parts = connection.into_parts();
                 // Nobody waits for it unless the answer was a 101.
-                let gone = give_back.send((parts.io.into_inner(), parts.read_buf));
+                let gone = give_back.send(parts.io.into_inner().unwind(parts.read_buf));
                 if let Err((stream, _)) = gone {
                     close(stream).await;
                 }

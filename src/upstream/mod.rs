@@ -12,6 +12,7 @@ mod server;
 
 use std::time::Duration;
 
+pub use crate::upstream::connect::Connected;
 pub use crate::upstream::connect::connect;
 pub use crate::upstream::connect_error::ConnectError;
 pub use crate::upstream::connection::Connection;

@@ -33,6 +33,7 @@ pub(crate) use crate::support::message::Head;
 pub(crate) use crate::support::peer::Ending;
 pub(crate) use crate::support::peer::LEAVE;
 pub(crate) use crate::support::peer::Peer;
+pub(crate) use crate::support::process::raise_descriptor_limit;
 pub(crate) use crate::support::server::Over;
 pub(crate) use crate::support::server::TestServer;
 pub(crate) use crate::support::setup::Setup;

@@ -8,6 +8,10 @@ use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Resource;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
+
 use crate::support::log::Log;
 use crate::support::within;
 
@@ -102,4 +106,11 @@ impl Drop for Process {
             panic!("wsgate panicked: {}", lines[at..].join("\n"));
         }
     }
+}
+
+/// As many descriptors for this process as it may have.
+pub(crate) fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }

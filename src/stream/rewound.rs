@@ -1,0 +1,149 @@
+//! A socket taken back to where it was: bytes that somebody read from it are read again, and a message that somebody wrote
+//! is not written twice.
+//!
+//! Hyper is given one where the opening handshake was begun without it and turns out to be something else.
+
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use bytes::Buf;
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+
+use crate::stream::Stream;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Rewound {
+    stream: Stream,
+    /// Read before, to be read once more.
+    read: Bytes,
+    /// What the socket said behind `read`, if it broke there.
+    broken: Option<io::Error>,
+    /// The next write is of a message that is out already. Until then nothing is read: hyper takes an answer to what it has
+    /// not asked for an error.
+    written: bool,
+    /// Who wanted to read before.
+    reader: Option<Waker>,
+}
+
+impl Rewound {
+    /// A socket from which nothing was read.
+    pub fn untouched(stream: Stream) -> Self {
+        Self::reading(stream, Bytes::new())
+    }
+
+    /// A socket from which `read` was read.
+    pub fn reading(stream: Stream, read: Bytes) -> Self {
+        Self {
+            stream,
+            read,
+            broken: None,
+            written: false,
+            reader: None,
+        }
+    }
+
+    /// A socket to which a whole message was written, which will be written once more in one piece; its answer began with
+    /// `read`, and then the socket may have broken.
+    pub fn answering(stream: Stream, read: Bytes, broken: Option<io::Error>) -> Self {
+        Self {
+            stream,
+            read,
+            broken,
+            written: true,
+            reader: None,
+        }
+    }
+
+    /// Whether this write is the one of a message that is out; only the first can be.
+    fn is_said(&mut self) -> bool {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        std::mem::take(&mut self.written)
+    }
+
+    /// The socket, and what comes before it: `unused`, which a reader has read and made nothing of, then what it did not
+    /// come to read.
+    pub fn unwind(self, unused: Bytes) -> (Stream, Bytes) {
+        let before = match (unused.is_empty(), self.read.is_empty()) {
+            (_, true) => unused,
+            (true, false) => self.read,
+            (false, false) => [unused, self.read].concat().into(),
+        };
+        (self.stream, before)
+    }
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.written {
+            this.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if !this.read.is_empty() {
+            let length = this.read.len().min(buf.remaining());
+            buf.put_slice(&this.read[..length]);
+            this.read.advance(length);
+            if this.read.is_empty() {
+                // Give the memory back.
+                this.read = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        match this.broken.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut this.stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_said() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut this.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_said() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
