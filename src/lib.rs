@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod headers;
 pub mod listener;
+pub mod nginx;
 pub mod observe;
 pub mod proxy;
 pub mod returns;

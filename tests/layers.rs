@@ -31,6 +31,10 @@ const HOUSE: &[(&str, &[&str])] = &[
         &["headers", "returns", "routing", "tls", "upstream"],
     ),
     // floor 4
+    (
+        "nginx",
+        &["config", "headers", "returns", "routing", "upstream"],
+    ),
     ("listener", &["headers", "proxy", "stream", "tls", "tunnel"]),
     // floor 5
     (
@@ -44,8 +48,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "headers", "listener", "observe", "proxy", "returns", "routing", "server",
-            "stream", "tls", "tunnel", "upstream",
+            "config", "headers", "listener", "nginx", "observe", "proxy", "returns", "routing",
+            "server", "stream", "tls", "tunnel", "upstream",
         ],
     ),
 ];

@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file a subcommand.
 
 mod check;
+mod import;
 mod logging;
 mod report;
 mod run;
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+
+use crate::cli::import::Strictness;
 
 /// A reverse proxy for WebSocket upgrades: Socket.IO or any WebSocket server behind one address.
 #[derive(Debug, Parser)]
@@ -33,12 +36,20 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT (this is the default)
     Run,
     /// Read and check the file as a start would, and say what is wrong with it
     Check,
+    /// Print an nginx.conf as a routes.yaml, and say what is not carried over
+    Import {
+        /// nginx's main file; what it includes is read too
+        file: PathBuf,
+        /// Print nothing if something is not carried over, and exit with 2
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 /// How log lines are written.
@@ -58,6 +69,11 @@ pub fn main() -> ExitCode {
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run(&arguments.config, arguments.log_format),
         Command::Check => check::run(&arguments.config),
+        Command::Import { file, strict: true } => import::run(&file, Strictness::Strict),
+        Command::Import {
+            file,
+            strict: false,
+        } => import::run(&file, Strictness::Lenient),
     }
 }
 

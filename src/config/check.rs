@@ -22,10 +22,10 @@ mod https;
 mod keys;
 mod listen;
 pub(super) mod not_yaml;
-mod request;
-mod route;
+pub(super) mod request;
+pub(super) mod route;
 mod scalar;
-mod words;
+pub(super) mod words;
 
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;

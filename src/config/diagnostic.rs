@@ -45,7 +45,7 @@ pub enum Paint {
 
 /// Where in the file: one line of it, and the part of that line to mark.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) offset: usize,
     pub(super) line: usize,
     pub(super) column: usize,
@@ -55,7 +55,7 @@ pub(super) struct Place {
 
 impl Diagnostic {
     /// About the file as a whole, or about one place in it.
-    pub(super) fn new(
+    pub(crate) fn new(
         level: Level,
         file: &str,
         place: Option<Place>,
@@ -73,13 +73,13 @@ impl Diagnostic {
     }
 
     /// A few words beside the caret.
-    pub(super) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+    pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = label.into();
         self
     }
 
     /// What to do, in a sentence; an example may follow on lines of its own.
-    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }

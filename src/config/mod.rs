@@ -24,11 +24,14 @@ use http::HeaderName;
 use time::OffsetDateTime;
 
 use crate::config::check::Checker;
+pub(crate) use crate::config::check::request::is_never_set;
+pub(crate) use crate::config::check::route::leads_to;
+pub(crate) use crate::config::check::words::instead_of;
 pub use crate::config::diagnostic::Diagnostic;
 pub use crate::config::diagnostic::Errors;
 pub use crate::config::diagnostic::Level;
 pub use crate::config::diagnostic::Paint;
-use crate::config::source::Source;
+pub(crate) use crate::config::source::Source;
 use crate::headers::template::Template;
 use crate::returns::Return;
 use crate::routing::HostPattern;

@@ -8,7 +8,7 @@ use crate::config::diagnostic::Place;
 
 /// The file's name and its text.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     file: String,
     text: String,
     /// The byte at which each line begins.
@@ -16,7 +16,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(file: String, text: String) -> Self {
+    pub(crate) fn new(file: String, text: String) -> Self {
         // A byte order mark belongs to no line.
         let first = if text.starts_with('\u{feff}') {
             '\u{feff}'.len_utf8()
@@ -30,17 +30,17 @@ impl Source {
     }
 
     /// All of the text.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The line of a byte, from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    pub(crate) fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset).max(1)
     }
 
     /// The bytes of a line, counted from 1, without its end.
-    pub(super) fn line_span(&self, line: usize) -> Range<usize> {
+    pub(crate) fn line_span(&self, line: usize) -> Range<usize> {
         let start = self
             .lines
             .get(line.saturating_sub(1))
@@ -51,12 +51,12 @@ impl Source {
     }
 
     /// An error or a warning about the file as a whole.
-    pub(super) fn whole(&self, level: Level, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn whole(&self, level: Level, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(level, &self.file, None, message)
     }
 
     /// An error or a warning about some bytes, of which those on the first line are marked.
-    pub(super) fn about(
+    pub(crate) fn about(
         &self,
         level: Level,
         span: &Range<usize>,

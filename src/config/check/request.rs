@@ -32,6 +32,11 @@ const NOT_SET: [HeaderName; 10] = [
     header::PROXY_AUTHORIZATION,
 ];
 
+/// Whether `name` is a field that `set_headers` cannot set: wsgate writes it for each connection and message.
+pub(crate) fn is_never_set(name: &HeaderName) -> bool {
+    NOT_SET.contains(name)
+}
+
 /// The hosts of a route, if all of them are right.
 pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPattern>> {
     let before = checker.found.len();
@@ -153,7 +158,7 @@ pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(Header
         let Some(name) = header_name(text, key, checker) else {
             continue;
         };
-        if NOT_SET.contains(&name) {
+        if is_never_set(&name) {
             checker
                 .error(&key.span, format!("{} cannot be set", quoted(text)))
                 .label("wsgate writes it for each connection and message")

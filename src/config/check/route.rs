@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use crate::config::Action;
@@ -269,7 +270,7 @@ fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Ch
     };
     let own = listeners
         .iter()
-        .find(|listener| is_own(host, *port, listener));
+        .find(|listener| leads_to(host, *port, listener.address));
     let Some(listener) = own else {
         return;
     };
@@ -289,10 +290,10 @@ fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Ch
         .help(help);
 }
 
-/// Whether a connection to `host` and `to_port` would be accepted by `listener`, as far as can be told without asking
-/// anyone.
-fn is_own(host: &Host, to_port: u16, listener: &Listener) -> bool {
-    let (ip, port) = (listener.address.ip(), listener.address.port());
+/// Whether a connection to `host` and `to_port` would be accepted by a listener at `address`, as far as can be told
+/// without asking anyone.
+pub(crate) fn leads_to(host: &Host, to_port: u16, address: SocketAddr) -> bool {
+    let (ip, port) = (address.ip(), address.port());
     let hosts: &[IpAddr] = match host {
         Host::Ip(host) => &[*host],
         Host::Name(name) if name == "localhost" => &LOOPBACK,

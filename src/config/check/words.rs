@@ -50,7 +50,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
 }
 
 /// What to do about a key of nginx, or of another proxy, whose place no key takes.
-pub(super) fn instead_of(key: &str) -> Option<&'static str> {
+pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "server" | "servers" => {
             "there are no `server` blocks: ports and certificates stand under `listen`, locations under `routes`"

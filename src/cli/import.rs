@@ -1,0 +1,82 @@
+//! `wsgate import`: an nginx.conf on the one side, the same as a `routes.yaml` on the other.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::logging;
+use crate::cli::report::counted;
+use crate::cli::report::say;
+use crate::config::Paint;
+use crate::nginx;
+use crate::nginx::ImportError;
+
+/// Whether it is an error that something is not carried over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Strictness {
+    /// It is said, and the rest is printed.
+    Lenient,
+    /// Nothing is printed then.
+    Strict,
+}
+
+/// Prints the `routes.yaml` to stdout, and to stderr what is not carried over.
+///
+/// Exit code 0; 1 if the file cannot be read; 2 if it is no nginx.conf, or, strictly, if something is not carried over.
+pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
+    let imported = match nginx::import(file) {
+        Ok(imported) => imported,
+        Err(error) => {
+            let (diagnostic, code) = match error {
+                ImportError::Unreadable(diagnostic) => (diagnostic, 1),
+                ImportError::Refused(diagnostic) => (diagnostic, 2),
+            };
+            let paint = if logging::colour() {
+                Paint::Coloured
+            } else {
+                Paint::Plain
+            };
+            say(&format!("{}\n", diagnostic.shown(paint)));
+            return ExitCode::from(code);
+        }
+    };
+    for left in &imported.left {
+        say(&shown(&format!(
+            "{}: not carried over: `{}`: {}",
+            left.place, left.what, left.why
+        )));
+    }
+    let name = file.display();
+    let left = counted(imported.left.len(), "directive");
+    if strictness == Strictness::Strict && !imported.left.is_empty() {
+        say(&shown(&format!(
+            "{name}: error: {left} not carried over, and `--strict` wants all of them"
+        )));
+        return ExitCode::from(2);
+    }
+    // Where stdout is closed there is no one to tell, but whoever closed it.
+    let _ = io::stdout().write_all(imported.yaml.as_bytes());
+    let listeners = counted(imported.listeners, "listener");
+    let routes = counted(imported.routes, "route");
+    let needless = counted(imported.needless, "directive");
+    say(&shown(&format!(
+        "{name}: {listeners}, {routes}; {needless} not needed, {} not carried over",
+        imported.left.len()
+    )));
+    ExitCode::SUCCESS
+}
+
+/// A line for a terminal: what the file has is shown as it is, but for control characters.
+fn shown(text: &str) -> String {
+    let mut line = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\n');
+    line
+}

@@ -1,0 +1,114 @@
+//! `proxy_set_header`: what wsgate does anyway is dropped, the rest becomes `set_headers`.
+
+use http::HeaderName;
+use http::HeaderValue;
+
+use crate::config;
+use crate::headers::host;
+use crate::nginx::notes::Notes;
+use crate::nginx::tree::Directive;
+use crate::nginx::upstreams::Asked;
+use crate::nginx::variables::Constants;
+
+const UPGRADES: &str = "sent with upgrades to `websocket`, and with nothing else";
+const HOST: &str = "`Host` goes on as the client sent it";
+const FORWARDED: &str = "always sent, and what the client claims in it is replaced";
+const PASSED: &str = "goes on as the client sent it";
+
+/// The fields that the upstream gets beside those that it gets anyway.
+pub(super) fn set_headers(
+    written: &[&Directive],
+    asked: &Asked,
+    constants: &Constants,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) -> Vec<(String, String)> {
+    let mut set: Vec<(String, String)> = Vec::new();
+    let mut has_host = false;
+    for directive in written {
+        let (name, value) = (directive.arg(0), directive.arg(1));
+        has_host |= name.eq_ignore_ascii_case("host");
+        if let Some(why) = is_done(&name.to_ascii_lowercase(), value) {
+            notes.needless(directive, why);
+            continue;
+        }
+        match field(name, value, asked, constants) {
+            Ok(_)
+                if set
+                    .iter()
+                    .any(|(known, _)| known.eq_ignore_ascii_case(name)) =>
+            {
+                comments.push(notes.left(directive, "a field is set once"));
+            }
+            Ok(value) => set.push((name.to_owned(), value)),
+            Err(why) => comments.push(notes.left(directive, why)),
+        }
+    }
+    if !has_host && asked.has_own_name {
+        comments.push(format!(
+            "nginx sends Host: {} where no other is set",
+            asked.proxy_host
+        ));
+        set.push(("Host".to_owned(), asked.proxy_host.clone()));
+    }
+    set
+}
+
+/// Why a field need not be set to this value.
+fn is_done(name: &str, value: &str) -> Option<&'static str> {
+    let plain = value.replace(['{', '}'], "");
+    match (name, plain.as_str()) {
+        ("upgrade" | "connection", _) => Some(UPGRADES),
+        ("host", "$host" | "$http_host" | "$host:$server_port") => Some(HOST),
+        ("x-real-ip", "$remote_addr")
+        | ("x-forwarded-for", "$remote_addr" | "$proxy_add_x_forwarded_for")
+        | ("x-forwarded-proto", "$scheme")
+        | ("x-forwarded-host", "$host" | "$http_host" | "$host:$server_port") => Some(FORWARDED),
+        // In these wsgate believes no client.
+        (
+            "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
+            | "forwarded",
+            _,
+        ) => None,
+        (name, value) => {
+            let own = format!("$http_{}", name.replace('-', "_"));
+            (value == own).then_some(PASSED)
+        }
+    }
+}
+
+/// The value of a field in `set_headers`.
+fn field(name: &str, value: &str, asked: &Asked, constants: &Constants) -> Result<String, String> {
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "no field has this name")?;
+    if name.contains('_') {
+        return Err("fields with an underscore are dropped, which is nginx's default".to_owned());
+    }
+    if config::is_never_set(&header) {
+        return Err("wsgate writes it for each connection and message".to_owned());
+    }
+    // As it stands: `$http_host` has no other place here than `Host`, which is_done() knows.
+    let constants = Constants {
+        default_ports: false,
+        ..constants.clone()
+    };
+    let port = asked.proxy_host.rsplit(':').next().unwrap_or_default();
+    let filled = constants.fill(
+        value,
+        &[("proxy_host", &asked.proxy_host), ("proxy_port", port)],
+    )?;
+    if HeaderValue::from_str(&filled).is_err() || !filled.is_ascii() {
+        return Err("its value has characters that no field may have".to_owned());
+    }
+    let constant = !filled.contains('$');
+    if header == http::header::HOST
+        && constant
+        && !filled.is_empty()
+        && !host::is_valid(filled.as_bytes())
+    {
+        return Err("this is no host".to_owned());
+    }
+    if header == http::header::HOST && filled.is_empty() {
+        return Err("a request has a `Host`".to_owned());
+    }
+    Ok(filled)
+}

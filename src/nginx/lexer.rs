@@ -1,0 +1,342 @@
+//! The words of an nginx.conf, cut as nginx cuts them (`ngx_conf_read_token`). Texts in, tokens out.
+//!
+//! A quote opens a quoted word only at a word's beginning, and a space, `;` or `{` must follow it. In a bare word `}` and
+//! `#` are letters, and `{` is one behind a dollar: `${var}`. A backslash keeps the next letter from ending the word.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A word, `;`, `{` or `}`, and which bytes of the text it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) span: Range<usize>,
+}
+
+/// What a token is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A word without its quotes and escapes.
+    Word(String),
+    /// `;`
+    End,
+    /// `{`
+    Open,
+    /// `}`
+    Close,
+}
+
+/// Why a text is no nginx.conf.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    /// A quoted word does not end.
+    OpenQuote(char),
+    /// Something stands right behind a quoted word.
+    BehindQuote(char),
+    /// `;` or `{` without a word before it.
+    NoWord(char),
+    /// `}` without a block that it could close.
+    NothingToClose,
+    /// `}` or the end of the text where `;` should be.
+    NoSemicolon,
+    /// A block does not end.
+    OpenBlock,
+    /// More blocks in blocks than anyone writes.
+    TooDeep,
+    /// Bytes that are no UTF-8, in a word.
+    NotUtf8,
+}
+
+impl Fault {
+    /// What to do about it.
+    pub(super) fn help(&self) -> String {
+        match self {
+            Self::OpenQuote(quote) => format!("close it with {quote}"),
+            Self::BehindQuote(_) => {
+                "put a space, `;` or `{` there, or quote all of the word".to_owned()
+            }
+            Self::NoWord(_) => "take it out, or write a directive before it".to_owned(),
+            Self::NothingToClose => "is a `{` missing above?".to_owned(),
+            Self::NoSemicolon => "end this directive with `;`".to_owned(),
+            Self::OpenBlock => "close it with `}`".to_owned(),
+            Self::TooDeep => "is a `}` missing above?".to_owned(),
+            Self::NotUtf8 => "save the file as UTF-8".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenQuote(quote) => write!(f, "this {quote} is never closed"),
+            Self::BehindQuote(found) => {
+                write!(f, "`{}` right behind a quoted word", found.escape_debug())
+            }
+            Self::NoWord(found) => write!(f, "`{found}` without a directive before it"),
+            Self::NothingToClose => f.write_str("`}` closes nothing"),
+            Self::NoSemicolon => f.write_str("this directive does not end"),
+            Self::OpenBlock => f.write_str("this block is never closed"),
+            Self::TooDeep => f.write_str("blocks and includes are nested too deeply"),
+            Self::NotUtf8 => f.write_str("this word is no UTF-8"),
+        }
+    }
+}
+
+/// A fault and the bytes that have it.
+pub(super) type Refused = (Fault, Range<usize>);
+
+/// Reads one text from the front.
+#[derive(Debug)]
+pub(super) struct Lexer<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Lexer<'t> {
+    /// At the beginning of `text`, behind a byte order mark.
+    pub(super) fn new(text: &'t str) -> Self {
+        let mark = '\u{feff}';
+        let at = if text.starts_with(mark) {
+            mark.len_utf8()
+        } else {
+            0
+        };
+        Self { text, at }
+    }
+
+    /// The next token; `None` at the end of the text.
+    ///
+    /// # Errors
+    /// A quote that does not end, something right behind a quoted word, or a word with bytes that were no UTF-8.
+    pub(super) fn next(&mut self) -> Result<Option<Token>, Refused> {
+        self.skip_space();
+        let start = self.at;
+        let kind = match self.byte() {
+            None => return Ok(None),
+            Some(b';') => Kind::End,
+            Some(b'{') => Kind::Open,
+            Some(b'}') => Kind::Close,
+            Some(b'"') => return self.quoted('"').map(Some),
+            Some(b'\'') => return self.quoted('\'').map(Some),
+            Some(_) => return self.bare().map(Some),
+        };
+        self.at += 1;
+        let span = start..self.at;
+        Ok(Some(Token { kind, span }))
+    }
+
+    /// Skips what stands in a block of another language (`content_by_lua_block`), up to and with the `}` that closes it;
+    /// false if the text ends before.
+    pub(super) fn skip_foreign(&mut self) -> bool {
+        let mut open = 1_usize;
+        while let Some(byte) = self.byte() {
+            self.at += 1;
+            match byte {
+                b'{' => open += 1,
+                b'}' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(byte) = self.byte() {
+            match byte {
+                b'#' => {
+                    let rest = &self.text.as_bytes()[self.at..];
+                    let line = rest.iter().position(|byte| *byte == b'\n');
+                    self.at += line.unwrap_or(rest.len());
+                }
+                byte if is_space(byte) => self.at += 1,
+                _ => return,
+            }
+        }
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<Token, Refused> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.byte() {
+                None => return Err((Fault::OpenQuote(quote), start..start + 1)),
+                Some(b'\\') => self.at += 2,
+                Some(byte) if char::from(byte) == quote => break,
+                Some(_) => self.at += 1,
+            }
+        }
+        let inside = start + 1..self.at;
+        self.at += 1;
+        match self.byte() {
+            None | Some(b';' | b'{' | b')') => {}
+            Some(byte) if is_space(byte) => {}
+            Some(_) => {
+                let found = self.text[self.at..].chars().next().unwrap_or_default();
+                return Err((
+                    Fault::BehindQuote(found),
+                    self.at..self.at + found.len_utf8(),
+                ));
+            }
+        }
+        self.word(inside, start..self.at)
+    }
+
+    fn bare(&mut self) -> Result<Token, Refused> {
+        let start = self.at;
+        let mut variable = false;
+        while let Some(byte) = self.byte() {
+            match byte {
+                b'{' if variable => self.at += 1,
+                b'\\' => {
+                    variable = false;
+                    self.at += 2;
+                }
+                b';' | b'{' => break,
+                byte if is_space(byte) => break,
+                byte => {
+                    variable = byte == b'$';
+                    self.at += 1;
+                }
+            }
+        }
+        // A backslash may have been the last byte.
+        self.at = self.at.min(self.text.len());
+        self.word(start..self.at, start..self.at)
+    }
+
+    fn word(&self, inside: Range<usize>, span: Range<usize>) -> Result<Token, Refused> {
+        let text = unescaped(self.text.get(inside).unwrap_or_default());
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err((Fault::NotUtf8, span));
+        }
+        let kind = Kind::Word(text);
+        Ok(Token { kind, span })
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// A word without its escapes: `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; another backslash stays.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            plain.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some(kept @ ('"' | '\'' | '\\')) => plain.push(kept),
+            Some('t') => plain.push('\t'),
+            Some('r') => plain.push('\r'),
+            Some('n') => plain.push('\n'),
+            Some(other) => plain.extend(['\\', other]),
+            None => plain.push('\\'),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::nginx::lexer::Fault;
+    use crate::nginx::lexer::Kind;
+    use crate::nginx::lexer::Lexer;
+    use crate::nginx::lexer::Refused;
+
+    /// The tokens, `;`, `{` and `}` as themselves in brackets.
+    fn read(text: &str) -> Result<Vec<String>, Refused> {
+        let mut lexer = Lexer::new(text);
+        let mut tokens = Vec::new();
+        while let Some(token) = lexer.next()? {
+            assert!(!token.span.is_empty(), "{token:?}");
+            tokens.push(match token.kind {
+                Kind::Word(word) => word,
+                Kind::End => "[;]".to_owned(),
+                Kind::Open => "[{]".to_owned(),
+                Kind::Close => "[}]".to_owned(),
+            });
+        }
+        Ok(tokens)
+    }
+
+    #[test]
+    fn words_are_cut_as_nginx_cuts_them() {
+        for (text, tokens) in [
+            ("listen 80;", vec!["listen", "80", "[;]"]),
+            ("a{b c;}", vec!["a", "[{]", "b", "c", "[;]", "[}]"]),
+            ("a # b;\nc;", vec!["a", "c", "[;]"]),
+            ("a b#c;", vec!["a", "b#c", "[;]"]),
+            ("a }b;", vec!["a", "[}]", "b", "[;]"]),
+            ("a b};", vec!["a", "b}", "[;]"]),
+            ("a ${b}c;", vec!["a", "${b}c", "[;]"]),
+            ("a $b{", vec!["a", "$b", "[{]"]),
+            ("a \"b ;{}#\" c;", vec!["a", "b ;{}#", "c", "[;]"]),
+            ("a '' \"\";", vec!["a", "", "", "[;]"]),
+            ("a b\"c d\";", vec!["a", "b\"c", "d\"", "[;]"]),
+            (r#"a "b\"c" 'd\'e';"#, vec!["a", "b\"c", "d'e", "[;]"]),
+            (r"a b\ c d\;;", vec!["a", r"b\ c", r"d\;", "[;]"]),
+            (r"~ \.(js|css)$ {", vec!["~", r"\.(js|css)$", "[{]"]),
+            (r"a b\n\t\\;", vec!["a", "b\n\t\\", "[;]"]),
+            ("if ($a = \"b\") {", vec!["if", "($a", "=", "b", ")", "[{]"]),
+            ("a\r\n\tb;", vec!["a", "b", "[;]"]),
+            ("\u{feff}a é漢;", vec!["a", "é漢", "[;]"]),
+            ("a \\", vec!["a", "\\"]),
+            ("", vec![]),
+        ] {
+            let tokens: Vec<String> = tokens.into_iter().map(str::to_owned).collect();
+            assert_eq!(read(text), Ok(tokens), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nginx_refuses_is_refused_at_the_same_place() {
+        assert_eq!(read("a 'b;"), Err((Fault::OpenQuote('\''), 2..3)));
+        assert_eq!(read("a \"b\\\""), Err((Fault::OpenQuote('"'), 2..3)));
+        assert_eq!(read("a \"b\"é;"), Err((Fault::BehindQuote('é'), 5..7)));
+        assert_eq!(read("a \"b\"};"), Err((Fault::BehindQuote('}'), 5..6)));
+        assert_eq!(read("a \u{fffd};"), Err((Fault::NotUtf8, 2..5)));
+        assert_eq!(read("a; # \u{fffd}"), Ok(vec!["a".into(), "[;]".into()]));
+    }
+
+    #[test]
+    fn a_foreign_block_ends_where_its_braces_do() {
+        let mut lexer = Lexer::new("x { if y then { z; } } } ;");
+        lexer.next().unwrap();
+        lexer.next().unwrap();
+        assert!(lexer.skip_foreign());
+        assert_eq!(lexer.next().unwrap().unwrap().kind, Kind::Close);
+        assert!(!lexer.skip_foreign());
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_word_is_read_as_what_it_was(word in "\\PC{0,12}|[\"'\\\\;{}#$ \t\n\ra]{0,12}", single: bool) {
+            prop_assume!(!word.contains(char::REPLACEMENT_CHARACTER));
+            let quote = if single { '\'' } else { '"' };
+            let escaped = word.replace('\\', "\\\\").replace(quote, &format!("\\{quote}"));
+            let text = format!("x {quote}{escaped}{quote};");
+            prop_assert_eq!(read(&text), Ok(vec!["x".to_owned(), word, "[;]".to_owned()]));
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let text = String::from_utf8_lossy(&bytes);
+            if let Err((_, span)) = read(&text) {
+                prop_assert!(text.get(span).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! `listen` and `server_name`: where a server is reached, and by which names.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+
+use crate::nginx::notes::Notes;
+use crate::nginx::tree::Directive;
+use crate::nginx::tree::Place;
+use crate::nginx::tree::all;
+use crate::nginx::tree::last;
+use crate::routing::HostPattern;
+
+/// One address of a server.
+#[derive(Clone, Debug)]
+pub(super) struct Listen {
+    pub(super) address: SocketAddr,
+    pub(super) is_default: bool,
+    pub(super) tls: bool,
+    pub(super) place: Place,
+}
+
+/// Where nginx listens if a server does not say.
+const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
+
+/// The addresses of a server.
+pub(super) fn listens(
+    server: &Directive,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) -> Vec<Listen> {
+    let always_tls = last(server.inside(), "ssl").is_some_and(|ssl| ssl.arg(0) == "on");
+    let mut listens: Vec<Listen> = Vec::new();
+    for directive in all(server.inside(), "listen") {
+        match address(directive.arg(0)) {
+            Ok(address) => one(
+                directive,
+                address,
+                always_tls,
+                &mut listens,
+                notes,
+                comments,
+            ),
+            Err(why) => comments.push(notes.left(directive, why)),
+        }
+    }
+    if all(server.inside(), "listen").next().is_none() {
+        listens.push(Listen {
+            address: DEFAULT,
+            is_default: false,
+            tls: always_tls,
+            place: server.place,
+        });
+    }
+    listens
+}
+
+fn one(
+    directive: &Directive,
+    address: SocketAddr,
+    always_tls: bool,
+    listens: &mut Vec<Listen>,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) {
+    let mut listen = Listen {
+        address,
+        is_default: false,
+        tls: always_tls,
+        place: directive.place,
+    };
+    let mut both = false;
+    for parameter in directive.args.iter().skip(1) {
+        match parameter.split('=').next().unwrap_or_default() {
+            "default_server" | "default" => listen.is_default = true,
+            "ssl" => listen.tls = true,
+            "ipv6only" => {
+                both = parameter.ends_with("=off") && address.ip() == Ipv6Addr::UNSPECIFIED
+            }
+            "http2" | "spdy" => notes.needless(
+                directive,
+                "its `http2`: HTTP/1.1 is all that clients are offered",
+            ),
+            "reuseport" | "so_keepalive" | "backlog" | "deferred" | "bind" | "fastopen"
+            | "rcvbuf" | "sndbuf" => {
+                notes.needless(
+                    directive,
+                    "its options for sockets: wsgate's have sound ones",
+                );
+            }
+            "quic" => {
+                comments.push(notes.left(directive, "no WebSocket client comes over HTTP/3"));
+                return;
+            }
+            "proxy_protocol" => {
+                let why =
+                    "`proxy_protocol` is not in this version yet: what comes with it is refused";
+                comments.push(notes.left(directive, why));
+            }
+            other => comments.push(notes.left(directive, format!("wsgate has no `{other}`"))),
+        }
+    }
+    if both {
+        listens.push(Listen {
+            address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+            ..listen.clone()
+        });
+    }
+    listens.push(listen);
+}
+
+/// Reads nginx's `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80`, `[::]:80`; without a port it is 80.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if text.starts_with("unix:") {
+        return Err("wsgate listens on no Unix socket".to_owned());
+    }
+    let port = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let port = text.parse::<u16>().ok().filter(|port| digits && *port > 0);
+        port.ok_or_else(|| format!("no such port: `{text}`"))
+    };
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port(text)?));
+    }
+    if let Some(inside) = text.strip_prefix('[') {
+        let (ip, rest) = inside.split_once(']').ok_or("this is no IPv6 address")?;
+        let ip: Ipv6Addr = ip.parse().map_err(|_| "this is no IPv6 address")?;
+        let port = match rest.strip_prefix(':') {
+            Some(text) => port(text)?,
+            None => 80,
+        };
+        return Ok(SocketAddr::new(ip.into(), port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, text)) => (host, port(text)?),
+        None => (text, 80),
+    };
+    let ip = match host {
+        "*" => Ipv4Addr::UNSPECIFIED,
+        "localhost" => Ipv4Addr::LOCALHOST,
+        host => host
+            .parse()
+            .map_err(|_| "a listener has an IP address, not a name")?,
+    };
+    Ok(SocketAddr::new(ip.into(), port))
+}
+
+/// The names of a server that a `host` can say.
+pub(super) fn names(
+    server: &Directive,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) -> Vec<HostPattern> {
+    let mut names = Vec::new();
+    for directive in all(server.inside(), "server_name") {
+        for name in &directive.args {
+            // Conventions for names that no client asks for.
+            if name.is_empty() || name == "_" || name == "__" {
+                continue;
+            }
+            let read: Result<Vec<HostPattern>, String> = if name.starts_with('~') {
+                Err(format!("`{name}`: a host is no regex; write its names out"))
+            } else if name.starts_with('$') {
+                Err(format!("`{name}`: write this machine's name out"))
+            } else if name.ends_with(".*") {
+                Err(format!(
+                    "`{name}`: a star stands only at the beginning of a host; write its names out"
+                ))
+            } else if let Some(below) = name.strip_prefix('.') {
+                [below.to_owned(), format!("*.{below}")]
+                    .iter()
+                    .map(|name| pattern(name))
+                    .collect()
+            } else {
+                pattern(name).map(|name| vec![name])
+            };
+            match read {
+                Ok(read) => names.extend(read),
+                Err(why) => comments.push(notes.left(directive, why)),
+            }
+        }
+    }
+    let mut once = Vec::new();
+    for name in names {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once
+}
+
+fn pattern(name: &str) -> Result<HostPattern, String> {
+    name.parse().map_err(|error| format!("`{name}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::nginx::listen::address;
+
+    #[test]
+    fn every_form_of_an_address_is_read() {
+        for (text, read) in [
+            ("80", "0.0.0.0:80"),
+            ("*:8080", "0.0.0.0:8080"),
+            ("*", "0.0.0.0:80"),
+            ("127.0.0.1", "127.0.0.1:80"),
+            ("localhost:81", "127.0.0.1:81"),
+            ("[::]:443", "[::]:443"),
+            ("[::1]", "[::1]:80"),
+        ] {
+            assert_eq!(
+                address(text).map(|address| address.to_string()).as_deref(),
+                Ok(read),
+                "{text}"
+            );
+        }
+        for (text, why) in [
+            ("unix:/run/x", "wsgate listens on no Unix socket"),
+            ("0", "no such port: `0`"),
+            ("99999", "no such port: `99999`"),
+            ("[::", "this is no IPv6 address"),
+            ("a.test:80", "a listener has an IP address, not a name"),
+            ("", "a listener has an IP address, not a name"),
+        ] {
+            assert_eq!(address(text), Err(why.to_owned()), "{text}");
+        }
+    }
+}

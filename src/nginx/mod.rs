@@ -1,0 +1,242 @@
+//! An nginx.conf read, and written again as a `routes.yaml`: `wsgate import`.
+//!
+//! A file's text becomes words (`lexer`), directives (`reader`, `tree`), servers with their routes (`server`, `location`),
+//! a plan of hosts and ports (`sites`), and text (`write`). What cannot be carried over becomes a comment at its place and
+//! is counted; what wsgate makes unnecessary is listed at the end. The import never opens what nginx keeps closed: where
+//! access is limited in a way that wsgate does not know, it answers 403.
+
+mod fields;
+mod glob;
+mod lexer;
+mod listen;
+mod location;
+mod notes;
+mod reader;
+mod scope;
+mod server;
+mod sites;
+mod time;
+mod tree;
+mod upstreams;
+mod variables;
+mod words;
+mod write;
+mod yaml;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::Diagnostic;
+use crate::config::Level;
+use crate::nginx::notes::Notes;
+use crate::nginx::scope::Scope;
+use crate::nginx::server::File;
+use crate::nginx::server::Server;
+use crate::nginx::sites::Known;
+use crate::nginx::sites::Plan;
+use crate::nginx::tree::Directive;
+use crate::nginx::tree::all;
+use crate::nginx::tree::last;
+use crate::nginx::upstreams::Groups;
+
+/// What became of an nginx.conf.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Imported {
+    /// The text of a `routes.yaml`.
+    pub yaml: String,
+    /// Its entries of `listen`.
+    pub listeners: usize,
+    /// Its entries of `routes`.
+    pub routes: usize,
+    /// How many directives wsgate makes unnecessary.
+    pub needless: usize,
+    /// What is not carried over, in file order.
+    pub left: Vec<Left>,
+}
+
+/// A directive that is not carried over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Left {
+    /// Where it stands: `nginx.conf:12`.
+    pub place: String,
+    /// Its name.
+    pub what: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+/// Why there is nothing to print.
+#[derive(Clone, Debug)]
+pub enum ImportError {
+    /// The file cannot be read.
+    Unreadable(Box<Diagnostic>),
+    /// It is no nginx.conf, or has no server in it.
+    Refused(Box<Diagnostic>),
+}
+
+/// What stands in `http`, and around it.
+#[derive(Debug, Default)]
+struct Top {
+    drain_timeout: Option<Duration>,
+    threads: Option<String>,
+    access_log_off: bool,
+    comments: Vec<String>,
+}
+
+/// Reads the nginx.conf `file` with what it includes.
+///
+/// # Errors
+/// If the file cannot be read, if one of the files breaks nginx's syntax, or if no server listens at an address that
+/// wsgate can have.
+pub fn import(file: &Path) -> Result<Imported, ImportError> {
+    let (directives, files) = reader::read(file)?;
+    let mut notes = Notes::new(&files);
+    let mut top = Top::default();
+    let nowhere = Scope::default();
+    for directive in &directives {
+        match directive.name.as_str() {
+            "worker_shutdown_timeout" => top.drain_timeout = time::read(directive.arg(0)),
+            "worker_processes" if directive.arg(0) != "auto" => {
+                top.threads = threads(directive.arg(0));
+            }
+            _ => server::note_rest(
+                std::slice::from_ref(directive),
+                &nowhere,
+                &mut notes,
+                &mut top.comments,
+            ),
+        }
+    }
+    let http = http(directives);
+    let scope = nowhere.within(&http);
+    for directive in &http {
+        match directive.name.as_str() {
+            "map" if directive.arg(0) == "$http_upgrade" => {
+                notes.needless(
+                    directive,
+                    "`Connection: Upgrade` is sent with upgrades by itself",
+                );
+            }
+            "map" => {
+                let why = "there are no variables to make; `when` chooses by query, header, method and port";
+                top.comments.push(notes.left(directive, why));
+            }
+            _ => server::note_rest(
+                std::slice::from_ref(directive),
+                &scope,
+                &mut notes,
+                &mut top.comments,
+            ),
+        }
+    }
+    top.access_log_off = last(&http, "access_log").is_some_and(|log| log.arg(0) == "off");
+
+    let outlines: Vec<_> = all(&http, "server")
+        .map(|block| server::outline(block, &scope, &mut notes))
+        .collect();
+    let listens: Vec<_> = outlines
+        .iter()
+        .flat_map(|outline| outline.listens.clone())
+        .collect();
+    if listens.is_empty() {
+        let name = file.display().to_string();
+        let (message, help) = if outlines.is_empty() {
+            (
+                "there is no `server` block in it",
+                "name nginx's main file, as in `wsgate import /etc/nginx/nginx.conf`",
+            )
+        } else {
+            (
+                "none of its servers listens on a port",
+                "a listener has a port, as in `listen 80;`",
+            )
+        };
+        let mut diagnostic = Diagnostic::new(Level::Error, &name, None, message);
+        diagnostic.help(help);
+        return Err(ImportError::Refused(Box::new(diagnostic)));
+    }
+    let dir = file.parent().unwrap_or(Path::new("")).display().to_string();
+    let groups = Groups::of(&http);
+    let file_of = File {
+        groups: &groups,
+        listens: &listens,
+        dir: &dir,
+    };
+    let mut servers: Vec<Server> = Vec::new();
+    for outline in outlines {
+        servers.extend(server::servers(outline, file_of, &mut notes));
+    }
+    let known: Vec<Known> = servers.iter().map(|server| server.known.clone()).collect();
+    let plan = sites::plan(&known);
+    note_plan(&plan, &mut servers, &http, &mut notes);
+    let written = write::write(file, &top, &servers, &plan, &mut notes);
+    let left = notes.all_left().into_iter();
+    Ok(Imported {
+        yaml: written.yaml,
+        listeners: written.listeners,
+        routes: written.routes,
+        needless: notes.needless_count(),
+        left: left
+            .map(|(place, what, why)| Left { place, what, why })
+            .collect(),
+    })
+}
+
+/// What stands in the `http` blocks; a file of `sites-available` has that at its top.
+fn http(directives: Vec<Directive>) -> Vec<Directive> {
+    let mut http = Vec::new();
+    for directive in directives {
+        match directive.name.as_str() {
+            "http" => http.extend(directive.block.unwrap_or_default()),
+            "server"
+            | "upstream"
+            | "map"
+            | "proxy_set_header"
+            | "proxy_read_timeout"
+            | "proxy_connect_timeout"
+            | "ssl_certificate"
+            | "ssl_certificate_key"
+            | "access_log" => http.push(directive),
+            _ => {}
+        }
+    }
+    http
+}
+
+/// A number of threads as `routes.yaml` takes it.
+fn threads(text: &str) -> Option<String> {
+    let number: usize = text.parse().ok()?;
+    (1..=1024).contains(&number).then(|| number.to_string())
+}
+
+/// Notes what a plan cannot keep apart, and servers that nobody reaches.
+fn note_plan(plan: &Plan, servers: &mut [Server], http: &[Directive], notes: &mut Notes<'_>) {
+    let block_of = |place| all(http, "server").find(|block| block.place == place);
+    for (number, listen) in &plan.spread {
+        let server = &mut servers[*number];
+        let Some(block) = block_of(server.place) else {
+            continue;
+        };
+        let directive = all(block.inside(), "listen")
+            .find(|one| one.place == listen.place)
+            .unwrap_or(block);
+        let why = format!(
+            "wsgate tells ports apart, not addresses: this server answers at every address of port {}",
+            listen.address.port()
+        );
+        server.comments.push(notes.left(directive, why));
+    }
+    for (number, server) in servers.iter().enumerate() {
+        let reached = plan.sites.iter().any(|site| site.server == number);
+        let redirects = plan
+            .doors
+            .iter()
+            .any(|door| door.redirects && door.servers.contains(&number));
+        if !reached
+            && !redirects
+            && let Some(block) = block_of(server.place)
+        {
+            notes.needless(block, "no request reaches it: it has no name of its own, and is not the first of its port");
+        }
+    }
+}

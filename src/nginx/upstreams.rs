@@ -1,0 +1,158 @@
+//! `upstream` blocks, and what a `proxy_pass` means with them.
+
+use std::collections::HashMap;
+
+use crate::nginx::notes::Notes;
+use crate::nginx::tree::Directive;
+use crate::nginx::tree::all;
+use crate::upstream::Address;
+use crate::upstream::Host;
+use crate::upstream::ProxyPass;
+
+/// The `upstream` blocks of a file, by name.
+#[derive(Debug, Default)]
+pub(super) struct Groups<'t>(HashMap<String, &'t Directive>);
+
+/// A `proxy_pass` that stands for itself.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// As `routes.yaml` has it.
+    pub(super) to: ProxyPass,
+    /// nginx's `$proxy_host`: what it sends as `Host` if it is not told otherwise.
+    pub(super) proxy_host: String,
+    /// Whether that is a name which the upstream may insist on, and not a name of this file or of this machine.
+    pub(super) has_own_name: bool,
+    /// What to say about it.
+    pub(super) comments: Vec<String>,
+}
+
+impl<'t> Groups<'t> {
+    /// The blocks among what stands in `http`.
+    pub(super) fn of(http: &'t [Directive]) -> Self {
+        let named = all(http, "upstream").map(|group| (group.arg(0).to_ascii_lowercase(), group));
+        Self(named.collect())
+    }
+
+    /// What `proxy_pass` leads to.
+    ///
+    /// # Errors
+    /// Why that cannot be written in a `routes.yaml`.
+    pub(super) fn resolve(
+        &self,
+        directive: &Directive,
+        notes: &mut Notes<'_>,
+    ) -> Result<Asked, String> {
+        let text = directive.arg(0);
+        if text.contains('$') {
+            return Err(
+                "variables in `proxy_pass` are not taken; write a route for each server".to_owned(),
+            );
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err("it begins with neither `http://` nor `https://`".to_owned());
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let end = match rest.strip_prefix("unix:") {
+            Some(path) => path.find(':').map_or(rest.len(), |at| at + "unix:".len()),
+            None => rest.find(['/', '?']).unwrap_or(rest.len()),
+        };
+        let (authority, uri) = rest.split_at(end);
+        let mut comments = Vec::new();
+        let group = self.0.get(&authority.to_ascii_lowercase());
+        let address = match group {
+            Some(group) => server_of(group, notes, &mut comments)?,
+            None if authority.starts_with("unix:") => authority.to_owned(),
+            None => with_port(authority, if scheme == "https" { 443 } else { 80 }),
+        };
+        let uri = match (address.starts_with("unix:"), uri.strip_prefix(':')) {
+            (true, None) if !uri.is_empty() => format!(":{uri}"),
+            (false, Some(uri)) => uri.to_owned(),
+            _ => uri.to_owned(),
+        };
+        let to = format!("{scheme}://{address}{uri}");
+        let to: ProxyPass = to.parse().map_err(|error| format!("{error}"))?;
+        let name = match to.address() {
+            Address::Port {
+                host: Host::Name(name),
+                ..
+            } => name.contains('.') && name != "localhost",
+            _ => false,
+        };
+        Ok(Asked {
+            has_own_name: group.is_none() && name,
+            proxy_host: authority.to_owned(),
+            to,
+            comments,
+        })
+    }
+}
+
+/// The address of the server of a group; of several the first that is not meant to rest.
+fn server_of(
+    group: &Directive,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) -> Result<String, String> {
+    let rests = |server: &Directive| {
+        server
+            .args
+            .iter()
+            .any(|arg| arg == "down" || arg == "backup")
+    };
+    let servers: Vec<&Directive> = all(group.inside(), "server").collect();
+    let first = servers
+        .iter()
+        .copied()
+        .find(|server| !rests(server))
+        .or(servers.first().copied());
+    let Some(first) = first else {
+        return Err(format!("the upstream `{}` has no `server`", group.arg(0)));
+    };
+    let address = first.arg(0);
+    if servers.len() > 1 {
+        let balance = group.inside().iter().find(|directive| {
+            matches!(
+                directive.name.as_str(),
+                "ip_hash" | "least_conn" | "hash" | "random" | "sticky"
+            )
+        });
+        let by = balance
+            .map(|by| format!(" by `{}`", by.name))
+            .unwrap_or_default();
+        let others: Vec<&str> = servers
+            .iter()
+            .filter(|server| !std::ptr::eq(**server, first))
+            .map(|server| server.arg(0))
+            .collect();
+        comments.push(notes.left(
+            group,
+            format!(
+                "its {} servers{by} become the first, {address}; groups are planned (without: {})",
+                servers.len(),
+                others.join(", ")
+            ),
+        ));
+    }
+    for directive in group.inside() {
+        if directive.name != "server" && servers.len() == 1 {
+            notes.needless(
+                directive,
+                "one server is asked, over connections of each client's own",
+            );
+        }
+    }
+    Ok(if address.starts_with("unix:") {
+        address.to_owned()
+    } else {
+        with_port(address, 80)
+    })
+}
+
+fn with_port(authority: &str, port: u16) -> String {
+    let behind = authority.rfind(']').unwrap_or(0);
+    if authority[behind..].contains(':') {
+        authority.to_owned()
+    } else {
+        format!("{authority}:{port}")
+    }
+}

@@ -1,0 +1,263 @@
+//! The text of a `routes.yaml`, with comments where something was lost.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config;
+use crate::nginx::Top;
+use crate::nginx::location;
+use crate::nginx::location::Does;
+use crate::nginx::location::Route;
+use crate::nginx::notes::Notes;
+use crate::nginx::server::Server;
+use crate::nginx::sites::Door;
+use crate::nginx::sites::Plan;
+use crate::nginx::sites::Site;
+use crate::nginx::time;
+use crate::nginx::yaml::comment;
+use crate::nginx::yaml::flow;
+use crate::nginx::yaml::scalar;
+
+/// What was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) yaml: String,
+    pub(super) listeners: usize,
+    pub(super) routes: usize,
+}
+
+/// The time limits of a route, by the keys of `routes.yaml`.
+type Limits = Vec<(&'static str, Duration)>;
+
+/// Writes it all.
+pub(super) fn write(
+    file: &Path,
+    top: &Top,
+    servers: &[Server],
+    plan: &Plan,
+    notes: &mut Notes<'_>,
+) -> Written {
+    let mut text = comment(
+        &format!(
+            "From {} by `wsgate import`. What is not carried over is said where it stood, what is not needed at the end.",
+            file.display()
+        ),
+        0,
+    );
+    for line in &top.comments {
+        text += &comment(line, 0);
+    }
+    text.push('\n');
+    let shared = shared(servers, plan);
+    for (key, limit) in &shared {
+        put(&mut text, &format!("{key}: {}\n", time::write(*limit)));
+    }
+    if let Some(limit) = top.drain_timeout {
+        put(
+            &mut text,
+            &format!("drain_timeout: {}\n", time::write(limit)),
+        );
+    }
+    if let Some(threads) = &top.threads {
+        put(&mut text, &format!("threads: {threads}\n"));
+    }
+    if top.access_log_off {
+        text += "access_log: off\n";
+    }
+    text += "listen:\n";
+    for door in &plan.doors {
+        listener(door, servers, notes, &mut text);
+    }
+    text += "routes:\n";
+    let mut routes = 0;
+    for site in &plan.sites {
+        routes += of_site(site, &servers[site.server], &shared, notes, &mut text);
+    }
+    let needless = notes.all_needless();
+    if !needless.is_empty() {
+        text += "\n# Not needed here:\n";
+        for line in needless {
+            text += &comment(&line, 0);
+        }
+    }
+    Written {
+        yaml: text,
+        listeners: plan.doors.len(),
+        routes,
+    }
+}
+
+fn put(text: &mut String, line: &str) {
+    text.push_str(line);
+}
+
+fn listener(door: &Door, servers: &[Server], notes: &Notes<'_>, text: &mut String) {
+    let address = door.listen.address;
+    let shown = if address.ip().is_unspecified() && address.is_ipv4() {
+        address.port().to_string()
+    } else {
+        scalar(&address.to_string())
+    };
+    put(
+        text,
+        &format!("  - address: {shown} # {}\n", notes.show(door.listen.place)),
+    );
+    if door.redirects {
+        text.push_str("    redirect: https\n");
+    }
+    if !door.listen.tls {
+        return;
+    }
+    let mut pairs: Vec<&(String, String)> = Vec::new();
+    for pair in door
+        .servers
+        .iter()
+        .flat_map(|server| &servers[*server].pairs)
+    {
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    let written =
+        |(cert, key): &(String, String)| format!("{{ cert: {}, key: {} }}", flow(cert), flow(key));
+    match pairs.as_slice() {
+        [] => {
+            text.push_str("    # nginx has no certificate for it: name one in place of this\n");
+            text.push_str("    tls: self_signed\n");
+        }
+        [pair] => put(text, &format!("    tls: {}\n", written(pair))),
+        pairs => {
+            text.push_str("    tls:\n");
+            for pair in pairs {
+                put(text, &format!("      - {}\n", written(pair)));
+            }
+        }
+    }
+}
+
+/// Writes the routes of a site and returns how many there are.
+fn of_site(
+    site: &Site,
+    server: &Server,
+    shared: &Limits,
+    notes: &Notes<'_>,
+    text: &mut String,
+) -> usize {
+    let names: Vec<String> = server.known.names.iter().map(ToString::to_string).collect();
+    let mut title = format!("{}: server", notes.show(server.place));
+    if !names.is_empty() {
+        // Writing to a String cannot fail.
+        let _ = write!(title, " {}", names.join(" "));
+    }
+    if site.hosts.is_empty() {
+        title += if names.is_empty() {
+            " for every host"
+        } else {
+            ", and every other host"
+        };
+    }
+    put(text, &comment(&title, 2));
+    for line in &server.comments {
+        put(text, &comment(line, 2));
+    }
+    let mut head = String::new();
+    match site.hosts.as_slice() {
+        [] => {}
+        [host] => head = format!("host: {}\n    ", scalar(&host.to_string())),
+        hosts => {
+            let hosts: Vec<String> = hosts.iter().map(|host| flow(&host.to_string())).collect();
+            head = format!("host: [{}]\n    ", hosts.join(", "));
+        }
+    }
+    let when = match site.ports.as_slice() {
+        [] => String::new(),
+        [port] => format!("    when: {{ port: {port} }}\n"),
+        ports => {
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            format!("    when: {{ port: [{}] }}\n", ports.join(", "))
+        }
+    };
+    let all = |route: &Route| matches!(route.location.as_str(), "/" | "^~ /");
+    let mut routes = server.routes.clone();
+    if !site.hosts.is_empty() && !routes.iter().any(all) {
+        let mut last = location::nothing_else(server.place);
+        last.comments.push(
+            "the server has no `location /`: what no other answers is 404, in nginx too".to_owned(),
+        );
+        routes.push(last);
+    }
+    for route in &routes {
+        for line in &route.comments {
+            put(text, &comment(line, 2));
+        }
+        put(
+            text,
+            &format!(
+                "  - {head}location: {} # {}\n{when}",
+                scalar(&route.location),
+                notes.show(route.place)
+            ),
+        );
+        match &route.does {
+            Does::ProxyPass(to) => put(text, &format!("    proxy_pass: {}\n", scalar(to))),
+            Does::Return(answer) => put(text, &format!("    return: {}\n", scalar(answer))),
+        }
+        if let Some(ca) = &route.ca {
+            put(text, &format!("    ca: {}\n", scalar(ca)));
+        }
+        for (key, limit) in limits(route) {
+            if !shared.contains(&(key, limit)) {
+                put(text, &format!("    {key}: {}\n", time::write(limit)));
+            }
+        }
+        if !route.set_headers.is_empty() {
+            text.push_str("    set_headers:\n");
+        }
+        for (name, value) in &route.set_headers {
+            put(
+                text,
+                &format!("      {}: {}\n", scalar(name), scalar(value)),
+            );
+        }
+    }
+    routes.len()
+}
+
+/// The limits that a route sets: those of nginx's file, where they are not wsgate's own.
+fn limits(route: &Route) -> Limits {
+    let own = config::Timeouts::default();
+    let read = route.timeouts.read;
+    let limits = [
+        ("connect_timeout", route.timeouts.connect, own.connect),
+        // nginx waits as long for the answer to an upgrade; longer than wsgate's own limit is no use there.
+        (
+            "handshake_timeout",
+            read.filter(|read| *read < own.handshake),
+            own.handshake,
+        ),
+        ("response_timeout", read, own.response),
+        ("tunnel_timeout", read, own.tunnel),
+    ];
+    let set = limits
+        .into_iter()
+        .filter_map(|(key, limit, own)| Some((key, limit.filter(|limit| *limit != own)?)));
+    set.collect()
+}
+
+/// The limits that all routes with an upstream have alike, which are written once.
+fn shared(servers: &[Server], plan: &Plan) -> Limits {
+    let mut all = plan
+        .sites
+        .iter()
+        .flat_map(|site| &servers[site.server].routes)
+        .filter(|route| matches!(route.does, Does::ProxyPass(_)))
+        .map(limits);
+    let Some(mut shared) = all.next() else {
+        return Vec::new();
+    };
+    for limits in all {
+        shared.retain(|limit| limits.contains(limit));
+    }
+    shared
+}
