@@ -14,6 +14,7 @@ mod half_close;
 mod hosts;
 mod https_refused;
 mod https_upstream;
+mod import;
 mod keep_alive;
 mod last_bytes;
 mod layers;

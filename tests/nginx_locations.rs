@@ -9,9 +9,9 @@
 
 mod ask;
 mod differences;
-mod echo;
-mod nginx;
-mod random;
+pub(crate) mod echo;
+pub(crate) mod nginx;
+pub(crate) mod random;
 mod requests;
 mod shrink;
 mod table;

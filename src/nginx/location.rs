@@ -125,7 +125,7 @@ fn one<'t>(
     let name = match location(block, outer) {
         Ok(name) => name,
         Err(why) => {
-            found.comments.push(notes.left(block, why));
+            lost(block, why, &scope, notes, found);
             return;
         }
     };
@@ -158,6 +158,63 @@ fn one<'t>(
     for inner in all(block.inside(), "location") {
         one(inner, around, &scope, Some(here), notes, found);
     }
+}
+
+/// A location that cannot be written. If it keeps clients out by a regex with look-around, the regex without it, which
+/// matches more, keeps them out too.
+fn lost<'t>(
+    block: &'t Directive,
+    why: String,
+    scope: &Scope<'t>,
+    notes: &mut Notes<'_>,
+    found: &mut Found<'_>,
+) {
+    let closed = scope.guard(block.inside()).is_some();
+    let wider = without_look_around(&block.args.join(" "))
+        .parse::<Location>()
+        .ok();
+    if let Some(wider) = wider.filter(|wider| closed && wider.kind().is_regex()) {
+        let mut route = answering(block.place, "403");
+        route.location = wider.to_string();
+        let why = format!("{why}: without it this answers 403 for more paths than nginx does");
+        route.comments.push(notes.left(block, why));
+        found.routes.push(route);
+        return;
+    }
+    let so = match closed {
+        true => "what it keeps closed is open here: close it by another route",
+        false => "its requests go to the other locations",
+    };
+    found
+        .comments
+        .push(notes.left(block, format!("{why}; {so}")));
+}
+
+/// A regex without its `(?!…)` and the like.
+fn without_look_around(regex: &str) -> String {
+    let mut rest = regex;
+    let mut plain = String::new();
+    while let Some(at) = ["(?!", "(?=", "(?<!", "(?<="]
+        .iter()
+        .filter_map(|begin| rest.find(begin))
+        .min()
+    {
+        plain += &rest[..at];
+        let mut open = 0_usize;
+        let mut escaped = false;
+        let end = rest[at..].char_indices().find(|(_, c)| {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '(' => open += 1,
+                ')' => open -= 1,
+                _ => {}
+            }
+            open == 0
+        });
+        rest = end.map_or("", |(end, _)| &rest[at + end + 1..]);
+    }
+    plain + rest
 }
 
 /// The location as `routes.yaml` writes it; one in another stands on its own there.

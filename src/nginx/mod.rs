@@ -2,8 +2,9 @@
 //!
 //! A file's text becomes words (`lexer`), directives (`reader`, `tree`), servers with their routes (`server`, `location`),
 //! a plan of hosts and ports (`sites`), and text (`write`). What cannot be carried over becomes a comment at its place and
-//! is counted; what wsgate makes unnecessary is listed at the end. The import never opens what nginx keeps closed: where
-//! access is limited in a way that wsgate does not know, it answers 403.
+//! is counted; what wsgate makes unnecessary is listed at the end. A location that only some may enter (`allow` before `deny
+//! all`, `auth_…`, `limit_except`) answers 403 rather than letting everybody in; lists of refused addresses, `if` and limits
+//! are only noted.
 
 mod fields;
 mod glob;
@@ -234,6 +235,7 @@ fn note_plan(plan: &Plan, servers: &mut [Server], http: &[Directive], notes: &mu
             .any(|door| door.redirects && door.servers.contains(&number));
         if !reached
             && !redirects
+            && server.comments.is_empty()
             && let Some(block) = block_of(server.place)
         {
             notes.needless(block, "no request reaches it: it has no name of its own, and is not the first of its port");

@@ -52,6 +52,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<Directive>, Files), ImportError> 
         dir: path.parent().unwrap_or(Path::new("")).to_owned(),
         left: MOST_BYTES.saturating_sub(text.len() as u64),
         open: path.canonicalize().into_iter().collect(),
+        read: 0,
         files: Files::default(),
     };
     let directives = reader.file(name, &text, 0).map_err(ImportError::Refused)?;
@@ -78,6 +79,8 @@ struct Reader {
     left: u64,
     /// The files that are being read, each included by the one before it.
     open: Vec<PathBuf>,
+    /// Files read so far.
+    read: usize,
     files: Files,
 }
 
@@ -221,7 +224,8 @@ impl Reader {
         {
             return Err("it includes itself".to_owned());
         }
-        if self.files.count() >= MOST_FILES {
+        self.read += 1;
+        if self.read > MOST_FILES {
             return Err(format!("more than {MOST_FILES} files are included"));
         }
         let text = text(path, self.left)

@@ -71,15 +71,13 @@ pub(super) fn last<'d>(directives: &'d [Directive], name: &'static str) -> Optio
 pub(super) struct Files(Vec<(String, Source)>);
 
 impl Files {
-    /// Adds a file and returns its number.
+    /// Adds a file and returns its number, which is the same for one that is included again.
     pub(super) fn add(&mut self, name: String, text: String) -> usize {
+        if let Some(known) = self.0.iter().position(|(known, _)| *known == name) {
+            return known;
+        }
         self.0.push((name.clone(), Source::new(name, text)));
         self.0.len() - 1
-    }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.0.len()
     }
 
     /// A place in the file `file`.

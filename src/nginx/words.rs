@@ -54,6 +54,7 @@ const TAKEN: &[&str] = &[
 
 const NO_EFFECT: &str = "nothing takes its place, and nothing is missed";
 const FILES: &str = "no file is served";
+const COMPRESSED: &str = "answers go on as the upstream wrote them, compressed or not";
 const LOGS: &str = "logs go to stderr";
 const TLS: &str = "TLS 1.2 and 1.3 with sound ciphers and resumed sessions, nothing older";
 const CLIENTS: &str = "clients have fixed limits here";
@@ -182,7 +183,7 @@ const NEEDLESS: &[(&[&str], &str)] = &[
     ),
     (
         &["gzip", "gzip_static", "gunzip", "brotli", "ssi"],
-        "answers go on as the upstream wrote them, compressed or not",
+        COMPRESSED,
     ),
     (
         &[
@@ -301,6 +302,9 @@ pub(super) fn judge(directive: &Directive) -> Verdict {
     }
     if let Some(why) = of(NEEDLESS) {
         return Verdict::Needless(why.to_owned());
+    }
+    if name.starts_with("gzip_") || name.starts_with("brotli_") {
+        return Verdict::Needless(COMPRESSED.to_owned());
     }
     if ["fastcgi_", "uwsgi_", "scgi_", "grpc_"]
         .iter()

@@ -74,6 +74,23 @@ pub(super) fn write(
     for site in &plan.sites {
         routes += of_site(site, &servers[site.server], &shared, notes, &mut text);
     }
+    for (number, server) in servers.iter().enumerate() {
+        let has_site = plan.sites.iter().any(|site| site.server == number);
+        let comments: Vec<&String> = server
+            .comments
+            .iter()
+            .chain(server.routes.iter().flat_map(|route| &route.comments))
+            .collect();
+        if !has_site && !comments.is_empty() {
+            text += &comment(
+                &format!("{}: server without a route here", notes.show(server.place)),
+                2,
+            );
+            for line in comments {
+                text += &comment(line, 2);
+            }
+        }
+    }
     let needless = notes.all_needless();
     if !needless.is_empty() {
         text += "\n# Not needed here:\n";

@@ -12,13 +12,13 @@ use crate::nginx_locations::table::LOCATIONS;
 
 /// As many upstreams as a table can have locations. Dropping them closes their ports.
 #[derive(Debug)]
-pub(super) struct Echo {
+pub(crate) struct Echo {
     addresses: Vec<SocketAddr>,
     _accepting: JoinSet<()>,
 }
 
 impl Echo {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut addresses = Vec::new();
         let mut accepting = JoinSet::new();
         for number in 0..LOCATIONS {
@@ -37,7 +37,7 @@ impl Echo {
         }
     }
 
-    pub(super) fn address(&self, number: usize) -> SocketAddr {
+    pub(crate) fn address(&self, number: usize) -> SocketAddr {
         self.addresses[number]
     }
 }

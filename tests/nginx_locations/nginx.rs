@@ -20,12 +20,18 @@ use crate::nginx_locations::echo::Echo;
 use crate::nginx_locations::table::LOCATIONS;
 use crate::nginx_locations::table::Table;
 
-/// A running nginx. Dropping it ends it, and nothing else.
+/// A running nginx with tables.
 #[derive(Debug)]
 pub(super) struct Nginx {
-    child: Child,
+    _running: Running,
     address: SocketAddr,
     _port: Socket,
+}
+
+/// A running nginx. Dropping it ends it, and nothing else.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
     _dir: TempDir,
 }
 
@@ -38,6 +44,27 @@ impl Nginx {
         let (port, address) = reserve();
         let dir = TempDir::new().unwrap();
         fs::write(dir.path().join("nginx.conf"), conf(tables, address, echo)).unwrap();
+        Self {
+            _running: Running::start(dir),
+            address,
+            _port: port,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it calls itself: `nginx version: nginx/1.22.1`.
+    pub(super) fn version() -> String {
+        let said = Command::new(binary()).arg("-v").output().unwrap();
+        String::from_utf8(said.stderr).unwrap().trim().to_owned()
+    }
+}
+
+impl Running {
+    /// Starts one over the `nginx.conf` of a directory and waits until it listens. That must log notices to stderr.
+    pub(crate) fn start(dir: TempDir) -> Self {
         let mut child = Command::new(binary())
             .args(["-p", "./", "-e", "stderr", "-c", "nginx.conf"])
             .current_dir(dir.path())
@@ -69,26 +96,11 @@ impl Nginx {
                 eprintln!("nginx: {line}");
             }
         });
-        Self {
-            child,
-            address,
-            _port: port,
-            _dir: dir,
-        }
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// What it calls itself: `nginx version: nginx/1.22.1`.
-    pub(super) fn version() -> String {
-        let said = Command::new(binary()).arg("-v").output().unwrap();
-        String::from_utf8(said.stderr).unwrap().trim().to_owned()
+        Self { child, _dir: dir }
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -109,7 +121,7 @@ fn binary() -> PathBuf {
 }
 
 /// A port that is ours before nginx has it and afterwards: a socket on it that never listens.
-fn reserve() -> (Socket, SocketAddr) {
+pub(crate) fn reserve() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

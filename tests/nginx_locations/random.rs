@@ -2,11 +2,11 @@
 
 /// A source of choices.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The choices of one table: each has its own, so that the order in which tables are asked changes nothing.
-    pub(super) fn of(seed: u64, table: usize) -> Self {
+    pub(crate) fn of(seed: u64, table: usize) -> Self {
         let mut random = Self(seed);
         random.0 = random.next() ^ (table as u64);
         random
@@ -21,17 +21,17 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 16) as usize % end
     }
 
     /// True so many times of a hundred.
-    pub(super) fn percent(&mut self, times: usize) -> bool {
+    pub(crate) fn percent(&mut self, times: usize) -> bool {
         self.below(100) < times
     }
 
     /// One of these.
-    pub(super) fn pick<'c, T: ?Sized>(&mut self, choices: &[&'c T]) -> &'c T {
+    pub(crate) fn pick<'c, T: ?Sized>(&mut self, choices: &[&'c T]) -> &'c T {
         choices[self.below(choices.len())]
     }
 }

@@ -20,6 +20,7 @@ use crate::support::upstream::Upstream;
 /// What a test wants wsgate to be told. Without an address it listens on one of the system's.
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
+    whole: Option<String>,
     top: String,
     listen: String,
     routes: String,
@@ -30,6 +31,12 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// A whole `routes.yaml`, in place of all that is set else.
+    pub(crate) fn whole(mut self, yaml: String) -> Self {
+        self.whole = Some(yaml);
+        self
+    }
+
     /// A line at the top, such as `drain_timeout: 500ms`.
     pub(crate) fn top(mut self, line: &str) -> Self {
         self.top += line;
@@ -136,12 +143,15 @@ impl Setup {
         } else {
             &self.listen
         };
-        let yaml = format!("{}listen:\n{listen}routes:\n{}", self.top, self.routes);
-        fs::write(dir.path().join("routes.yaml"), yaml).unwrap();
+        let yaml = self
+            .whole
+            .clone()
+            .unwrap_or_else(|| format!("{}listen:\n{listen}routes:\n{}", self.top, self.routes));
+        fs::write(dir.path().join("routes.yaml"), &yaml).unwrap();
         for (name, content) in &self.files {
             fs::write(dir.path().join(name), content).unwrap();
         }
-        if listen.contains("cert.pem") {
+        if yaml.contains("cert.pem") {
             tls::write_pair(dir.path());
         }
         let binary = match self.uid {

@@ -34,7 +34,7 @@ static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
 });
 
 /// Writes `cert.pem` and `key.pem`.
-pub(super) fn write_pair(dir: &Path) {
+pub(crate) fn write_pair(dir: &Path) {
     let key = dir.join("key.pem");
     fs::write(dir.join("cert.pem"), PAIR.cert.pem()).unwrap();
     fs::write(&key, PAIR.signing_key.serialize_pem()).unwrap();
@@ -42,7 +42,7 @@ pub(super) fn write_pair(dir: &Path) {
 }
 
 /// A TLS handshake.
-pub(super) async fn begin(tcp: TcpStream) -> Peer {
+pub(crate) async fn begin(tcp: TcpStream) -> Peer {
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::clone(&CLIENT));
     Peer::tls(
