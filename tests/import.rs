@@ -3,6 +3,7 @@
 //! With `UPDATE_FIXTURES=1` both are written instead of compared. Read them then: they are the product.
 
 mod beside_nginx;
+mod world;
 
 use std::fs;
 use std::path::Path;

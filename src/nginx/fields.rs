@@ -18,10 +18,9 @@ const PASSED: &str = "goes on as the client sent it";
 /// The fields that the upstream gets beside those that it gets anyway.
 pub(super) fn set_headers(
     written: &[&Directive],
-    asked: &Asked,
+    asked: &mut Asked,
     constants: &Constants,
     notes: &mut Notes<'_>,
-    comments: &mut Vec<String>,
 ) -> Vec<(String, String)> {
     let mut set: Vec<(String, String)> = Vec::new();
     let mut has_host = false;
@@ -38,14 +37,16 @@ pub(super) fn set_headers(
                     .iter()
                     .any(|(known, _)| known.eq_ignore_ascii_case(name)) =>
             {
-                comments.push(notes.left(directive, "a field is set once"));
+                asked
+                    .comments
+                    .push(notes.left(directive, "a field is set once"));
             }
             Ok(value) => set.push((name.to_owned(), value)),
-            Err(why) => comments.push(notes.left(directive, why)),
+            Err(why) => asked.comments.push(notes.left(directive, why)),
         }
     }
     if !has_host && asked.has_own_name {
-        comments.push(format!(
+        asked.comments.push(format!(
             "nginx sends Host: {} where no other is set",
             asked.proxy_host
         ));

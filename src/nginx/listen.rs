@@ -34,16 +34,18 @@ pub(super) fn listens(
     let mut listens: Vec<Listen> = Vec::new();
     for directive in all(server.inside(), "listen") {
         match address(directive.arg(0)) {
-            Ok(address) => one(
-                directive,
-                address,
-                always_tls,
-                &mut listens,
-                notes,
-                comments,
-            ),
+            Ok(address) => match one(directive, address, notes) {
+                Ok(mut one) => {
+                    comments.append(&mut one.1);
+                    listens.extend(one.0);
+                }
+                Err(why) => comments.push(notes.left(directive, why)),
+            },
             Err(why) => comments.push(notes.left(directive, why)),
         }
+    }
+    for listen in &mut listens {
+        listen.tls |= always_tls;
     }
     if all(server.inside(), "listen").next().is_none() {
         listens.push(Listen {
@@ -56,18 +58,17 @@ pub(super) fn listens(
     listens
 }
 
+/// A `listen`, which may be two, and what there is to say about it.
 fn one(
     directive: &Directive,
     address: SocketAddr,
-    always_tls: bool,
-    listens: &mut Vec<Listen>,
     notes: &mut Notes<'_>,
-    comments: &mut Vec<String>,
-) {
+) -> Result<(Vec<Listen>, Vec<String>), String> {
+    let mut comments = Vec::new();
     let mut listen = Listen {
         address,
         is_default: false,
-        tls: always_tls,
+        tls: false,
         place: directive.place,
     };
     let mut both = false;
@@ -89,10 +90,7 @@ fn one(
                     "its options for sockets: wsgate's have sound ones",
                 );
             }
-            "quic" => {
-                comments.push(notes.left(directive, "no WebSocket client comes over HTTP/3"));
-                return;
-            }
+            "quic" => return Err("no WebSocket client comes over HTTP/3".to_owned()),
             "proxy_protocol" => {
                 let why =
                     "`proxy_protocol` is not in this version yet: what comes with it is refused";
@@ -101,6 +99,7 @@ fn one(
             other => comments.push(notes.left(directive, format!("wsgate has no `{other}`"))),
         }
     }
+    let mut listens = Vec::new();
     if both {
         listens.push(Listen {
             address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
@@ -108,6 +107,7 @@ fn one(
         });
     }
     listens.push(listen);
+    Ok((listens, comments))
 }
 
 /// Reads nginx's `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80`, `[::]:80`; without a port it is 80.

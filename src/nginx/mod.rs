@@ -6,6 +6,7 @@
 //! all`, `auth_…`, `limit_except`) answers 403 rather than letting everybody in; lists of refused addresses, `if` and limits
 //! are only noted.
 
+mod action;
 mod fields;
 mod glob;
 mod lexer;
@@ -13,6 +14,7 @@ mod listen;
 mod location;
 mod notes;
 mod reader;
+mod route;
 mod scope;
 mod server;
 mod sites;
@@ -39,6 +41,7 @@ use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
+use crate::nginx::write::Content;
 
 /// What became of an nginx.conf.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -170,7 +173,15 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let known: Vec<Known> = servers.iter().map(|server| server.known.clone()).collect();
     let plan = sites::plan(&known);
     note_plan(&plan, &mut servers, &http, &mut notes);
-    let written = write::write(file, &top, &servers, &plan, &mut notes);
+    let written = write::write(
+        file,
+        &Content {
+            top: &top,
+            servers: &servers,
+            plan: &plan,
+        },
+        &notes,
+    );
     let left = notes.all_left().into_iter();
     Ok(Imported {
         yaml: written.yaml,
@@ -242,3 +253,6 @@ fn note_plan(plan: &Plan, servers: &mut [Server], http: &[Directive], notes: &mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,15 @@
 use crate::nginx::listen;
 use crate::nginx::listen::Listen;
 use crate::nginx::location;
-use crate::nginx::location::Does;
-use crate::nginx::location::Place;
-use crate::nginx::location::Route;
 use crate::nginx::location::Surroundings;
 use crate::nginx::notes::Notes;
+use crate::nginx::route;
+use crate::nginx::route::Does;
+use crate::nginx::route::Route;
 use crate::nginx::scope::Scope;
 use crate::nginx::sites::Known;
 use crate::nginx::tree::Directive;
+use crate::nginx::tree::Place;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
@@ -122,7 +123,7 @@ pub(super) fn servers(
     let pairs = pairs(&scope, file.dir, notes, &mut comments);
     let mut routes = Vec::new();
     if let Some(returns) = last(block.inside(), "return") {
-        let mut route = location::returned(returns, &constants, notes);
+        let mut route = route::returned(returns, &constants, notes);
         "/".clone_into(&mut route.location);
         routes.push(route);
         for location in all(block.inside(), "location") {
@@ -149,7 +150,7 @@ pub(super) fn servers(
             ));
         }
         if routes.is_empty() {
-            routes.push(location::nothing_else(block.place));
+            routes.push(route::nothing_else(block.place));
         }
     }
     let known = Known {
@@ -203,7 +204,7 @@ fn answer_of_host(
     let host: HostPattern = name.trim().parse().ok()?;
     match condition.inside() {
         [returns] if returns.name == "return" && matches!(host, HostPattern::Exact(_)) => {
-            let mut route = location::returned(returns, constants, notes);
+            let mut route = route::returned(returns, constants, notes);
             "/".clone_into(&mut route.location);
             Some((host, route))
         }
@@ -234,8 +235,8 @@ fn pairs(
         match odd {
             Some(odd) => comments.push(notes.left(odd, "a certificate and its key are files")),
             None => pairs.push((
-                location::beside(dir, certificate.arg(0)),
-                location::beside(dir, key.arg(0)),
+                route::beside(dir, certificate.arg(0)),
+                route::beside(dir, key.arg(0)),
             )),
         }
     }

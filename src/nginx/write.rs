@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::config;
 use crate::nginx::Top;
-use crate::nginx::location;
-use crate::nginx::location::Does;
-use crate::nginx::location::Route;
 use crate::nginx::notes::Notes;
+use crate::nginx::route;
+use crate::nginx::route::Does;
+use crate::nginx::route::Route;
 use crate::nginx::server::Server;
 use crate::nginx::sites::Door;
 use crate::nginx::sites::Plan;
@@ -30,14 +30,17 @@ pub(super) struct Written {
 /// The time limits of a route, by the keys of `routes.yaml`.
 type Limits = Vec<(&'static str, Duration)>;
 
+/// What is to be written.
+#[derive(Debug)]
+pub(super) struct Content<'a> {
+    pub(super) top: &'a Top,
+    pub(super) servers: &'a [Server],
+    pub(super) plan: &'a Plan,
+}
+
 /// Writes it all.
-pub(super) fn write(
-    file: &Path,
-    top: &Top,
-    servers: &[Server],
-    plan: &Plan,
-    notes: &mut Notes<'_>,
-) -> Written {
+pub(super) fn write(file: &Path, content: &Content<'_>, notes: &Notes<'_>) -> Written {
+    let Content { top, servers, plan } = content;
     let mut text = comment(
         &format!(
             "From {} by `wsgate import`. What is not carried over is said where it stood, what is not needed at the end.",
@@ -51,16 +54,13 @@ pub(super) fn write(
     text.push('\n');
     let shared = shared(servers, plan);
     for (key, limit) in &shared {
-        put(&mut text, &format!("{key}: {}\n", time::write(*limit)));
+        text += &format!("{key}: {}\n", time::write(*limit));
     }
     if let Some(limit) = top.drain_timeout {
-        put(
-            &mut text,
-            &format!("drain_timeout: {}\n", time::write(limit)),
-        );
+        text += &format!("drain_timeout: {}\n", time::write(limit));
     }
     if let Some(threads) = &top.threads {
-        put(&mut text, &format!("threads: {threads}\n"));
+        text += &format!("threads: {threads}\n");
     }
     if top.access_log_off {
         text += "access_log: off\n";
@@ -72,7 +72,9 @@ pub(super) fn write(
     text += "routes:\n";
     let mut routes = 0;
     for site in &plan.sites {
-        routes += of_site(site, &servers[site.server], &shared, notes, &mut text);
+        let (site, count) = of_site(site, &servers[site.server], &shared, notes);
+        text += &site;
+        routes += count;
     }
     for (number, server) in servers.iter().enumerate() {
         let has_site = plan.sites.iter().any(|site| site.server == number);
@@ -105,10 +107,6 @@ pub(super) fn write(
     }
 }
 
-fn put(text: &mut String, line: &str) {
-    text.push_str(line);
-}
-
 fn listener(door: &Door, servers: &[Server], notes: &Notes<'_>, text: &mut String) {
     let address = door.listen.address;
     let shown = if address.ip().is_unspecified() && address.is_ipv4() {
@@ -116,10 +114,7 @@ fn listener(door: &Door, servers: &[Server], notes: &Notes<'_>, text: &mut Strin
     } else {
         scalar(&address.to_string())
     };
-    put(
-        text,
-        &format!("  - address: {shown} # {}\n", notes.show(door.listen.place)),
-    );
+    *text += &format!("  - address: {shown} # {}\n", notes.show(door.listen.place));
     if door.redirects {
         text.push_str("    redirect: https\n");
     }
@@ -143,24 +138,20 @@ fn listener(door: &Door, servers: &[Server], notes: &Notes<'_>, text: &mut Strin
             text.push_str("    # nginx has no certificate for it: name one in place of this\n");
             text.push_str("    tls: self_signed\n");
         }
-        [pair] => put(text, &format!("    tls: {}\n", written(pair))),
+        [pair] => *text += &format!("    tls: {}\n", written(pair)),
         pairs => {
             text.push_str("    tls:\n");
             for pair in pairs {
-                put(text, &format!("      - {}\n", written(pair)));
+                *text += &format!("      - {}\n", written(pair));
             }
         }
     }
 }
 
 /// Writes the routes of a site and returns how many there are.
-fn of_site(
-    site: &Site,
-    server: &Server,
-    shared: &Limits,
-    notes: &Notes<'_>,
-    text: &mut String,
-) -> usize {
+fn of_site(site: &Site, server: &Server, shared: &Limits, notes: &Notes<'_>) -> (String, usize) {
+    let mut written = String::new();
+    let text = &mut written;
     let names: Vec<String> = server.known.names.iter().map(ToString::to_string).collect();
     let mut title = format!("{}: server", notes.show(server.place));
     if !names.is_empty() {
@@ -174,9 +165,9 @@ fn of_site(
             ", and every other host"
         };
     }
-    put(text, &comment(&title, 2));
+    *text += &comment(&title, 2);
     for line in &server.comments {
-        put(text, &comment(line, 2));
+        *text += &comment(line, 2);
     }
     let mut head = String::new();
     match site.hosts.as_slice() {
@@ -198,7 +189,7 @@ fn of_site(
     let all = |route: &Route| matches!(route.location.as_str(), "/" | "^~ /");
     let mut routes = server.routes.clone();
     if !site.hosts.is_empty() && !routes.iter().any(all) {
-        let mut last = location::nothing_else(server.place);
+        let mut last = route::nothing_else(server.place);
         last.comments.push(
             "the server has no `location /`: what no other answers is 404, in nginx too".to_owned(),
         );
@@ -206,39 +197,33 @@ fn of_site(
     }
     for route in &routes {
         for line in &route.comments {
-            put(text, &comment(line, 2));
+            *text += &comment(line, 2);
         }
-        put(
-            text,
-            &format!(
-                "  - {head}location: {} # {}\n{when}",
-                scalar(&route.location),
-                notes.show(route.place)
-            ),
+        *text += &format!(
+            "  - {head}location: {} # {}\n{when}",
+            scalar(&route.location),
+            notes.show(route.place)
         );
         match &route.does {
-            Does::ProxyPass(to) => put(text, &format!("    proxy_pass: {}\n", scalar(to))),
-            Does::Return(answer) => put(text, &format!("    return: {}\n", scalar(answer))),
+            Does::ProxyPass(to) => *text += &format!("    proxy_pass: {}\n", scalar(to)),
+            Does::Return(answer) => *text += &format!("    return: {}\n", scalar(answer)),
         }
         if let Some(ca) = &route.ca {
-            put(text, &format!("    ca: {}\n", scalar(ca)));
+            *text += &format!("    ca: {}\n", scalar(ca));
         }
         for (key, limit) in limits(route) {
             if !shared.contains(&(key, limit)) {
-                put(text, &format!("    {key}: {}\n", time::write(limit)));
+                *text += &format!("    {key}: {}\n", time::write(limit));
             }
         }
         if !route.set_headers.is_empty() {
             text.push_str("    set_headers:\n");
         }
         for (name, value) in &route.set_headers {
-            put(
-                text,
-                &format!("      {}: {}\n", scalar(name), scalar(value)),
-            );
+            *text += &format!("      {}: {}\n", scalar(name), scalar(value));
         }
     }
-    routes.len()
+    (written, routes.len())
 }
 
 /// The limits that a route sets: those of nginx's file, where they are not wsgate's own.

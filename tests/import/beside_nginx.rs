@@ -6,20 +6,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 
-use regex::Captures;
 use regex::Regex;
-use socket2::Socket;
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use crate::import::fixtures;
-use crate::import::with_certificates;
+use crate::import::world::World;
+use crate::import::world::included;
+use crate::import::world::listen;
+use crate::import::world::port_of;
+use crate::import::world::ports;
 use crate::nginx_locations::echo::Echo;
 use crate::nginx_locations::nginx::Running;
-use crate::nginx_locations::nginx::reserve;
 use crate::nginx_locations::random::Random;
 use crate::support::Head;
 use crate::support::KEY;
@@ -27,7 +26,6 @@ use crate::support::Peer;
 use crate::support::TestServer;
 use crate::support::begin_tls;
 use crate::support::within;
-use crate::support::write_pair;
 
 /// Requests for each file, chosen from all pairs of its hosts, paths and ports.
 const REQUESTS: usize = 250;
@@ -198,208 +196,6 @@ impl Came {
             other => other,
         }
     }
-}
-
-/// Where a port of the file is, and whether there is TLS.
-type Ports = BTreeMap<u16, (SocketAddr, bool)>;
-
-/// What stands for the upstreams of a file.
-struct World<'e> {
-    echo: &'e Echo,
-    /// The number of each authority.
-    known: BTreeMap<String, usize>,
-    /// The authority of the first server of each group.
-    groups: BTreeMap<String, String>,
-}
-
-impl<'e> World<'e> {
-    fn of(echo: &'e Echo) -> Self {
-        Self {
-            echo,
-            known: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        }
-    }
-
-    fn learn(&mut self, conf: &str) {
-        for group in upstream().captures_iter(conf) {
-            let first = Regex::new(r"server\s+([^\s;]+)")
-                .unwrap()
-                .captures(&group[2])
-                .unwrap();
-            self.groups.insert(group[1].to_owned(), full(&first[1], 80));
-        }
-    }
-
-    fn address(&mut self, authority: &str) -> String {
-        let next = self.known.len();
-        let number = *self.known.entry(authority.to_owned()).or_insert(next);
-        self.echo.address(number).to_string()
-    }
-
-    /// A directory with the original, for these ports.
-    fn nginx(&mut self, conf: &str, name: &str, ports: &Ports) -> TempDir {
-        let dir = TempDir::new().unwrap();
-        write_pair(dir.path());
-        let mut texts = vec![("nginx.conf".to_owned(), framed(&self.upstreams(conf)))];
-        for (path, text) in files(&fixtures().join(name)) {
-            let below = path.strip_prefix(fixtures()).unwrap().display().to_string();
-            texts.push((below, self.upstreams(&text)));
-        }
-        let mut first = ports.clone();
-        for (path, text) in texts {
-            let text = listen().replace_all(&text, |found: &Captures<'_>| {
-                let Some(port) = port_of(&found[1]) else {
-                    return String::new();
-                };
-                let (address, _) = ports[&port];
-                let mut options: Vec<&str> = found[2]
-                    .split_whitespace()
-                    .filter(|word| ["ssl", "default_server"].contains(word))
-                    .collect();
-                if first.remove(&port).is_some() {
-                    options.push("reuseport");
-                }
-                format!("listen {address} {};", options.join(" "))
-            });
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text.as_bytes()).unwrap();
-        }
-        dir
-    }
-
-    /// The text with echoes for upstreams, and without what belongs to another machine.
-    fn upstreams(&mut self, conf: &str) -> String {
-        let machine = r"(?m)^\s*(user|pid|error_log|access_log|worker_processes|ssl_dhparam|proxy_ssl_trusted_certificate|include /nowhere)\s?[^;]*;";
-        let text = Regex::new(machine).unwrap().replace_all(conf, "");
-        let folder = Regex::new(r"\b(root|alias) [^;]*;").unwrap();
-        let text = folder.replace_all(&text, "$1 nothing/;");
-        let text = upstream().replace_all(&text, |found: &Captures<'_>| {
-            let first = self.groups[&found[1]].clone();
-            format!(
-                "upstream {} {{ server {}; }}",
-                &found[1],
-                self.address(&first)
-            )
-        });
-        let pass = Regex::new(r"proxy_pass (https?)://(unix:[^:;]+|[^/;\s]+):?").unwrap();
-        // The colon is that of a socket, since an authority has its own.
-        let text = pass.replace_all(&text, |found: &Captures<'_>| {
-            let authority = found[2].to_owned();
-            if authority.contains('$') || self.groups.contains_key(&authority) {
-                return format!("proxy_pass http://{authority}");
-            }
-            let port = if &found[1] == "https" { 443 } else { 80 };
-            format!(
-                "proxy_pass http://{}",
-                self.address(&full(&authority, port))
-            )
-        });
-        let certificate = Regex::new(r"ssl_certificate(_key)?\s+[^;]+;").unwrap();
-        let text = certificate.replace_all(&text, |found: &Captures<'_>| match found.get(1) {
-            Some(_) => "ssl_certificate_key key.pem;",
-            None => "ssl_certificate cert.pem;",
-        });
-        text.into_owned()
-    }
-
-    /// The import, for the same upstreams and these ports.
-    fn yaml(&mut self, yaml: &str, ports: &Ports) -> String {
-        let yaml = with_certificates(yaml);
-        let six = Regex::new("(?m)^  - address: \"\\[.*\n(    .*\n)*").unwrap();
-        let yaml = six.replace_all(&yaml, "");
-        let address = Regex::new(r"(?m)^  - address: (\d+).*$").unwrap();
-        let yaml = address.replace_all(&yaml, |found: &Captures<'_>| {
-            let (address, _) = ports[&found[1].parse().unwrap()];
-            format!("  - address: \"{address}\"\n    reuseport: true")
-        });
-        let when = Regex::new(r"(?m)^    when: .*$").unwrap();
-        let yaml = when.replace_all(&yaml, |found: &Captures<'_>| {
-            let number = Regex::new(r"\d+").unwrap();
-            let port =
-                |found: &Captures<'_>| ports[&found[0].parse().unwrap()].0.port().to_string();
-            number.replace_all(&found[0], port).into_owned()
-        });
-        let yaml = Regex::new(r"(?m)^    ca: .*\n")
-            .unwrap()
-            .replace_all(&yaml, "");
-        let pass = Regex::new(r"(?m)^    proxy_pass: https?://(unix:[^:\s]+|[^/\s]+):?").unwrap();
-        let yaml = pass.replace_all(&yaml, |found: &Captures<'_>| {
-            format!("    proxy_pass: http://{}", self.address(&found[1]))
-        });
-        format!("threads: 1\n{yaml}")
-    }
-}
-
-/// System-given ports for those that the file listens on, held until both are dropped.
-fn ports(conf: &str) -> (Ports, Vec<Socket>) {
-    let (mut ports, mut held) = (Ports::new(), Vec::new());
-    for listen in listen().captures_iter(conf) {
-        let Some(port) = port_of(&listen[1]) else {
-            continue;
-        };
-        let tls = listen[2].split_whitespace().any(|word| word == "ssl");
-        ports.entry(port).or_insert_with(|| {
-            let (socket, address) = reserve();
-            held.push(socket);
-            (address, tls)
-        });
-    }
-    (ports, held)
-}
-
-/// With what every nginx of a test has.
-fn framed(conf: &str) -> String {
-    let http = "access_log off; log_not_found off; client_body_temp_path temp; proxy_temp_path temp;\n\
-                fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;\n";
-    let main = "daemon off; master_process off; pid nginx.pid; error_log stderr notice;\n";
-    let events = Regex::new(r"events\s*\{[^}]*\}").unwrap();
-    let conf = events.replace(conf, "");
-    let conf = match conf.split_once("http {") {
-        Some((before, inside)) => format!("{before}http {{\n{http}{inside}"),
-        None => format!("http {{\n{http}{conf}\n}}"),
-    };
-    format!("{main}events {{ worker_connections 512; }}\n{conf}")
-}
-
-fn upstream() -> Regex {
-    Regex::new(r"upstream\s+(\S+)\s*\{([^}]*)\}").unwrap()
-}
-
-fn listen() -> Regex {
-    Regex::new(r"\blisten\s+([^\s;]+)([^;]*);").unwrap()
-}
-
-fn port_of(address: &str) -> Option<u16> {
-    address.parse().ok()
-}
-
-fn full(authority: &str, port: u16) -> String {
-    match authority.contains(':') {
-        true => authority.to_owned(),
-        false => format!("{authority}:{port}"),
-    }
-}
-
-/// The files below a directory, if there is one.
-fn files(dir: &Path) -> Vec<(std::path::PathBuf, String)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let text = fs::read_to_string(&path).unwrap();
-            found.push((path, text));
-        }
-    }
-    found.sort();
-    found
-}
-
-fn included(dir: &Path) -> String {
-    files(dir).into_iter().map(|(_, text)| text).collect()
 }
 
 /// Requests that meet the names and locations of a file, or just miss them.

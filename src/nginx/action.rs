@@ -1,0 +1,218 @@
+//! What becomes of the requests of a `location` block: an upstream, or an answer that keeps them from going elsewhere.
+
+use crate::config;
+use crate::nginx::fields;
+use crate::nginx::listen::Listen;
+use crate::nginx::location::Surroundings;
+use crate::nginx::notes::Notes;
+use crate::nginx::route::Does;
+use crate::nginx::route::Route;
+use crate::nginx::route::Timeouts;
+use crate::nginx::route::answering;
+use crate::nginx::route::beside;
+use crate::nginx::route::returned;
+use crate::nginx::scope::Guard;
+use crate::nginx::scope::Scope;
+use crate::nginx::server;
+use crate::nginx::time;
+use crate::nginx::tree::Directive;
+use crate::nginx::tree::all;
+use crate::nginx::tree::last;
+use crate::upstream::Address;
+use crate::upstream::ProxyPass;
+use crate::upstream::Scheme;
+
+/// Directives that answer in ways that wsgate does not know.
+const HANDLERS: [&str; 6] = [
+    "fastcgi_pass",
+    "uwsgi_pass",
+    "scgi_pass",
+    "grpc_pass",
+    "memcached_pass",
+    "stub_status",
+];
+
+/// What becomes of the requests of a location.
+pub(super) fn action<'t>(
+    block: &'t Directive,
+    around: &Surroundings<'_, 't>,
+    scope: &Scope<'t>,
+    notes: &mut Notes<'_>,
+) -> Route {
+    let inside = block.inside();
+    if let Some(returns) = last(inside, "return") {
+        return returned(returns, around.constants, notes);
+    }
+    if let Some(internal) = last(inside, "internal") {
+        notes.needless(internal, "404 is what clients get from it in nginx too");
+        return answering(block.place, "404");
+    }
+    let guard = scope.guard(inside);
+    if let Some(Guard::Closed) = guard {
+        return answering(block.place, "403");
+    }
+    let mut route = unguarded(block, around, scope, notes);
+    match guard {
+        None | Some(Guard::Closed) => {}
+        Some(Guard::Some(guard)) => {
+            let mut closed = answering(block.place, "403");
+            let why = "wsgate cannot tell who may pass: this answers 403, so that nobody does";
+            closed.comments.append(&mut route.comments);
+            closed.comments.push(notes.left(guard, why));
+            if let Does::ProxyPass(to) = &route.does {
+                closed.comments.push(format!(
+                    "to let everybody pass, write instead: proxy_pass: {to}"
+                ));
+            }
+            route = closed;
+        }
+    }
+    route
+}
+
+fn unguarded<'t>(
+    block: &'t Directive,
+    around: &Surroundings<'_, 't>,
+    scope: &Scope<'t>,
+    notes: &mut Notes<'_>,
+) -> Route {
+    let inside = block.inside();
+    if last(inside, "proxy_pass").is_some() {
+        return proxied(block, around, scope, notes);
+    }
+    if let Some(handler) = inside
+        .iter()
+        .find(|one| HANDLERS.contains(&one.name.as_str()))
+    {
+        let mut route = answering(block.place, "501");
+        route.comments.push(notes.left(
+            handler,
+            "only http is spoken with upstreams: this answers 501",
+        ));
+        return route;
+    }
+    if let Some(files) = last(inside, "try_files") {
+        return tried(files, block, around, notes);
+    }
+    let mut route = answering(block.place, "404");
+    let why =
+        "wsgate serves no files: name the file server that does in `proxy_pass`; until then 404";
+    route.comments.push(notes.left(block, why));
+    route
+}
+
+/// `try_files … @name`: to the named location's upstream at once.
+fn tried<'t>(
+    files: &'t Directive,
+    block: &'t Directive,
+    around: &Surroundings<'_, 't>,
+    notes: &mut Notes<'_>,
+) -> Route {
+    let name = files.args.last().map_or("", String::as_str);
+    let named = all(around.server.inside(), "location")
+        .find(|location| name.starts_with('@') && location.arg(0) == name);
+    if let Some(named) = named
+        && last(named.inside(), "proxy_pass").is_some()
+    {
+        // The named location inherits from the server, not from the one that leads to it.
+        let scope = around.scope.within(named.inside());
+        let mut comments = Vec::new();
+        server::note_rest(named.inside(), &scope, notes, &mut comments);
+        let mut route = proxied(named, around, &scope, notes);
+        comments.append(&mut route.comments);
+        let why = format!("no file is looked for: all goes to the upstream of {name} at once");
+        comments.push(notes.left(files, why));
+        route.comments = comments;
+        return route;
+    }
+    let mut route = answering(block.place, "404");
+    route
+        .comments
+        .push(notes.left(files, "wsgate serves no files: this answers 404"));
+    route
+}
+
+/// To what the `proxy_pass` of `block` says.
+fn proxied<'t>(
+    block: &'t Directive,
+    around: &Surroundings<'_, 't>,
+    scope: &Scope<'t>,
+    notes: &mut Notes<'_>,
+) -> Route {
+    let pass = last(block.inside(), "proxy_pass").unwrap_or(block);
+    let fail = |why: String, notes: &mut Notes<'_>| {
+        let mut route = answering(block.place, "501");
+        route
+            .comments
+            .push(notes.left(pass, format!("{why}; this answers 501")));
+        route
+    };
+    let mut asked = match around.file.groups.resolve(pass, notes) {
+        Ok(asked) => asked,
+        Err(why) => return fail(why, notes),
+    };
+    // nginx refuses it in both; a named location can be reached from a regex.
+    let regex = block.arg(0).starts_with(['~', '@']);
+    if regex && asked.to.uri().is_some() {
+        return fail(
+            "a regex location has no part that the path in `proxy_pass` could replace".to_owned(),
+            notes,
+        );
+    }
+    if let Address::Port { host, port, .. } = asked.to.address() {
+        let own = |listen: &&Listen| config::leads_to(host, *port, listen.address);
+        if let Some(listen) = around.file.listens.iter().find(own) {
+            let own = notes.show(listen.place);
+            return fail(
+                format!("it leads back to the listener of {own}; name the server behind that"),
+                notes,
+            );
+        }
+    }
+    let set_headers = fields::set_headers(&scope.fields, &mut asked, around.constants, notes);
+    let mut comments = asked.comments;
+    let https = is_https(&asked.to);
+    let ca = scope
+        .ca
+        .filter(|_| https)
+        .map(|ca| beside(around.file.dir, ca.arg(0)));
+    let verifies = last(block.inside(), "proxy_ssl_verify").is_some();
+    if https && ca.is_none() && !verifies {
+        comments.push(
+            "its certificate is verified here: name its authority's, or its own, as `ca` if the system's do not know it"
+                .to_owned(),
+        );
+    }
+    let mut limit = |directive: Option<&Directive>| {
+        let directive = directive?;
+        match time::read(directive.arg(0)) {
+            Some(time) if !time.is_zero() => Some(time),
+            _ => {
+                comments.push(notes.left(directive, "this is no time limit"));
+                None
+            }
+        }
+    };
+    let timeouts = Timeouts {
+        connect: limit(scope.connect_timeout),
+        read: limit(scope.read_timeout),
+    };
+    Route {
+        does: Does::ProxyPass(asked.to.to_string()),
+        timeouts,
+        set_headers,
+        ca,
+        comments,
+        ..answering(block.place, "")
+    }
+}
+
+fn is_https(to: &ProxyPass) -> bool {
+    matches!(
+        to.address(),
+        Address::Port {
+            scheme: Scheme::Https,
+            ..
+        }
+    )
+}

@@ -1,0 +1,145 @@
+//! Whatever is imported can be served.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use crate::config::Config;
+use crate::nginx::ImportError;
+use crate::nginx::Imported;
+use crate::nginx::import;
+
+/// Imports a text, and reads what was made of it.
+fn imported(text: &str) -> Result<(Imported, String), ImportError> {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("nginx.conf");
+    fs::write(&file, text).unwrap();
+    let imported = import(&file)?;
+    let routes = dir.path().join("routes.yaml");
+    fs::write(&routes, &imported.yaml).unwrap();
+    let wrong = match Config::read(&routes, OffsetDateTime::UNIX_EPOCH) {
+        Ok((config, _)) => {
+            assert_eq!(config.listeners.len(), imported.listeners);
+            assert_eq!(config.routes.len(), imported.routes);
+            String::new()
+        }
+        Err(errors) => errors.to_string(),
+    };
+    Ok((imported, wrong))
+}
+
+/// Statements that real files are made of, some of them mistaken.
+fn statements() -> impl Strategy<Value = String> {
+    let inside = prop_oneof![
+        proptest::sample::select(vec![
+            "proxy_pass http://127.0.0.1:3000;",
+            "proxy_pass http://app/x;",
+            "proxy_pass http://app;",
+            "proxy_pass http://$x;",
+            "proxy_pass http://a%b:1;",
+            "proxy_pass http://127.0.0.1:81;",
+            "proxy_pass http://localhost;",
+            "proxy_pass unix:/x;",
+            "proxy_pass http://unix:/x:/y;",
+            "return 404;",
+            "return 301 https://$host$request_uri;",
+            "return 200 'a: {b} \\n #c';",
+            "return;",
+            "return 999 x;",
+            "return 204 x;",
+            "return \"$1\";",
+            "proxy_set_header Host $proxy_host;",
+            "proxy_set_header Host 'a b';",
+            "proxy_set_header X-A \"é\";",
+            "proxy_set_header X-A 'it: #1';",
+            "proxy_set_header x-a true;",
+            "proxy_set_header '' x;",
+            "proxy_set_header Connection x;",
+            "proxy_set_header X-B;",
+            "proxy_read_timeout 1h;",
+            "proxy_read_timeout x;",
+            "proxy_connect_timeout 0;",
+            "deny all;",
+            "auth_basic x;",
+            "try_files $uri @a;",
+            "limit_except GET { deny all; }",
+            "location /in { proxy_pass http://127.0.0.1:3; }",
+            "location ~ (?!a) { deny all; }",
+            "\"\\u{2028}'\" é;",
+        ])
+        .prop_map(str::to_owned)
+    ];
+    let name = proptest::sample::select(vec![
+        "/",
+        "= /",
+        "^~ /",
+        "/a",
+        "~ ^/a$",
+        "~* (",
+        "~ \\.b",
+        "@a",
+        "a",
+        "'/a b'",
+        "\"/é\"",
+        "'~ #'",
+        "= '* x'",
+        "/-",
+        "'/: x'",
+        "~ '(?!x)y'",
+        "",
+        "/a b c",
+    ]);
+    let location = (name, proptest::collection::vec(inside.clone(), 0..4))
+        .prop_map(|(name, inside)| format!("location {name} {{ {} }}", inside.concat()));
+    let of_server = proptest::sample::select(vec![
+        "listen 80;",
+        "listen 81 default_server;",
+        "listen [::]:80 ipv6only=off;",
+        "listen 127.0.0.1:81;",
+        "listen 127.0.0.1:80;",
+        "listen unix:/x;",
+        "listen 443 quic;",
+        "listen;",
+        "server_name a.test *.b.test .c.test;",
+        "server_name _ '' ~x www.* $h;",
+        "server_name 'a b' *.b.test c.b.test;",
+        "if ($host = a.test) { return 301 https://$host$request_uri; }",
+        "root /x;",
+        "add_header 'a\nb' c;",
+    ])
+    .prop_map(str::to_owned);
+    let in_server = prop_oneof![2 => of_server, 1 => inside, 3 => location];
+    let server = proptest::collection::vec(in_server, 0..8)
+        .prop_map(|inside| format!("server {{ {} }}\n", inside.concat()));
+    let top = proptest::sample::select(vec![
+        "upstream app { server 127.0.0.1:3000; }\n",
+        "upstream app { server unix:/run/x; server b; ip_hash; }\n",
+        "upstream app { }\n",
+        "worker_processes 0;\n",
+        "worker_shutdown_timeout 1y;\n",
+        "access_log off;\n",
+    ])
+    .prop_map(str::to_owned);
+    proptest::collection::vec(prop_oneof![1 => top, 6 => server], 0..5).prop_map(|all| all.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn whatever_is_imported_can_be_served(text in statements()) {
+        if let Ok((imported, wrong)) = imported(&text) {
+            prop_assert!(wrong.is_empty(), "{}\n{}\n{}", wrong, text, imported.yaml);
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in "(server|listen|[{};\"'$\\\\#]|location /|[ \n]|80|include \\*|if|\\PC){0,40}") {
+        if let Ok((imported, wrong)) = imported(&text) {
+            prop_assert!(wrong.is_empty(), "{}\n{}\n{}", wrong, text, imported.yaml);
+        }
+    }
+}
