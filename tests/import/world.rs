@@ -166,7 +166,7 @@ pub(super) fn ports(conf: &str) -> (Ports, Vec<Socket>) {
 
 /// With what every nginx of a test has.
 fn framed(conf: &str) -> String {
-    let http = "access_log off; log_not_found off; client_body_temp_path temp; proxy_temp_path temp;\n\
+    let http = "error_log stderr alert; access_log off; log_not_found off; client_body_temp_path temp; proxy_temp_path temp;\n\
                 fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;\n";
     let main = "daemon off; master_process off; pid nginx.pid; error_log stderr notice;\n";
     let events = Regex::new(r"events\s*\{[^}]*\}").unwrap();
