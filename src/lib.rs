@@ -15,6 +15,7 @@ pub mod returns;
 pub mod routing;
 pub mod server;
 pub mod stream;
+pub mod table;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;

@@ -36,12 +36,16 @@ const HOUSE: &[(&str, &[&str])] = &[
         &["config", "headers", "returns", "routing", "upstream"],
     ),
     ("listener", &["headers", "proxy", "stream", "tls", "tunnel"]),
+    (
+        "table",
+        &["config", "proxy", "routing", "tunnel", "upstream"],
+    ),
     // floor 5
     (
         "server",
         &[
             "config", "headers", "listener", "observe", "proxy", "returns", "routing", "stream",
-            "tls", "tunnel", "upstream",
+            "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 6

@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use crate::headers::upgrade::DisagreedError;
 use crate::observe::Reason;
+use crate::proxy::decide::Refusal;
 use crate::proxy::request::RequestError;
 use crate::proxy::response::AnswerError;
 use crate::stream::in_words;
@@ -60,12 +61,21 @@ pub(super) enum ProxyError {
     },
 }
 
+impl From<Refusal> for ProxyError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Request(error) => Self::Request(error),
+            Refusal::NoLocation => Self::NoLocation,
+        }
+    }
+}
+
 impl ProxyError {
     /// The status the client is told. No `_` arm: a new variant must decide whose fault it is.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Request(error) => error.status(),
-            Self::NoLocation => StatusCode::NOT_FOUND,
+            Self::NoLocation => Refusal::NoLocation.status(),
             Self::Connect(
                 ConnectError::Refused { .. }
                 | ConnectError::Resolve { .. }
@@ -84,7 +94,7 @@ impl ProxyError {
     pub(super) fn told(&self) -> String {
         match self {
             Self::Request(error) => error.to_string(),
-            Self::NoLocation => "no location matches this path".to_owned(),
+            Self::NoLocation => Refusal::NoLocation.told(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }

@@ -23,11 +23,11 @@ use crate::headers::head::Head;
 use crate::headers::head::Names;
 use crate::headers::upgrade;
 use crate::observe::RequestLine;
-use crate::proxy::Decided;
-use crate::proxy::decide;
+use crate::proxy::Prepared;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::exchange::Answer;
+use crate::proxy::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request::Framing;
 use crate::proxy::request_body::RequestBody;
@@ -98,9 +98,9 @@ async fn ask(
     names: &Names,
     report: &mut Report,
 ) -> Result<Asking, ProxyError> {
-    let (asked, route) = match decide(session, &mut parts, Framing::None, report)? {
-        Decided::Own(response) => return Ok(Asking::Answered(Answer::Own(response))),
-        Decided::Pass(asked, route) => (asked, route),
+    let (asked, route) = match prepare(session, &mut parts, Framing::None, report)? {
+        Prepared::Own(response) => return Ok(Asking::Answered(Answer::Own(response))),
+        Prepared::Pass(asked, route) => (asked, route),
     };
     let upload = Upload::begin();
     let head = head::write_request(&parts, names);

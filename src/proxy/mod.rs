@@ -1,11 +1,12 @@
 //! One request, start to end: checked, routed, sent to its upstream, and answered.
 //!
 //! [`answer`] is the whole path; [`shake_hands`] a shorter one, for an upgrade request that came whole as the first of its
-//! connection. What may be passed on is decided in `request` and `response`, which are pure; the
-//! connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of clients, TLS, and what
-//! a tunnel does with its bytes.
+//! connection. What becomes of a request is for [`decide()`] to say, and what may be passed on for `request` and `response`;
+//! all three are pure. The connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of
+//! clients, TLS, and what a tunnel does with its bytes.
 
 mod answer_body;
+mod decide;
 mod error;
 mod exchange;
 mod handshake;
@@ -29,11 +30,9 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::observe::RequestLine;
@@ -42,17 +41,22 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Answer;
 use crate::proxy::exchange::exchange;
 use crate::proxy::report::Report;
-use crate::proxy::request::Framing;
-use crate::proxy::request::RequestError;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
 use crate::proxy::session::Ready;
-use crate::routing;
-use crate::routing::Found;
-use crate::routing::Target;
 
+pub use crate::proxy::decide::Becomes;
+pub use crate::proxy::decide::Decision;
+pub use crate::proxy::decide::Passing;
+pub use crate::proxy::decide::Refusal;
+pub use crate::proxy::decide::decide;
+pub use crate::proxy::decide::rewrite;
 pub use crate::proxy::handshake::Handshake;
 pub use crate::proxy::handshake::shake_hands;
+pub use crate::proxy::request::Checked;
+pub use crate::proxy::request::Framing;
+pub use crate::proxy::request::RequestError;
+pub use crate::proxy::request::check;
 pub use crate::proxy::route::Action;
 pub use crate::proxy::route::Limits;
 pub use crate::proxy::route::Proxy;
@@ -125,9 +129,9 @@ async fn forward(
         Some(body) if body.size_hint().exact().is_some() => Framing::Length,
         Some(_) => Framing::Chunked,
     };
-    let (asked, route) = match decide(session, &mut head, framing, report)? {
-        Decided::Own(response) => return Ok(Answer::Own(response)),
-        Decided::Pass(asked, route) => (asked, route),
+    let (asked, route) = match prepare(session, &mut head, framing, report)? {
+        Prepared::Own(response) => return Ok(Answer::Own(response)),
+        Prepared::Pass(asked, route) => (asked, route),
     };
     let under_way = match asked {
         Asked::WebSocket(_) => Some(session.upgrade_begins()),
@@ -143,110 +147,42 @@ async fn forward(
 }
 
 /// What is to become of a request.
-enum Decided {
+enum Prepared {
     /// It is answered here.
     Own(Response<Bytes>),
     /// Its head, as it is now, goes to this route's upstream.
     Pass(Asked, Arc<Route>),
 }
 
-/// Checks a request, finds its rule, and turns its head into the upstream's. Asks nobody.
-fn decide(
+/// Checks a request, decides about it, and turns its head into the upstream's. Asks nobody.
+fn prepare(
     session: &Session,
     head: &mut Parts,
     framing: Framing,
     report: &mut Report,
-) -> Result<Decided, ProxyError> {
+) -> Result<Prepared, ProxyError> {
     let body = match framing {
         Framing::None => Body::None,
         Framing::Length | Framing::Chunked => Body::Some,
     };
-    let checked = request::check(head, body).map_err(ProxyError::Request)?;
-    let asked = checked.asked;
-    let host = checked.host.as_str();
-    let variables = Variables {
-        host,
-        remote_addr: session.client.address.ip(),
-        scheme: session.client.scheme,
-        request_uri: checked.target.as_str(),
-    };
-    if let Some(redirect) = session.client.redirect {
-        return Ok(Decided::Own(own::to_https(redirect, &asked, &variables)));
-    }
-    let (route, uri) = {
-        let target = target(&checked.target)?;
-        let conditions = routing::Asked {
-            method: &head.method,
-            headers: &head.headers,
-            query: target.query(),
-            port: session.client.port,
-        };
-        let found = session
-            .proxy
-            .sites
-            .find(host, target.path(), |rule| rule.when.holds(&conditions))
-            .ok_or(ProxyError::NoLocation)?;
-        let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
-        let rule = &entry.to;
+    let checked = check(head, body).map_err(ProxyError::Request)?;
+    let decision = decide(&session.proxy.sites, &session.client, head, &checked);
+    if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
         report.exchange.route = Some(Arc::clone(&rule.place));
-        let route = match &rule.to {
-            Action::Pass(route) => route,
-            Action::Return(written) => {
-                return Ok(Decided::Own(own::returned(written, &variables)));
-            }
-        };
-        match found {
-            Found::Answers(_) => (
-                Arc::clone(route),
-                upstream_target(&target, &checked.target, route)?,
-            ),
-            Found::AddsSlash(_) => {
-                let slashed = routing::add_slash(&target, &route.location);
-                if asked == Asked::Nothing {
-                    return Ok(Decided::Own(own::moved(&slashed)));
-                }
-                // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
-                let slashed = PathAndQuery::try_from(slashed)
-                    .map_err(|_| ProxyError::Request(RequestError::TargetForm))?;
-                (
-                    Arc::clone(route),
-                    upstream_target(&self::target(&slashed)?, &slashed, route)?,
-                )
-            }
-        }
+    }
+    let (route, target) = match decision.becomes? {
+        Becomes::Answer(response) => return Ok(Prepared::Own(response)),
+        Becomes::Pass { route, target } => (Arc::clone(route), target),
     };
-    request::rewrite(
-        head,
-        uri,
-        &asked,
-        framing,
-        &session.address,
-        session.client.scheme,
-    );
-    for (name, value) in &route.set_headers {
-        request::set(&mut head.headers, name, &value.fill(&variables))
-            .map_err(ProxyError::Request)?;
-    }
-    Ok(Decided::Pass(asked, route))
-}
-
-fn target(written: &PathAndQuery) -> Result<Target<'_>, ProxyError> {
-    Target::parse(written.as_str())
-        .map_err(|error| ProxyError::Request(RequestError::Target(error)))
-}
-
-/// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.
-fn upstream_target(
-    target: &Target<'_>,
-    written: &PathAndQuery,
-    route: &Route,
-) -> Result<PathAndQuery, ProxyError> {
-    match route.upstream.pick().uri() {
-        None => Ok(written.clone()),
-        Some(uri) => PathAndQuery::try_from(routing::replace(target, &route.location, uri))
-            .map_err(|_| ProxyError::Request(RequestError::TargetForm)),
-    }
+    let passing = Passing {
+        checked: &checked,
+        client: &session.client,
+        address: &session.address,
+        route: &route,
+    };
+    rewrite(head, target, framing, &passing).map_err(ProxyError::Request)?;
+    Ok(Prepared::Pass(checked.asked, route))
 }
 
 /// wsgate's own answer to what it cannot pass on.

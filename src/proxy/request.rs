@@ -26,7 +26,7 @@ use crate::routing::TargetError;
 
 /// A request that two readers could understand differently, or that is none.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum RequestError {
+pub enum RequestError {
     /// CONNECT asks for another kind of proxy.
     Connect,
     /// Not exactly one `Host`.
@@ -51,7 +51,7 @@ pub(super) enum RequestError {
 
 impl RequestError {
     /// What the client is told.
-    pub(super) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Hosts(_)
@@ -93,20 +93,20 @@ impl std::error::Error for RequestError {}
 
 /// A request that can be answered: what it asks for, and its target in origin-form.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub struct Checked {
     /// What the connection is to become.
     pub asked: Asked,
     /// Path and query as the client wrote them.
     pub target: PathAndQuery,
     /// The host of `Host`, without port and in lower case.
-    pub(super) host: String,
+    pub host: String,
 }
 
 /// Refuses what could be understood differently by the next reader (RFC 9112 §3, §6, §11.2).
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub(super) fn check(request: &Parts, body: Body) -> Result<Checked, RequestError> {
+pub fn check(request: &Parts, body: Body) -> Result<Checked, RequestError> {
     if request.method == Method::CONNECT {
         return Err(RequestError::Connect);
     }
@@ -172,7 +172,7 @@ fn transfer_coding_is_served(headers: &HeaderMap) -> bool {
 
 /// How the body of a request goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Framing {
+pub enum Framing {
     /// There is none.
     None,
     /// By its Content-Length.

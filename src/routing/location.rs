@@ -47,6 +47,15 @@ impl Location {
         &self.pattern
     }
 
+    /// Whether it answers `path`, decoded and normalised, if no other location goes before it.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        match (self.kind, &self.regex) {
+            (_, Some(regex)) => regex.is_match(path),
+            (Kind::Exact, None) => path == self.pattern.as_bytes(),
+            (_, None) => path.starts_with(self.pattern.as_bytes()),
+        }
+    }
+
     /// Whether both can stand in one table only once: nginx's `duplicate location`.
     ///
     /// `/a` and `^~ /a` clash, `/a` and `= /a` do not. Equal regexes clash too if both or neither ignore case (nginx

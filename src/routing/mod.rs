@@ -26,6 +26,7 @@ pub use sites::Sites;
 pub use target::Target;
 pub use target::TargetError;
 pub use when::Asked;
+pub use when::Unmet;
 pub use when::When;
 
 /// One location and what it leads to.

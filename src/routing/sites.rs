@@ -190,18 +190,40 @@ impl<T> Sites<T> {
             .or_else(|| self.any.find(path, &admits))
     }
 
+    /// Which `host` of the routes this host is: the exact name, or the longest wildcard. None if no route is for it.
+    pub fn pattern(&self, host: &str) -> Option<HostPattern> {
+        self.named(host).map(|(pattern, _)| match pattern {
+            Named::Exact(name) => HostPattern::Exact(name.to_owned()),
+            Named::Below(name) => HostPattern::Below(name.to_owned()),
+        })
+    }
+
     fn site(&self, host: &str) -> Option<&Router<T>> {
+        self.named(host).map(|(_, router)| router)
+    }
+
+    fn named(&self, host: &str) -> Option<(Named<'_>, &Router<T>)> {
         if self.exact.is_empty() && self.below.is_empty() {
             return None;
         }
         // A dot at the end makes a name absolute, not another one.
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        if let Some(router) = self.exact.get(&host) {
-            return Some(router);
+        if let Some((name, router)) = self.exact.get_key_value(&host) {
+            return Some((Named::Exact(name), router));
         }
-        host.match_indices('.')
-            .find_map(|(at, _)| (at > 0).then(|| self.below.get(&host[at + 1..])).flatten())
+        host.match_indices('.').find_map(|(at, _)| {
+            let (name, router) = (at > 0)
+                .then(|| self.below.get_key_value(&host[at + 1..]))
+                .flatten()?;
+            Some((Named::Below(name), router))
+        })
     }
+}
+
+/// A `host` by its name in the tables.
+enum Named<'s> {
+    Exact(&'s str),
+    Below(&'s str),
 }
 
 #[cfg(test)]

@@ -41,21 +41,58 @@ impl When {
     /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. A field
     /// that comes twice holds if one of its lines does. Names of parameters and all values are compared with case.
     pub fn holds(&self, asked: &Asked<'_>) -> bool {
+        self.unmet(asked).is_none()
+    }
+
+    /// The first condition that does not hold.
+    pub fn unmet(&self, asked: &Asked<'_>) -> Option<Unmet<'_>> {
+        if !self.method.is_empty() && !self.method.contains(asked.method) {
+            return Some(Unmet::Method(&self.method));
+        }
+        if !self.port.is_empty() && !self.port.contains(&asked.port) {
+            return Some(Unmet::Port(&self.port));
+        }
         let query = asked.query.unwrap_or("");
-        (self.method.is_empty() || self.method.contains(asked.method))
-            && (self.port.is_empty() || self.port.contains(&asked.port))
-            && self.query.iter().all(|(name, values)| {
-                parameter(query, name)
-                    .is_some_and(|found| values.iter().any(|value| value.as_bytes() == found))
+        let wrong = |name: &str, values: &[String]| {
+            parameter(query, name)
+                .is_none_or(|found| values.iter().all(|value| value.as_bytes() != found))
+        };
+        if let Some((name, values)) = self.query.iter().find(|(name, values)| wrong(name, values)) {
+            return Some(Unmet::Query(name, values));
+        }
+        let wrong = |name: &HeaderName, values: &[String]| {
+            let mut lines = asked.headers.get_all(name).into_iter();
+            lines.all(|line| {
+                values
+                    .iter()
+                    .all(|value| value.as_bytes() != line.as_bytes())
             })
-            && self.header.iter().all(|(name, values)| {
-                let mut lines = asked.headers.get_all(name).into_iter();
-                lines.any(|line| {
-                    values
-                        .iter()
-                        .any(|value| value.as_bytes() == line.as_bytes())
-                })
-            })
+        };
+        let header = self
+            .header
+            .iter()
+            .find(|(name, values)| wrong(name, values));
+        header.map(|(name, values)| Unmet::Header(name, values))
+    }
+}
+
+/// A condition that does not hold, and what it wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unmet<'w> {
+    /// Another method.
+    Method(&'w [Method]),
+    /// Another port.
+    Port(&'w [u16]),
+    /// This parameter of the query, with one of these values.
+    Query(&'w str, &'w [String]),
+    /// This header field, with one of these values.
+    Header(&'w HeaderName, &'w [String]),
+}
+
+impl Asked<'_> {
+    /// What `query` in `when` compares: the decoded value of the first parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<Vec<u8>> {
+        parameter(self.query.unwrap_or(""), name)
     }
 }
 

@@ -7,7 +7,6 @@ mod descriptors;
 mod error;
 mod worker;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,18 +25,10 @@ use crate::listener;
 use crate::listener::Entrance;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
-use crate::proxy;
-use crate::proxy::Action;
 use crate::proxy::Proxy;
 use crate::proxy::Redirect;
-use crate::proxy::Route;
-use crate::proxy::Rule;
-use crate::routing::Entry;
-use crate::routing::HostPattern;
-use crate::routing::Sites;
+use crate::table::Table;
 use crate::tls;
-use crate::tunnel;
-use crate::upstream;
 
 pub use crate::server::error::StartError;
 use crate::server::worker::Door;
@@ -159,66 +150,13 @@ fn certificates(
 }
 
 fn proxy(config: &Config) -> Proxy {
-    let rules = config.routes.iter().map(|route| {
-        let to = match &route.to {
-            config::Action::Return(written) => Action::Return(written.clone()),
-            config::Action::ProxyPass(to) => Action::Pass(Arc::new(Route {
-                location: route.location.clone(),
-                upstream: to.clone(),
-                set_headers: route.set_headers.clone(),
-                limits: proxy::Limits {
-                    handshake: route.timeouts.handshake,
-                    response: route.timeouts.response,
-                },
-                upstream_limits: upstream::Limits {
-                    connect: route.timeouts.connect,
-                },
-                tunnel_limits: tunnel::Limits {
-                    idle: route.timeouts.tunnel,
-                },
-            })),
-        };
-        let entry = Entry {
-            location: route.location.clone(),
-            // As in nginx only where something is proxied.
-            adds_slash: matches!(to, Action::Pass(_)) && !route.location.kind().is_regex(),
-            to: Arc::new(Rule {
-                shown: route.location.to_string().into(),
-                place: config.place(route.line).into(),
-                when: route.when.clone(),
-                to,
-            }),
-        };
-        (route.hosts.clone(), entry)
-    });
-    let mut rules: Vec<_> = rules.collect();
-    conditions_first(&mut rules);
     let access_log = match config.access_log {
         config::AccessLog::On => AccessLog::On,
         config::AccessLog::Off => AccessLog::Off,
     };
     Proxy {
-        sites: Sites::new(rules),
+        sites: Table::new(config).sites,
         observer: Arc::new(access_log),
-    }
-}
-
-/// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
-/// order decides between regexes.
-fn conditions_first(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule>>)]) {
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, (_, entry)) in rules.iter().enumerate() {
-        places
-            .entry(entry.location.to_string())
-            .or_default()
-            .push(at);
-    }
-    for places in places.values().filter(|places| places.len() > 1) {
-        let mut alike: Vec<_> = places.iter().map(|at| rules[*at].clone()).collect();
-        alike.sort_by_key(|(_, entry)| entry.to.when.is_empty());
-        for (at, rule) in places.iter().zip(alike) {
-            rules[*at] = rule;
-        }
     }
 }
 

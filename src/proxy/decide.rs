@@ -1,0 +1,217 @@
+//! What becomes of a request, before a byte of it goes anywhere: values in, values out.
+//!
+//! Whoever serves asks here for each request, and whoever explains asks the same for one that nobody sent.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+
+use crate::headers::template::Variables;
+use crate::headers::upgrade::Asked;
+use crate::proxy::own;
+use crate::proxy::request;
+use crate::proxy::request::Checked;
+use crate::proxy::request::Framing;
+use crate::proxy::request::RequestError;
+use crate::proxy::route::Action;
+use crate::proxy::route::Route;
+use crate::proxy::route::Rule;
+use crate::proxy::session::Client;
+use crate::routing;
+use crate::routing::Found;
+use crate::routing::Sites;
+use crate::routing::Target;
+
+/// What becomes of a request, and by which rule.
+#[derive(Debug)]
+pub struct Decision<'p> {
+    /// The rule that took it. None if none matches, and for a listener that only sends its clients elsewhere.
+    pub rule: Option<&'p Arc<Rule>>,
+    /// What becomes of it.
+    pub becomes: Result<Becomes<'p>, Refusal>,
+}
+
+/// What becomes of a request that is not refused.
+#[derive(Debug)]
+pub enum Becomes<'p> {
+    /// It is answered here: a redirect, or what `return` says.
+    Answer(Response<Bytes>),
+    /// It goes to an upstream.
+    Pass {
+        /// Where, and how.
+        route: &'p Arc<Route>,
+        /// What is asked for there.
+        target: PathAndQuery,
+    },
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// It cannot be passed on.
+    Request(RequestError),
+    /// No location matches its path.
+    NoLocation,
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Request(error) => error.status(),
+            Self::NoLocation => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// The same in one line.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Request(error) => error.to_string(),
+            Self::NoLocation => "no location matches this path".to_owned(),
+        }
+    }
+}
+
+/// Decides about a request that came from `client` and was found in order.
+pub fn decide<'p>(
+    sites: &'p Sites<Arc<Rule>>,
+    client: &Client,
+    head: &Parts,
+    checked: &Checked,
+) -> Decision<'p> {
+    if let Some(redirect) = client.redirect {
+        let answer = own::to_https(redirect, &checked.asked, &checked.variables(client));
+        return Decision {
+            rule: None,
+            becomes: Ok(Becomes::Answer(answer)),
+        };
+    }
+    let refused = |refusal| Decision {
+        rule: None,
+        becomes: Err(refusal),
+    };
+    let target = match target(&checked.target) {
+        Ok(target) => target,
+        Err(error) => return refused(Refusal::Request(error)),
+    };
+    let conditions = routing::Asked {
+        method: &head.method,
+        headers: &head.headers,
+        query: target.query(),
+        port: client.port,
+    };
+    let found = sites.find(&checked.host, target.path(), |rule| {
+        rule.when.holds(&conditions)
+    });
+    let Some(found) = found else {
+        return refused(Refusal::NoLocation);
+    };
+    let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
+    let becomes = match &entry.to.to {
+        Action::Return(written) => Ok(Becomes::Answer(own::returned(
+            written,
+            &checked.variables(client),
+        ))),
+        Action::Pass(route) => pass(&found, route, &target, checked).map_err(Refusal::Request),
+    };
+    Decision {
+        rule: Some(&entry.to),
+        becomes,
+    }
+}
+
+fn pass<'p>(
+    found: &Found<'p, Arc<Rule>>,
+    route: &'p Arc<Route>,
+    target: &Target<'_>,
+    checked: &Checked,
+) -> Result<Becomes<'p>, RequestError> {
+    let target = match found {
+        Found::Answers(_) => upstream_target(target, &checked.target, route)?,
+        Found::AddsSlash(_) => {
+            let slashed = routing::add_slash(target, &route.location);
+            if checked.asked == Asked::Nothing {
+                return Ok(Becomes::Answer(own::moved(&slashed)));
+            }
+            // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
+            let slashed = PathAndQuery::try_from(slashed).map_err(|_| RequestError::TargetForm)?;
+            upstream_target(&self::target(&slashed)?, &slashed, route)?
+        }
+    };
+    Ok(Becomes::Pass { route, target })
+}
+
+fn target(written: &PathAndQuery) -> Result<Target<'_>, RequestError> {
+    Target::parse(written.as_str()).map_err(RequestError::Target)
+}
+
+/// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.
+fn upstream_target(
+    target: &Target<'_>,
+    written: &PathAndQuery,
+    route: &Route,
+) -> Result<PathAndQuery, RequestError> {
+    match route.upstream.pick().uri() {
+        None => Ok(written.clone()),
+        Some(uri) => PathAndQuery::try_from(routing::replace(target, &route.location, uri))
+            .map_err(|_| RequestError::TargetForm),
+    }
+}
+
+/// A request on its way to an upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// What it asks for.
+    pub checked: &'a Checked,
+    /// Who sent it.
+    pub client: &'a Client,
+    /// The client's address as upstreams are told.
+    pub address: &'a HeaderValue,
+    /// Where it goes.
+    pub route: &'a Route,
+}
+
+/// Turns a client's head into the one that the upstream gets, which is asked for `target`.
+///
+/// # Errors
+/// A variable in `set_headers` stood for bytes that no field may have.
+pub fn rewrite(
+    head: &mut Parts,
+    target: PathAndQuery,
+    framing: Framing,
+    passing: &Passing<'_>,
+) -> Result<(), RequestError> {
+    request::rewrite(
+        head,
+        target,
+        &passing.checked.asked,
+        framing,
+        passing.address,
+        passing.client.scheme,
+    );
+    if passing.route.set_headers.is_empty() {
+        return Ok(());
+    }
+    let variables = passing.checked.variables(passing.client);
+    for (name, value) in &passing.route.set_headers {
+        request::set(&mut head.headers, name, &value.fill(&variables))?;
+    }
+    Ok(())
+}
+
+impl Checked {
+    /// What the variables of `return` and `set_headers` stand for.
+    pub fn variables<'a>(&'a self, client: &Client) -> Variables<'a> {
+        Variables {
+            host: self.host.as_str(),
+            remote_addr: client.address.ip(),
+            scheme: client.scheme,
+            request_uri: self.target.as_str(),
+        }
+    }
+}
