@@ -5,7 +5,9 @@
 //! floors that say which module may know which.
 
 pub mod cli;
+pub mod clients;
 pub mod config;
+pub mod engineio;
 pub mod headers;
 pub mod listener;
 pub mod nginx;

@@ -17,7 +17,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("returns", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
+    ("engineio", &[]),
     // floor 2
+    ("clients", &["engineio", "headers"]),
     ("upstream", &["observe", "stream", "tls"]),
     // floor 3
     (

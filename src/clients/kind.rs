@@ -1,0 +1,141 @@
+//! The clients that are told apart.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::engineio::Protocol;
+use crate::engineio::Transport;
+
+/// A client, as far as it matters for what is requested.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// socket.io-client 3 and 4.
+    SocketIo,
+    /// socket.io-client 2.
+    SocketIo2,
+    /// weapp.socket.io in a mini program, of either version.
+    Weapp,
+    /// weapp.socket.io 2.0 and 2.1.
+    Weapp2,
+    /// weapp.socket.io 3.
+    Weapp3,
+    /// Any WebSocket client: `new WebSocket(…)`, `wx.connectSocket`.
+    WebSocket,
+    /// A browser's address bar, `fetch`, curl.
+    Http,
+}
+
+/// A client that is not known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KindError(String);
+
+impl Kind {
+    /// All of them, the usual first.
+    pub const ALL: [Self; 7] = [
+        Self::SocketIo,
+        Self::SocketIo2,
+        Self::Weapp,
+        Self::Weapp2,
+        Self::Weapp3,
+        Self::WebSocket,
+        Self::Http,
+    ];
+
+    /// As it is written after `--client`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SocketIo => "socket.io",
+            Self::SocketIo2 => "socket.io@2",
+            Self::Weapp => "weapp",
+            Self::Weapp2 => "weapp@2",
+            Self::Weapp3 => "weapp@3",
+            Self::WebSocket => "websocket",
+            Self::Http => "http",
+        }
+    }
+
+    /// Whether it speaks Engine.IO, and a URL's path is a namespace to it.
+    pub fn is_socket_io(self) -> bool {
+        !self.handshakes().is_empty()
+    }
+
+    /// Whether it runs in a mini program.
+    pub fn is_weapp(self) -> bool {
+        matches!(self, Self::Weapp | Self::Weapp2 | Self::Weapp3)
+    }
+
+    /// How it may begin: in which protocol over which transport, and when it does so.
+    pub(super) fn handshakes(self) -> &'static [(Protocol, Transport, &'static str)] {
+        use Protocol::V3;
+        use Protocol::V4;
+        use Transport::Polling;
+        use Transport::WebSocket;
+        const FIRST: &str = "first";
+        const THEN: &str = "then, or at once with transports: [\"websocket\"]";
+        match self {
+            Self::SocketIo => &[(V4, Polling, FIRST), (V4, WebSocket, THEN)],
+            Self::SocketIo2 => &[(V3, Polling, FIRST), (V3, WebSocket, THEN)],
+            Self::Weapp => &[
+                (V3, WebSocket, "weapp.socket.io 2.1"),
+                (V4, WebSocket, "weapp.socket.io 3"),
+            ],
+            Self::Weapp2 => &[(V3, WebSocket, "weapp.socket.io 2.1")],
+            Self::Weapp3 => &[(V4, WebSocket, "weapp.socket.io 3")],
+            Self::WebSocket | Self::Http => &[],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl KindError {
+    /// What to write instead.
+    pub fn help(&self) -> String {
+        let names: Vec<String> = Kind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
+        format!("the clients are {}", names.join(", "))
+    }
+}
+
+impl fmt::Display for KindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no such client: `{}`", self.0)
+    }
+}
+
+impl std::error::Error for KindError {}
+
+impl FromStr for Kind {
+    type Err = KindError;
+
+    /// Reads a name as [`Kind::name`] writes it, in any case, and the usual other names of the same.
+    fn from_str(text: &str) -> Result<Self, KindError> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "socket.io" | "socketio" | "socket.io@3" | "socket.io@4" => Self::SocketIo,
+            "socket.io@2" | "socketio@2" => Self::SocketIo2,
+            "weapp" | "weapp.socket.io" => Self::Weapp,
+            "weapp@2" | "weapp.socket.io@2" => Self::Weapp2,
+            "weapp@3" | "weapp.socket.io@3" => Self::Weapp3,
+            "websocket" | "ws" => Self::WebSocket,
+            "http" => Self::Http,
+            _ => return Err(KindError(text.to_owned())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clients::Kind;
+
+    #[test]
+    fn every_client_is_read_by_its_own_name() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        let error = "mqtt".parse::<Kind>().map_err(|error| error.to_string());
+        assert_eq!(error, Err("no such client: `mqtt`".to_owned()));
+    }
+}

@@ -1,0 +1,298 @@
+//! The requests that a client makes for a URL.
+
+use std::fmt;
+
+use http::HeaderValue;
+use http::Method;
+use http::Request as HttpRequest;
+use http::header;
+use http::request::Parts;
+
+use crate::clients::Kind;
+use crate::clients::Scheme;
+use crate::clients::Url;
+use crate::engineio;
+use crate::engineio::Transport;
+use crate::headers::upgrade;
+
+/// The key of RFC 6455 §1.3, for requests of which only the meaning counts.
+const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+
+/// Endings of a path that nobody gives to a Socket.IO client.
+const FILES: [&str; 16] = [
+    "css", "gif", "htm", "html", "ico", "jpeg", "jpg", "js", "json", "map", "mjs", "png", "svg",
+    "txt", "wasm", "xml",
+];
+
+/// What else than the URL decides.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// Which client it is; guessed if that is not said.
+    pub kind: Option<Kind>,
+    /// The option `path` of a Socket.IO client.
+    pub path: Option<engineio::Path>,
+}
+
+/// Why it is this client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Chosen {
+    /// Somebody said so.
+    Said,
+    /// It is the likely one.
+    Guessed,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asks {
+    /// Which client.
+    pub kind: Kind,
+    /// Why this one.
+    pub chosen: Chosen,
+    /// To a Socket.IO client: the namespace that the URL's path is, `/` if it has none.
+    pub namespace: Option<String>,
+    /// What it requests, in order; at least one.
+    pub requests: Vec<Request>,
+}
+
+/// One request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// When this one is made, if there are others.
+    pub when: &'static str,
+    /// What is asked for.
+    pub what: What,
+    /// Path and query.
+    pub target: String,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// A page or anything else.
+    Page,
+    /// An Engine.IO session over polling.
+    Polling,
+    /// A WebSocket.
+    WebSocket,
+    /// A WebSocket that carries Engine.IO.
+    EngineIo,
+}
+
+/// Why a client cannot be given these options.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AsksError {
+    /// It has no option `path`.
+    NoPath(Kind),
+}
+
+impl AsksError {
+    /// What to write instead.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoPath(_) => "take it out: the path of such a client stands in the URL",
+        }
+    }
+}
+
+impl fmt::Display for AsksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPath(kind) => write!(
+                f,
+                "`path` is an option of Socket.IO clients, not of `{kind}`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AsksError {}
+
+impl Asks {
+    /// What a client asks for that is given `url`.
+    ///
+    /// # Errors
+    /// The options contradict each other.
+    pub fn new(url: &Url, options: &Options) -> Result<Self, AsksError> {
+        let (kind, chosen) = match options.kind {
+            Some(kind) => (kind, Chosen::Said),
+            None if options.path.is_some() => (Kind::SocketIo, Chosen::Guessed),
+            None => (guess(url), Chosen::Guessed),
+        };
+        if options.path.is_some() && !kind.is_socket_io() {
+            return Err(AsksError::NoPath(kind));
+        }
+        let path = options.path.clone().unwrap_or_default();
+        let handshakes = kind.handshakes().iter();
+        let mut requests: Vec<Request> = handshakes
+            .map(|(protocol, transport, when)| Request {
+                when,
+                what: match transport {
+                    Transport::Polling => What::Polling,
+                    Transport::WebSocket => What::EngineIo,
+                },
+                target: path.handshake(url.query().unwrap_or_default(), *protocol, *transport),
+            })
+            .collect();
+        if requests.is_empty() {
+            requests.push(Request {
+                when: "",
+                what: match kind {
+                    Kind::Http => What::Page,
+                    _ => What::WebSocket,
+                },
+                target: url.target(),
+            });
+        }
+        Ok(Self {
+            kind,
+            chosen,
+            namespace: kind.is_socket_io().then(|| url.typed_path().to_owned()),
+            requests,
+        })
+    }
+}
+
+/// The likely client: one of Socket.IO, unless the URL has a query, which is more than people give to one, or is a file's.
+fn guess(url: &Url) -> Kind {
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    let is_file = name
+        .rsplit_once('.')
+        .is_some_and(|(_, ending)| FILES.contains(&ending.to_ascii_lowercase().as_str()));
+    match url.scheme() {
+        _ if url.query().is_none() && !is_file => Kind::SocketIo,
+        Scheme::Ws | Scheme::Wss => Kind::WebSocket,
+        Scheme::Http | Scheme::Https => Kind::Http,
+    }
+}
+
+impl Request {
+    /// Whether it asks for a WebSocket.
+    pub fn is_upgrade(&self) -> bool {
+        matches!(self.what, What::WebSocket | What::EngineIo)
+    }
+
+    /// The head of the request, with the fields that decide about anything. `None` if the target can stand in no
+    /// request, which one of [`Asks`] can.
+    pub fn head(&self, url: &Url) -> Option<Parts> {
+        let mut request = HttpRequest::builder()
+            .method(Method::GET)
+            .uri(&self.target)
+            .header(header::HOST, url.authority())
+            .body(())
+            .ok()?;
+        if self.is_upgrade() {
+            let headers = request.headers_mut();
+            upgrade::write(headers);
+            headers.insert(
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            );
+            headers.insert(header::SEC_WEBSOCKET_KEY, KEY);
+        }
+        Some(request.into_parts().0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::clients::Asks;
+    use crate::clients::AsksError;
+    use crate::clients::Chosen;
+    use crate::clients::Kind;
+    use crate::clients::Options;
+    use crate::clients::Url;
+
+    fn asks(url: &str, kind: Option<Kind>, path: Option<&str>) -> Asks {
+        let path = path.map(|path| path.parse().unwrap());
+        Asks::new(&url.parse().unwrap(), &Options { kind, path }).unwrap()
+    }
+
+    fn targets(asks: &Asks) -> Vec<&str> {
+        asks.requests
+            .iter()
+            .map(|one| one.target.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn a_url_without_a_query_is_given_to_socket_io_whose_namespace_its_path_is() {
+        let asks = asks("ws://www.example.com/hello", None, None);
+        assert_eq!((asks.kind, asks.chosen), (Kind::SocketIo, Chosen::Guessed));
+        assert_eq!(asks.namespace.as_deref(), Some("/hello"));
+        assert_eq!(
+            targets(&asks),
+            [
+                "/socket.io/?EIO=4&transport=polling",
+                "/socket.io/?EIO=4&transport=websocket"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_likely_client_is_guessed_from_query_ending_and_scheme() {
+        for (url, kind) in [
+            ("ws://h", Kind::SocketIo),
+            ("https://h/chat", Kind::SocketIo),
+            ("ws://h/chat?room=1", Kind::WebSocket),
+            ("https://h/chat?room=1", Kind::Http),
+            ("http://h/index.HTML", Kind::Http),
+            ("ws://h/a.json", Kind::WebSocket),
+            ("http://h/v1.2/", Kind::SocketIo),
+        ] {
+            assert_eq!(asks(url, None, None).kind, kind, "{url}");
+        }
+    }
+
+    #[test]
+    fn each_client_asks_in_its_own_way() {
+        let of = |kind, path| asks("ws://h/hello?a=1", Some(kind), path);
+        assert_eq!(
+            targets(&of(Kind::SocketIo2, None)),
+            [
+                "/socket.io/?a=1&EIO=3&transport=polling",
+                "/socket.io/?a=1&EIO=3&transport=websocket"
+            ]
+        );
+        assert_eq!(
+            targets(&of(Kind::Weapp, Some("/hello"))),
+            [
+                "/hello/?a=1&EIO=3&transport=websocket",
+                "/hello/?a=1&EIO=4&transport=websocket"
+            ]
+        );
+        assert_eq!(targets(&of(Kind::Weapp3, None)).len(), 1);
+        let websocket = of(Kind::WebSocket, None);
+        assert_eq!(targets(&websocket), ["/hello?a=1"]);
+        assert_eq!(websocket.namespace, None);
+        assert!(websocket.requests[0].is_upgrade());
+        assert!(!of(Kind::Http, None).requests[0].is_upgrade());
+        let options = Options {
+            kind: Some(Kind::Http),
+            path: Some("/x".parse().unwrap()),
+        };
+        assert_eq!(
+            Asks::new(&"http://h".parse().unwrap(), &options),
+            Err(AsksError::NoPath(Kind::Http))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_can_stand_in_a_request(
+            rest in "[/\\\\?]?\\PC{0,16}", path in "/[!-~]{0,9}", kind in prop::sample::select(Kind::ALL.to_vec()),
+        ) {
+            if let Ok(url) = format!("ws://h:81{rest}").parse::<Url>() {
+                let path = path.parse().ok().filter(|_| kind.is_socket_io());
+                for request in &Asks::new(&url, &Options { kind: Some(kind), path }).unwrap().requests {
+                    let head = request.head(&url).unwrap();
+                    prop_assert_eq!(head.uri.to_string(), request.target.as_str());
+                    prop_assert_eq!(&head.headers["host"], "h:81");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What the answer to an Engine.IO handshake means, over HTTP and in a WebSocket.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::engineio::Protocol;
+
+/// What a server says to a handshake.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It agrees.
+    Open(Open),
+    /// It is an Engine.IO server, and refuses.
+    Refused(RefusedCode),
+    /// Not an Engine.IO answer.
+    Other,
+}
+
+/// The open packet: what the server tells its client about the session. Its `sid` is left out, since whoever has it is
+/// that client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Open {
+    /// How it was framed, which over WebSocket does not show.
+    pub framed_as: Option<Protocol>,
+    /// Milliseconds between two pings.
+    pub ping_interval_ms: Option<u64>,
+    /// Milliseconds that the other side has to answer one.
+    pub ping_timeout_ms: Option<u64>,
+    /// Transports that the client may change to.
+    pub upgrades: Vec<String>,
+}
+
+/// Why an Engine.IO server refuses (the table `errorMessages` of engine.io).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RefusedCode {
+    /// 0: it does not speak this transport, or the query names none.
+    TransportUnknown,
+    /// 1: it has no such session.
+    SessionUnknown,
+    /// 2: a handshake is a GET.
+    BadHandshakeMethod,
+    /// 3: it does not like the request, or the transport cannot be upgraded to.
+    BadRequest,
+    /// 4: its `allowRequest` says no; with its words.
+    Forbidden(String),
+    /// 5: the client's protocol is another, and it is a version 4 server without `allowEIO3`.
+    UnsupportedProtocol,
+    /// A number of a later version; with its words.
+    Other(u64, String),
+}
+
+impl RefusedCode {
+    fn new(code: u64, message: &str) -> Self {
+        match code {
+            0 => Self::TransportUnknown,
+            1 => Self::SessionUnknown,
+            2 => Self::BadHandshakeMethod,
+            3 => Self::BadRequest,
+            4 => Self::Forbidden(message.to_owned()),
+            5 => Self::UnsupportedProtocol,
+            code => Self::Other(code, message.to_owned()),
+        }
+    }
+
+    /// The texts of refused upgrades, which have no number.
+    fn from_text(text: &str) -> Option<Self> {
+        Some(match text.trim() {
+            "Transport unknown" => Self::TransportUnknown,
+            "Session ID unknown" => Self::SessionUnknown,
+            "Bad handshake method" => Self::BadHandshakeMethod,
+            "Bad request" => Self::BadRequest,
+            "Forbidden" => Self::Forbidden("Forbidden".to_owned()),
+            "Unsupported protocol version" => Self::UnsupportedProtocol,
+            _ => return None,
+        })
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::TransportUnknown => Some(
+                "the server's option `transports` leaves this one out; the client's `transports` must name one of those \
+                 that are left",
+            ),
+            Self::UnsupportedProtocol => Some(
+                "the server is of version 3 or 4 and was not started with `allowEIO3: true`: set that, or use a client \
+                 of version 3 or 4",
+            ),
+            Self::Forbidden(_) => Some("the server's `allowRequest` decides"),
+            Self::SessionUnknown
+            | Self::BadHandshakeMethod
+            | Self::BadRequest
+            | Self::Other(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for RefusedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TransportUnknown => f.write_str("it does not speak this transport (code 0)"),
+            Self::SessionUnknown => f.write_str("it knows no such session (code 1)"),
+            Self::BadHandshakeMethod => f.write_str("a handshake must be a GET (code 2)"),
+            Self::BadRequest => f.write_str("bad request (code 3)"),
+            Self::Forbidden(words) => write!(f, "forbidden (code 4): {words}"),
+            Self::UnsupportedProtocol => {
+                f.write_str("it does not speak this client's protocol (code 5)")
+            }
+            Self::Other(code, words) => write!(f, "code {code}: {words}"),
+        }
+    }
+}
+
+/// Reads the body of the answer to a polling handshake.
+pub fn read_polling(body: &[u8]) -> Answer {
+    let Ok(text) = str::from_utf8(body) else {
+        return Answer::Other;
+    };
+    if let Some(open) = text.strip_prefix('0').and_then(|json| {
+        let packet = json.split('\u{1e}').next().unwrap_or_default();
+        open(packet, Some(Protocol::V4))
+    }) {
+        return Answer::Open(open);
+    }
+    // Version 3 writes the length of each packet, in characters, before it.
+    if let Some((length, rest)) = text.split_once(':')
+        && let Ok(length) = length.parse::<usize>()
+    {
+        let packet: String = rest.chars().take(length).collect();
+        let open = packet
+            .strip_prefix('0')
+            .and_then(|json| open(json, Some(Protocol::V3)));
+        return open.map_or(Answer::Other, Answer::Open);
+    }
+    refusal(text).map_or(Answer::Other, Answer::Refused)
+}
+
+/// Reads the first bytes that a server sent in a WebSocket. `None`: more are needed.
+///
+/// Also what a version 4 server without `allowEIO3` writes there to a client of version 3: an HTTP answer where a frame
+/// should be.
+pub fn read_stream(bytes: &[u8]) -> Option<Answer> {
+    if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 ") {
+        let text = String::from_utf8_lossy(rest);
+        let (_, body) = text.split_once("\r\n\r\n")?;
+        return match refusal(body) {
+            Some(code) => Some(Answer::Refused(code)),
+            None if body.is_empty() => None,
+            None => Some(Answer::Other),
+        };
+    }
+    if b"HTTP/1.1 ".starts_with(bytes) {
+        return None;
+    }
+    let (first, rest) = bytes.split_first()?;
+    if *first != 0x81 {
+        // Not a whole text frame, unmasked, without extension (RFC 6455 §5.2).
+        return Some(Answer::Other);
+    }
+    let (length, rest) = rest.split_first()?;
+    let (length, rest) = match length {
+        0..=125 => (usize::from(*length), rest),
+        126 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        _ => return Some(Answer::Other),
+    };
+    let payload = String::from_utf8_lossy(rest.get(..length)?);
+    let open = payload.strip_prefix('0').and_then(|json| open(json, None));
+    Some(open.map_or(Answer::Other, Answer::Open))
+}
+
+fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    value.get("sid")?.as_str()?;
+    let number = |name: &str| value.get(name).and_then(Value::as_u64);
+    let upgrades = value.get("upgrades").and_then(Value::as_array);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Some(Open {
+        framed_as,
+        ping_interval_ms: number("pingInterval"),
+        ping_timeout_ms: number("pingTimeout"),
+        upgrades: upgrades.into_iter().flatten().filter_map(text).collect(),
+    })
+}
+
+fn refusal(text: &str) -> Option<RefusedCode> {
+    if let Some(code) = RefusedCode::from_text(text) {
+        return Some(code);
+    }
+    let value: Value = serde_json::from_str(text).ok()?;
+    let message = value.get("message")?.as_str()?;
+    Some(RefusedCode::new(value.get("code")?.as_u64()?, message))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::engineio::Answer;
+    use crate::engineio::Protocol;
+    use crate::engineio::RefusedCode;
+    use crate::engineio::read_polling;
+    use crate::engineio::read_stream;
+
+    const V4: &str = r#"0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+
+    fn opened(answer: Answer) -> (Option<Protocol>, Option<u64>, Option<u64>, Vec<String>) {
+        let Answer::Open(open) = answer else {
+            panic!("{answer:?} is no open packet");
+        };
+        (
+            open.framed_as,
+            open.ping_interval_ms,
+            open.ping_timeout_ms,
+            open.upgrades,
+        )
+    }
+
+    #[test]
+    fn the_open_packets_of_both_versions_are_read() {
+        let told = (Some(25000), Some(20000), vec!["websocket".to_owned()]);
+        let (framed_as, interval, timeout, upgrades) = opened(read_polling(V4.as_bytes()));
+        assert_eq!((interval, timeout, upgrades), told);
+        assert_eq!(framed_as, Some(Protocol::V4));
+        let v3 = r#"97:0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}2:40"#;
+        let (framed_as, interval, timeout, upgrades) = opened(read_polling(v3.as_bytes()));
+        assert_eq!((interval, timeout, upgrades), told);
+        assert_eq!(framed_as, Some(Protocol::V3));
+    }
+
+    #[test]
+    fn the_first_frame_in_a_websocket_is_read_when_it_is_whole() {
+        let mut frame = vec![0x81, u8::try_from(V4.len()).unwrap()];
+        frame.extend_from_slice(V4.as_bytes());
+        for end in 0..frame.len() {
+            assert_eq!(read_stream(&frame[..end]), None, "{end}");
+        }
+        let (framed_as, interval, ..) = opened(read_stream(&frame).unwrap());
+        assert_eq!((framed_as, interval), (None, Some(25000)));
+    }
+
+    #[test]
+    fn refusals_are_told_apart_in_all_three_places() {
+        assert_eq!(
+            read_polling(br#"{"code":5,"message":"Unsupported protocol version"}"#),
+            Answer::Refused(RefusedCode::UnsupportedProtocol)
+        );
+        assert_eq!(
+            read_polling(br#"{"code":0,"message":"Transport unknown"}"#),
+            Answer::Refused(RefusedCode::TransportUnknown)
+        );
+        assert_eq!(
+            read_polling(b"Session ID unknown"),
+            Answer::Refused(RefusedCode::SessionUnknown)
+        );
+        let in_the_stream =
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n\
+            Content-Length: 28\r\n\r\nUnsupported protocol version";
+        assert_eq!(
+            read_stream(in_the_stream),
+            Some(Answer::Refused(RefusedCode::UnsupportedProtocol))
+        );
+        assert_eq!(read_stream(b"HTTP/1.1 400"), None);
+    }
+
+    #[test]
+    fn pages_and_other_frames_are_something_else() {
+        for body in [
+            "",
+            "<!doctype html>",
+            "ok",
+            "0{}",
+            "3:0{}",
+            "{\"code\":5}",
+            "1:2",
+        ] {
+            assert_eq!(read_polling(body.as_bytes()), Answer::Other, "{body}");
+        }
+        assert_eq!(read_stream(b"\x82\x01x"), Some(Answer::Other));
+        assert_eq!(read_stream(b"\x81\x02hi"), Some(Answer::Other));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[0-9]{0,3}:?0?\\PC{0,9}") {
+            read_polling(&bytes);
+            read_stream(&bytes);
+            read_polling(text.as_bytes());
+            read_stream(text.as_bytes());
+        }
+    }
+}
