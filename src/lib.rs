@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod engineio;
+pub mod explain;
 pub mod headers;
 pub mod listener;
 pub mod nginx;

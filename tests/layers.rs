@@ -30,7 +30,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["headers", "returns", "routing", "tls", "upstream"],
+        &[
+            "clients", "engineio", "headers", "returns", "routing", "tls", "upstream",
+        ],
     ),
     // floor 4
     (
@@ -41,6 +43,12 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "table",
         &["config", "proxy", "routing", "tunnel", "upstream"],
+    ),
+    (
+        "explain",
+        &[
+            "clients", "config", "engineio", "headers", "proxy", "routing", "table", "upstream",
+        ],
     ),
     // floor 5
     (
@@ -54,8 +62,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "headers", "listener", "nginx", "observe", "proxy", "returns", "routing",
-            "server", "stream", "tls", "tunnel", "upstream",
+            "clients", "config", "engineio", "explain", "headers", "listener", "nginx", "observe",
+            "proxy", "returns", "routing", "server", "stream", "tls", "tunnel", "upstream",
         ],
     ),
 ];

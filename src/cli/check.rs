@@ -12,6 +12,7 @@ use crate::cli::report::counted;
 use crate::cli::report::say;
 use crate::config::Config;
 use crate::config::Paint;
+use crate::explain;
 
 /// Prints `FILE: ok` with the counts to stdout, warnings and errors to stderr. Exit code 0, or 2 if there are errors.
 pub(super) fn run(file: &Path) -> ExitCode {
@@ -20,16 +21,22 @@ pub(super) fn run(file: &Path) -> ExitCode {
     };
     let listeners = counted(config.listeners.len(), "listener");
     let routes = counted(config.routes.len(), "route");
+    let tests = match config.promises.len() {
+        0 => String::new(),
+        1 => ", 1 test holds".to_owned(),
+        several => format!(", {several} tests hold"),
+    };
     // Where stdout is closed there is no one to tell; the exit code still tells.
     let _ = writeln!(
         io::stdout(),
-        "{}: ok: {listeners}, {routes}",
+        "{}: ok: {listeners}, {routes}{tests}",
         file.display()
     );
     ExitCode::SUCCESS
 }
 
-/// Reads the file, and says on stderr what is wrong or worth a warning. `None` if it cannot be served.
+/// Reads the file and evaluates its `tests`, and says on stderr what is wrong or worth a warning. `None` if it cannot be
+/// served.
 pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
     let paint = if logging::colour() {
         Paint::Coloured
@@ -41,7 +48,13 @@ pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
             for warning in warnings {
                 say(&format!("{}\n\n", warning.shown(paint)));
             }
-            Some(config)
+            match explain::promises(&config) {
+                Ok(_) => Some(config),
+                Err(broken) => {
+                    say(&format!("{}\n", broken.shown(paint)));
+                    None
+                }
+            }
         }
         Err(errors) => {
             say(&format!("{}\n", errors.shown(paint)));

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::config::AccessLog;
 use crate::config::Listener;
+use crate::config::Promise;
 use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::diagnostic::Diagnostic;
@@ -22,6 +23,7 @@ mod https;
 mod keys;
 mod listen;
 pub(super) mod not_yaml;
+mod promise;
 pub(super) mod request;
 pub(super) mod route;
 mod scalar;
@@ -48,6 +50,7 @@ pub(super) struct Checked {
     pub(super) access_log: AccessLog,
     pub(super) threads: NonZeroUsize,
     pub(super) drain_timeout: Duration,
+    pub(super) promises: Vec<Promise>,
 }
 
 /// Longest wait for requests in flight after the signal to stop; less than the 90 s after which service managers kill.
@@ -93,6 +96,10 @@ impl Checker<'_> {
         let routes = routes
             .map(|node| route::routes(node, defaults, &listeners, self))
             .unwrap_or_default();
+        let promises = fields
+            .get("tests")
+            .map(|node| promise::promises(node, self))
+            .unwrap_or_default();
 
         Some(Checked {
             listeners,
@@ -100,6 +107,7 @@ impl Checker<'_> {
             access_log,
             threads,
             drain_timeout,
+            promises,
         })
     }
 

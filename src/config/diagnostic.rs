@@ -25,6 +25,27 @@ pub struct Diagnostic {
     help: Option<String>,
 }
 
+/// A place in the file, kept for what turns out about it later.
+#[derive(Clone, Debug)]
+pub struct Spot(Diagnostic);
+
+impl Spot {
+    /// The place of a diagnostic.
+    pub(super) fn new(there: Diagnostic) -> Self {
+        Self(there)
+    }
+
+    /// An error about it.
+    pub fn error(&self, message: impl Into<String>, help: Option<String>) -> Diagnostic {
+        Diagnostic {
+            level: Level::Error,
+            message: message.into(),
+            help,
+            ..self.0.clone()
+        }
+    }
+}
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Level {
@@ -185,7 +206,8 @@ impl Paint {
 pub struct Errors(Vec<Diagnostic>);
 
 impl Errors {
-    pub(super) fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
+    /// These, put into the order of the file.
+    pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(Diagnostic::offset);
         Self(diagnostics)
     }

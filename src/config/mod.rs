@@ -23,6 +23,7 @@ use std::time::Duration;
 use http::HeaderName;
 use time::OffsetDateTime;
 
+use crate::clients;
 use crate::config::check::Checker;
 pub(crate) use crate::config::check::request::is_never_set;
 pub(crate) use crate::config::check::route::leads_to;
@@ -31,6 +32,7 @@ pub use crate::config::diagnostic::Diagnostic;
 pub use crate::config::diagnostic::Errors;
 pub use crate::config::diagnostic::Level;
 pub use crate::config::diagnostic::Paint;
+pub use crate::config::diagnostic::Spot;
 pub(crate) use crate::config::source::Source;
 use crate::headers::template::Template;
 use crate::returns::Return;
@@ -38,6 +40,7 @@ use crate::routing::HostPattern;
 use crate::routing::Location;
 use crate::routing::When;
 use crate::tls::Certificate;
+use crate::upstream::ProxyPass;
 use crate::upstream::Upstream;
 
 /// The smallest configuration, for those who have none.
@@ -62,6 +65,32 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// Longest wait for what is under way after the signal to stop. May be zero.
     pub drain_timeout: Duration,
+    /// What the file says of itself under `tests`. Whether that is true is not known here.
+    pub promises: Vec<Promise>,
+}
+
+/// One entry of `tests`.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// What a client is given.
+    pub url: clients::Url,
+    /// Which client, and its own options.
+    pub options: clients::Options,
+    /// What must become of all that it requests.
+    pub expect: Expect,
+    /// The place of its `url`.
+    pub spot: Spot,
+    /// The line of its `url`, from 1.
+    pub line: usize,
+}
+
+/// What must become of a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Expect {
+    /// It goes to this upstream.
+    Upstream(ProxyPass),
+    /// wsgate answers it with this status.
+    Status(u16),
 }
 
 /// One entry of `listen`.
@@ -205,6 +234,7 @@ impl Config {
                     access_log: checked.access_log,
                     threads: checked.threads,
                     drain_timeout: checked.drain_timeout,
+                    promises: checked.promises,
                 };
                 Ok((config, found.iter().cloned().collect()))
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Level;
 use crate::config::diagnostic::Place;
+use crate::config::diagnostic::Spot;
 
 /// The file's name and its text.
 #[derive(Debug)]
@@ -53,6 +54,11 @@ impl Source {
     /// An error or a warning about the file as a whole.
     pub(crate) fn whole(&self, level: Level, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(level, &self.file, None, message)
+    }
+
+    /// The place of some bytes, for what turns out about them later.
+    pub(super) fn spot(&self, span: &Range<usize>) -> Spot {
+        Spot::new(self.about(Level::Error, span, ""))
     }
 
     /// An error or a warning about some bytes, of which those on the first line are marked.

@@ -92,7 +92,7 @@ impl fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 /// A request that can be answered: what it asks for, and its target in origin-form.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked {
     /// What the connection is to become.
     pub asked: Asked,

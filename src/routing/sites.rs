@@ -125,6 +125,19 @@ impl FromStr for HostPattern {
     }
 }
 
+impl HostPattern {
+    /// Whether `host`, in lower case and without port, is one of its names.
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match self {
+            Self::Exact(name) => host == name,
+            Self::Below(name) => host
+                .strip_suffix(name.as_str())
+                .is_some_and(|front| front.len() > 1 && front.ends_with('.')),
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,10 +22,19 @@ pub(super) enum Within {
     Pair,
     /// The conditions of a route.
     When,
+    /// One entry of `tests`.
+    Test,
 }
 
 impl Within {
-    const ALL: [Self; 5] = [Self::Top, Self::Listen, Self::Route, Self::Pair, Self::When];
+    const ALL: [Self; 6] = [
+        Self::Top,
+        Self::Listen,
+        Self::Route,
+        Self::Pair,
+        Self::When,
+        Self::Test,
+    ];
 
     fn keys(self) -> &'static [&'static str] {
         match self {
@@ -39,6 +48,7 @@ impl Within {
                 "drain_timeout",
                 "access_log",
                 "threads",
+                "tests",
             ],
             Self::Listen => &["address", "tls", "redirect", "reuseport"],
             Self::Route => &[
@@ -56,6 +66,7 @@ impl Within {
             ],
             Self::Pair => &["cert", "key"],
             Self::When => &["query", "header", "method", "port"],
+            Self::Test => &["url", "expect", "client", "path"],
         }
     }
 
@@ -67,6 +78,7 @@ impl Within {
             Self::Route => "this route",
             Self::Pair => "this certificate pair",
             Self::When => "this `when`",
+            Self::Test => "this test",
         }
     }
 
@@ -78,6 +90,7 @@ impl Within {
             Self::Route => "in an entry of `routes`",
             Self::Pair => "below `tls` in an entry of `listen`",
             Self::When => "below `when` in an entry of `routes`",
+            Self::Test => "in an entry of `tests`",
         }
     }
 }
@@ -170,7 +183,9 @@ impl<'n> Fields<'n> {
             .into_iter()
             .find(|other| other.keys().contains(&word.as_str()))
             // `port` in a listener is part of its address.
-            .filter(|other| (*other, self.within) != (Within::When, Within::Listen));
+            .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
+            // Nor does a `path` or `url` of a test explain one of a route.
+            .filter(|other| *other != Within::Test || words::renamed(&word).is_none());
         let mut message = format!("unknown key {}", quoted(name));
         let help = if words::is_later(&word) {
             self.has_later = true;
@@ -239,8 +254,8 @@ mod tests {
     #[test]
     fn no_known_key_is_called_unknown_elsewhere() {
         let known = Within::ALL.iter().flat_map(|within| within.keys());
-        // A condition's `port` is another one than what people mean in a listener.
-        for key in known.filter(|key| **key != "port") {
+        // A condition's `port` and a test's `path` and `url` are others than what people mean elsewhere.
+        for key in known.filter(|key| !["port", "path", "url"].contains(key)) {
             assert!(!words::is_later(key), "{key}");
             assert_eq!(
                 (words::renamed(key), words::instead_of(key)),

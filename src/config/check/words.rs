@@ -1,7 +1,7 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 12] = [
+const LATER: [&str; 11] = [
     "allow",
     "allowed_origins",
     "body_timeout",
@@ -11,7 +11,6 @@ const LATER: [&str; 12] = [
     "max_connections",
     "per_ip",
     "proxy_protocol",
-    "tests",
     "tls_handshake_timeout",
     "trusted_proxies",
 ];

@@ -1,0 +1,139 @@
+//! Which listener takes a client's connection: by port, address, and whether it speaks TLS.
+
+use std::net::IpAddr;
+
+use crate::clients::Url;
+use crate::config::Config;
+use crate::config::Listener;
+
+/// Why no listener does. The numbers are of [`Config::listeners`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoEntrance {
+    /// None has this port.
+    Port,
+    /// One has this port, on another address.
+    Address(usize),
+    /// The one with this port speaks TLS, and the client does not.
+    SpeaksTls(usize),
+    /// The client speaks TLS, and the one with this port does not.
+    IsPlain(usize),
+}
+
+/// What the host of a URL says about the address that it leads to.
+enum Leads {
+    To(IpAddr),
+    ToThisMachine,
+    Anywhere,
+}
+
+impl Leads {
+    fn new(host: &str) -> Self {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => Self::To(ip.to_canonical()),
+            Err(_) if host == "localhost" || host.ends_with(".localhost") => Self::ToThisMachine,
+            Err(_) => Self::Anywhere,
+        }
+    }
+
+    fn reaches(&self, listener: IpAddr) -> bool {
+        match self {
+            Self::To(ip) => {
+                let same_family = ip.is_ipv4() == listener.is_ipv4();
+                same_family && (*ip == listener || listener.is_unspecified())
+            }
+            Self::ToThisMachine => listener.is_loopback() || listener.is_unspecified(),
+            Self::Anywhere => true,
+        }
+    }
+}
+
+/// The listener for a URL. One whose port the system will choose may have any.
+pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
+    let of_port = |port: u16| {
+        let all = config.listeners.iter().enumerate();
+        all.filter(move |(_, listener)| listener.address.port() == port)
+    };
+    let mut candidates: Vec<(usize, &Listener)> = of_port(url.port()).collect();
+    if candidates.is_empty() {
+        candidates = of_port(0).collect();
+    }
+    let Some((first, _)) = candidates.first().copied() else {
+        return Err(NoEntrance::Port);
+    };
+    let leads = Leads::new(url.host());
+    candidates.retain(|(_, listener)| leads.reaches(listener.address.ip()));
+    // As the system chooses: the very address before every one. A name can lead to any, so TLS tells them apart.
+    let fits = |listener: &Listener| listener.tls.is_some() == url.scheme().is_tls();
+    let chosen = candidates.iter().min_by_key(|(_, listener)| {
+        let by_name = matches!(leads, Leads::Anywhere) || listener.address.port() == 0;
+        (
+            by_name && !fits(listener),
+            listener.address.ip().is_unspecified(),
+        )
+    });
+    match chosen {
+        None => Err(NoEntrance::Address(first)),
+        Some((at, listener)) if fits(listener) => Ok(*at),
+        Some((at, listener)) if listener.tls.is_some() => Err(NoEntrance::SpeaksTls(*at)),
+        Some((at, _)) => Err(NoEntrance::IsPlain(*at)),
+    }
+}
+
+/// Whether a listener can be reached from this machine alone, by a URL that does not look like that.
+pub(super) fn is_hidden(listener: &Listener, url: &Url) -> bool {
+    matches!(Leads::new(url.host()), Leads::Anywhere) && listener.address.ip().is_loopback()
+}
+
+/// Whether a URL leads to the client's own machine, whose pages browsers trust without TLS.
+pub(super) fn is_local(url: &Url) -> bool {
+    match Leads::new(url.host()) {
+        Leads::To(ip) => ip.is_loopback(),
+        Leads::ToThisMachine => true,
+        Leads::Anywhere => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::explain::entrance::NoEntrance;
+    use crate::explain::entrance::find;
+    use crate::explain::verdict::test_support::config;
+
+    #[test]
+    fn a_listener_is_found_by_port_address_and_tls() {
+        let listeners = [
+            "0.0.0.0:80",
+            "tls 0.0.0.0:443",
+            "127.0.0.1:8080",
+            "[::]:8080",
+            "tls 10.0.0.1:8080",
+        ];
+        let config = config(&listeners, &[("", "/", "http://127.0.0.1:1", "")]);
+        for (url, entrance) in [
+            ("ws://a.test", Ok(0)),
+            ("wss://a.test", Ok(1)),
+            ("wss://a.test:80", Err(NoEntrance::IsPlain(0))),
+            ("ws://a.test:443", Err(NoEntrance::SpeaksTls(1))),
+            ("ws://a.test:81", Err(NoEntrance::Port)),
+            ("ws://127.0.0.1:8080", Ok(2)),
+            ("ws://localhost:8080", Ok(2)),
+            ("ws://[::1]:8080", Ok(3)),
+            ("wss://a.test:8080", Ok(4)),
+            ("ws://10.0.0.1:8080", Err(NoEntrance::SpeaksTls(4))),
+            ("ws://10.0.0.2:8080", Err(NoEntrance::Address(2))),
+            ("ws://[::1]", Err(NoEntrance::Address(0))),
+        ] {
+            assert_eq!(find(&config, &url.parse().unwrap()), entrance, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_the_system_chooses_may_be_any() {
+        let listeners = ["127.0.0.1:0", "tls 127.0.0.1:0"];
+        let config = config(&listeners, &[("", "/", "http://127.0.0.1:1", "")]);
+        assert_eq!(find(&config, &"ws://a.test".parse().unwrap()), Ok(0));
+        assert_eq!(find(&config, &"wss://127.0.0.1:9".parse().unwrap()), Ok(1));
+    }
+}

@@ -1,0 +1,285 @@
+//! What a URL would do, and why: which requests a client makes of it, which listener takes them, which route answers,
+//! and what the upstream is asked for.
+//!
+//! Pure: a [`Config`] and a URL in, values out. What becomes of a request is decided by the engine that serves
+//! ([`crate::proxy::decide()`] over [`crate::table::Table`]); only the reasons why the other routes do not answer are found
+//! here, and property tests hold them against that engine.
+
+mod entrance;
+mod promises;
+mod verdict;
+mod warnings;
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header;
+use http::request::Parts;
+
+use crate::clients::Asks;
+use crate::clients::AsksError;
+use crate::clients::Options;
+use crate::clients::Request;
+use crate::clients::Url;
+use crate::config::Config;
+use crate::headers::forwarded::Scheme;
+use crate::headers::upgrade::Body;
+use crate::proxy;
+use crate::proxy::Action;
+use crate::proxy::Becomes;
+use crate::proxy::Checked;
+use crate::proxy::Client;
+use crate::proxy::Redirect;
+use crate::proxy::Refusal;
+use crate::proxy::Route;
+use crate::routing;
+use crate::routing::Target;
+use crate::table::Table;
+
+pub use crate::explain::entrance::NoEntrance;
+pub use crate::explain::promises::promises;
+pub use crate::explain::verdict::Verdict;
+pub use crate::explain::warnings::Warning;
+
+/// What a URL would do.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The URL.
+    pub url: Url,
+    /// What the client makes of it.
+    pub asks: Asks,
+    /// Which of [`Config::listeners`] takes the connection.
+    pub entrance: Result<usize, NoEntrance>,
+    /// What becomes of each request of `asks`; none if no listener takes them.
+    pub traces: Vec<Trace>,
+    /// What to mind.
+    pub warnings: Vec<Warning>,
+}
+
+/// What becomes of one request.
+#[derive(Debug)]
+pub struct Trace {
+    /// A verdict for each of [`Config::routes`]; none if no route is asked.
+    pub verdicts: Vec<Verdict>,
+    /// The end of it.
+    pub outcome: Outcome,
+}
+
+/// The end of a request's way.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// An upstream is asked.
+    Upstream {
+        /// Which of [`Config::routes`] leads there.
+        route: usize,
+        /// What it is asked for.
+        target: String,
+        /// How it would be asked.
+        asking: Box<Asking>,
+    },
+    /// wsgate answers.
+    Answer {
+        /// Which of [`Config::routes`] says so; none for `redirect: https`.
+        route: Option<usize>,
+        /// The status.
+        status: StatusCode,
+        /// Where the client is sent, if it is.
+        location: Option<String>,
+        /// The first line of the answer.
+        text: String,
+    },
+    /// wsgate refuses it.
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// What the client is told.
+        told: String,
+    },
+}
+
+/// A request as it would reach the upstream.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// The head for the upstream.
+    pub head: Parts,
+    /// What the client asked for, against which a 101 is checked.
+    pub checked: Checked,
+    /// Where it goes, and under which limits.
+    pub route: Arc<Route>,
+}
+
+impl Outcome {
+    /// Which of [`Config::routes`] it came to, if any.
+    pub fn route(&self) -> Option<usize> {
+        match self {
+            Self::Upstream { route, .. } => Some(*route),
+            Self::Answer { route, .. } => *route,
+            Self::Refused { .. } => None,
+        }
+    }
+
+    /// What wsgate itself answers.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Upstream { .. } => None,
+            Self::Answer { status, .. } | Self::Refused { status, .. } => Some(*status),
+        }
+    }
+}
+
+/// Says what becomes of `url`.
+///
+/// # Errors
+/// The options contradict each other.
+pub fn explain(config: &Config, url: &Url, options: &Options) -> Result<Explanation, AsksError> {
+    Ok(Explainer::new(config).explain(url, Asks::new(url, options)?))
+}
+
+/// A configuration, ready for several questions.
+pub(super) struct Explainer<'c> {
+    config: &'c Config,
+    table: Table,
+}
+
+impl<'c> Explainer<'c> {
+    fn new(config: &'c Config) -> Self {
+        Self {
+            config,
+            table: Table::new(config),
+        }
+    }
+
+    fn explain(&self, url: &Url, asks: Asks) -> Explanation {
+        let entrance = entrance::find(self.config, url);
+        let traces = match &entrance {
+            Ok(listener) => {
+                let client = self.client(url, *listener);
+                let requests = asks.requests.iter();
+                requests
+                    .map(|request| self.trace(&client, url, request))
+                    .collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        let mut explanation = Explanation {
+            url: url.clone(),
+            asks,
+            entrance,
+            traces,
+            warnings: Vec::new(),
+        };
+        explanation.warnings = warnings::of(self.config, &explanation);
+        explanation
+    }
+
+    /// A client of this machine.
+    fn client(&self, url: &Url, listener: usize) -> Client {
+        let listener = &self.config.listeners[listener];
+        Client {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            scheme: match &listener.tls {
+                None => Scheme::Http,
+                Some(_) => Scheme::Https,
+            },
+            port: match listener.address.port() {
+                0 => url.port(),
+                port => port,
+            },
+            redirect: listener.redirect.map(|to| Redirect {
+                port: self.config.listeners[to].address.port(),
+            }),
+        }
+    }
+
+    fn trace(&self, client: &Client, url: &Url, request: &Request) -> Trace {
+        let refused = |refusal: &Refusal| Trace {
+            verdicts: Vec::new(),
+            outcome: Outcome::Refused {
+                status: refusal.status(),
+                told: refusal.told(),
+            },
+        };
+        let Some(head) = request.head(url) else {
+            return refused(&Refusal::Request(proxy::RequestError::TargetForm));
+        };
+        let checked = match proxy::check(&head, Body::None) {
+            Ok(checked) => checked,
+            Err(error) => return refused(&Refusal::Request(error)),
+        };
+        let decision = proxy::decide(&self.table.sites, client, &head, &checked);
+        let chosen = decision.rule.and_then(|rule| {
+            let mut rules = self.table.rules.iter();
+            rules.position(|other| Arc::ptr_eq(other, rule))
+        });
+        let verdicts = match Target::parse(checked.target.as_str()) {
+            Ok(target) if client.redirect.is_none() => verdict::all(&verdict::Question {
+                config: self.config,
+                table: &self.table,
+                host: &checked.host,
+                path: target.path(),
+                conditions: routing::Asked {
+                    method: &head.method,
+                    headers: &head.headers,
+                    query: target.query(),
+                    port: client.port,
+                },
+                chosen,
+            }),
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        let outcome = match decision.becomes {
+            Err(refusal) => refused(&refusal).outcome,
+            Ok(Becomes::Answer(answer)) => Outcome::Answer {
+                route: chosen,
+                status: answer.status(),
+                location: answer
+                    .headers()
+                    .get(header::LOCATION)
+                    .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned()),
+                text: String::from_utf8_lossy(answer.body())
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            },
+            Ok(Becomes::Pass { route, target }) => {
+                let asked_for = target.to_string();
+                let mut outgoing = head;
+                let passing = proxy::Passing {
+                    checked: &checked,
+                    client,
+                    address: &crate::headers::forwarded::address(client.address.ip()),
+                    route,
+                };
+                match proxy::rewrite(&mut outgoing, target, proxy::Framing::Length, &passing) {
+                    Err(error) => refused(&Refusal::Request(error)).outcome,
+                    Ok(()) => Outcome::Upstream {
+                        // The rule of a route that passes is one of the table's.
+                        route: chosen.unwrap_or_default(),
+                        target: asked_for,
+                        asking: Box::new(Asking {
+                            head: outgoing,
+                            route: Arc::clone(route),
+                            checked,
+                        }),
+                    },
+                }
+            }
+        };
+        Trace { verdicts, outcome }
+    }
+}
+
+impl Explanation {
+    /// Whether the rule that `route` is leads to an upstream.
+    pub fn passes(config: &Config, route: usize) -> bool {
+        matches!(config.routes[route].to, crate::config::Action::ProxyPass(_))
+    }
+}
+
+/// Whether a rule passes requests on, so that its location also answers without its last slash.
+fn adds_slash(rule: &proxy::Rule, location: &routing::Location) -> bool {
+    matches!(rule.to, Action::Pass(_)) && !location.kind().is_regex()
+}

@@ -1,0 +1,170 @@
+//! The `tests` of a file, held against what would really happen.
+
+use crate::clients::Asks;
+use crate::clients::Chosen;
+use crate::clients::Request;
+use crate::config::Action;
+use crate::config::Config;
+use crate::config::Diagnostic;
+use crate::config::Errors;
+use crate::config::Expect;
+use crate::config::Promise;
+use crate::explain::Explainer;
+use crate::explain::Explanation;
+use crate::explain::NoEntrance;
+use crate::explain::Outcome;
+
+/// Evaluates every entry of `tests`, and returns how many there are.
+///
+/// For whoever is about to serve `config`: at a start, and before a reload swaps.
+///
+/// # Errors
+/// Each entry that does not hold, at its place in the file.
+pub fn promises(config: &Config) -> Result<usize, Errors> {
+    if config.promises.is_empty() {
+        return Ok(0);
+    }
+    let explainer = Explainer::new(config);
+    let broken = config.promises.iter();
+    let broken: Vec<Diagnostic> = broken
+        .filter_map(|promise| broken_by(&explainer, promise))
+        .collect();
+    if broken.is_empty() {
+        Ok(config.promises.len())
+    } else {
+        Err(Errors::new(broken))
+    }
+}
+
+fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic> {
+    let config = explainer.config;
+    let asks = match Asks::new(&promise.url, &promise.options) {
+        Ok(asks) => asks,
+        Err(error) => {
+            let help = Some(error.help().to_owned());
+            return Some(promise.spot.error(error.to_string(), help));
+        }
+    };
+    let explanation = explainer.explain(&promise.url, asks);
+    if let Err(none) = &explanation.entrance {
+        let message = format!(
+            "`{}` {}",
+            promise.url,
+            in_words(*none, config, promise.url.port())
+        );
+        return Some(promise.spot.error(message, Some(listeners(config))));
+    }
+    let mut traces = explanation.asks.requests.iter().zip(&explanation.traces);
+    let (request, trace) =
+        traces.find(|(_, trace)| !is_kept(&promise.expect, &trace.outcome, config))?;
+    let is = what_happens(&trace.outcome, config);
+    let message = match (&promise.expect, &trace.outcome) {
+        (Expect::Upstream(to), Outcome::Upstream { .. }) => {
+            format!("`{}` {is}, not to {to}", promise.url)
+        }
+        (Expect::Upstream(to), _) => format!("`{}` {is}, and does not go to {to}", promise.url),
+        (Expect::Status(status), Outcome::Upstream { .. }) => {
+            format!("`{}` {is}, and is not answered {status}", promise.url)
+        }
+        (Expect::Status(status), _) => format!("`{}` {is}, not {status}", promise.url),
+    };
+    Some(
+        promise
+            .spot
+            .error(message, Some(help(promise, &explanation, request))),
+    )
+}
+
+fn is_kept(expect: &Expect, outcome: &Outcome, config: &Config) -> bool {
+    match (expect, outcome) {
+        (Expect::Upstream(to), Outcome::Upstream { route, .. }) => {
+            matches!(&config.routes[*route].to, Action::ProxyPass(upstream)
+                if upstream.pick().proxy_pass().address() == to.address())
+        }
+        (Expect::Status(status), outcome) => {
+            outcome.status().is_some_and(|answered| answered == *status)
+        }
+        (Expect::Upstream(_), _) => false,
+    }
+}
+
+fn what_happens(outcome: &Outcome, config: &Config) -> String {
+    match outcome {
+        Outcome::Upstream { route, .. } => {
+            let route = &config.routes[*route];
+            let to = match &route.to {
+                Action::ProxyPass(upstream) => {
+                    upstream.pick().proxy_pass().without_uri().to_string()
+                }
+                Action::Return(_) => String::new(),
+            };
+            format!("goes to {to} ({})", config.place(route.line))
+        }
+        Outcome::Answer { route, status, .. } => {
+            let by = match route {
+                Some(route) => config.place(config.routes[*route].line),
+                None => "`redirect: https`".to_owned(),
+            };
+            format!("is answered {} ({by})", status.as_u16())
+        }
+        Outcome::Refused { status, told } => format!("is answered {} ({told})", status.as_u16()),
+    }
+}
+
+fn help(promise: &Promise, explanation: &Explanation, request: &Request) -> String {
+    let asks = &explanation.asks;
+    let method = if request.is_upgrade() {
+        "a WebSocket at"
+    } else {
+        "GET"
+    };
+    let mut help = format!(
+        "a client `{}` requests {method} {}",
+        asks.kind, request.target
+    );
+    if asks.chosen == Chosen::Guessed {
+        help += "; if it is another, say which, as in `client: websocket`";
+    }
+    help += &format!("\n`wsgate explain {}", in_a_shell(&promise.url.to_string()));
+    if asks.chosen == Chosen::Said {
+        help += &format!(" --client {}", asks.kind);
+    }
+    if let Some(path) = &promise.options.path {
+        help += &format!(" --path {}", path.as_str());
+    }
+    help + "` says why"
+}
+
+/// A word as a shell takes it.
+fn in_a_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.@%+,=_-".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Why nobody takes the connection, behind the URL.
+fn in_words(none: NoEntrance, config: &Config, port: u16) -> String {
+    let place = |at: usize| config.place(config.listeners[at].line);
+    match none {
+        NoEntrance::Port => format!("reaches no listener: none has port {port}"),
+        NoEntrance::Address(at) => format!(
+            "reaches no listener: the one with its port is on another address ({})",
+            place(at)
+        ),
+        NoEntrance::SpeaksTls(at) => {
+            format!("is plain, and the listener speaks TLS ({})", place(at))
+        }
+        NoEntrance::IsPlain(at) => format!("is for TLS, and the listener is plain ({})", place(at)),
+    }
+}
+
+fn listeners(config: &Config) -> String {
+    let all = config.listeners.iter().map(|listener| {
+        let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}", listener.address)
+    });
+    format!("the listeners are {}", all.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,284 @@
+//! Why a route answers a request, or does not. The one that answers is known; here the others get their reasons.
+
+use crate::config::Config;
+use crate::explain::adds_slash;
+use crate::routing::Asked;
+use crate::routing::HostPattern;
+use crate::routing::Kind;
+use crate::routing::Unmet;
+use crate::table::Table;
+
+/// What is said of one route. The numbers are of [`Config::routes`]: the route that this one loses against.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It answers.
+    Answers,
+    /// It answers, since the path lacks only its last slash.
+    AnswersWithSlash,
+    /// It is for other hosts.
+    OtherHost,
+    /// It is for this host, but another `host` is nearer to it.
+    NearerHost(HostPattern),
+    /// It is for every host, and a route of this host answers.
+    HostFirst(usize),
+    /// One of its conditions does not hold.
+    Unmet {
+        /// The condition, as in `when`.
+        wants: String,
+        /// What the request has there.
+        has: String,
+    },
+    /// The path does not match its location.
+    NoMatch,
+    /// An exact location ends the search.
+    ExactFirst(usize),
+    /// A longer prefix matches.
+    Longer(usize),
+    /// The longest prefix says `^~`: no regex is asked.
+    NoRegex(usize),
+    /// A regex goes before a prefix.
+    RegexFirst(usize),
+    /// Of two regexes that match the first in the file counts.
+    EarlierRegex(usize),
+    /// The path lacks only the last slash of a longer location.
+    SlashFirst(usize),
+    /// The path lacks its last slash, and another location is named for the path as it is.
+    NamedWithoutSlash(usize),
+    /// The same location, of which another route comes first: one with conditions, or the first in the file.
+    SameLocation(usize),
+}
+
+impl Verdict {
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        matches!(self, Self::Answers | Self::AnswersWithSlash)
+    }
+}
+
+/// A request, and which route answers it.
+pub(super) struct Question<'a> {
+    pub(super) config: &'a Config,
+    pub(super) table: &'a Table,
+    /// Without port, in lower case.
+    pub(super) host: &'a str,
+    /// Decoded and normalised.
+    pub(super) path: &'a [u8],
+    pub(super) conditions: Asked<'a>,
+    pub(super) chosen: Option<usize>,
+}
+
+/// A verdict for each route.
+pub(super) fn all(question: &Question<'_>) -> Vec<Verdict> {
+    let site = question.table.sites.pattern(question.host);
+    (0..question.config.routes.len())
+        .map(|route| question.of(route, site.as_ref()))
+        .collect()
+}
+
+impl Question<'_> {
+    fn of(&self, at: usize, site: Option<&HostPattern>) -> Verdict {
+        let route = &self.config.routes[at];
+        if self.chosen == Some(at) {
+            return if route.location.matches(self.path) {
+                Verdict::Answers
+            } else {
+                Verdict::AnswersWithSlash
+            };
+        }
+        match site {
+            _ if route.hosts.is_empty() => {}
+            Some(site) if route.hosts.contains(site) => {}
+            Some(site) if route.hosts.iter().any(|host| host.covers(self.host)) => {
+                return Verdict::NearerHost(site.clone());
+            }
+            Some(_) | None => return Verdict::OtherHost,
+        }
+        if let Some(unmet) = route.when.unmet(&self.conditions) {
+            return self.unmet(unmet);
+        }
+        if !self.matches(at) && !self.matches_with_slash(at) {
+            return Verdict::NoMatch;
+        }
+        // The engine has chosen none only if none matches.
+        let Some(chosen) = self.chosen else {
+            return Verdict::NoMatch;
+        };
+        if route.hosts.is_empty() && !self.config.routes[chosen].hosts.is_empty() {
+            return Verdict::HostFirst(chosen);
+        }
+        self.loses(at, chosen)
+    }
+
+    /// Why a route whose location matches is not the chosen one, which is in the same table.
+    fn loses(&self, at: usize, chosen: usize) -> Verdict {
+        let (this, other) = (
+            &self.config.routes[at].location,
+            &self.config.routes[chosen].location,
+        );
+        if this.same_as(other) {
+            return Verdict::SameLocation(chosen);
+        }
+        if !self.matches(chosen) {
+            // Only its slash is missing. Beside it the exact one goes first.
+            return match (this.pattern() == other.pattern(), other.kind()) {
+                (true, Kind::Exact) => Verdict::ExactFirst(chosen),
+                _ => Verdict::SlashFirst(chosen),
+            };
+        }
+        if other.kind() == Kind::Exact {
+            return Verdict::ExactFirst(chosen);
+        }
+        if !self.matches(at) {
+            return Verdict::NamedWithoutSlash(chosen);
+        }
+        match (this.kind().is_regex(), other.kind().is_regex()) {
+            (true, true) => Verdict::EarlierRegex(chosen),
+            (true, false) => Verdict::NoRegex(chosen),
+            (false, false) => Verdict::Longer(chosen),
+            (false, true) => match self.longest_prefix(at) {
+                Some(longest) => Verdict::Longer(longest),
+                None => Verdict::RegexFirst(chosen),
+            },
+        }
+    }
+
+    /// The longest of the prefixes that go before the prefix `at`.
+    fn longest_prefix(&self, at: usize) -> Option<usize> {
+        let routes = &self.config.routes;
+        let length = |at: usize| routes[at].location.pattern().len();
+        (0..routes.len())
+            .filter(|other| {
+                let kind = routes[*other].location.kind();
+                matches!(kind, Kind::Prefix | Kind::PrefixNoRegex)
+                    && self.is_beside(*other, at)
+                    && routes[*other].when.holds(&self.conditions)
+                    && self.matches(*other)
+                    && length(*other) > length(at)
+            })
+            .max_by_key(|other| (length(*other), std::cmp::Reverse(*other)))
+    }
+
+    /// Whether both routes are in the table of this request's host, or both in that of every host.
+    fn is_beside(&self, one: usize, other: usize) -> bool {
+        let site = self.table.sites.pattern(self.host);
+        let in_site = |at: usize| {
+            let hosts = &self.config.routes[at].hosts;
+            site.as_ref().is_some_and(|site| hosts.contains(site))
+        };
+        let for_all = |at: usize| self.config.routes[at].hosts.is_empty();
+        (in_site(one) && in_site(other)) || (for_all(one) && for_all(other))
+    }
+
+    fn matches(&self, at: usize) -> bool {
+        self.config.routes[at].location.matches(self.path)
+    }
+
+    fn matches_with_slash(&self, at: usize) -> bool {
+        let location = &self.config.routes[at].location;
+        adds_slash(&self.table.rules[at], location)
+            && location.pattern().as_bytes().strip_suffix(b"/") == Some(self.path)
+    }
+
+    fn unmet(&self, unmet: Unmet<'_>) -> Verdict {
+        let (wants, has) = match unmet {
+            Unmet::Method(methods) => {
+                let methods: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+                let wants = format!("method {}", methods.join(" or "));
+                (wants, self.conditions.method.to_string())
+            }
+            Unmet::Port(ports) => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                let wants = format!("port {}", ports.join(" or "));
+                (wants, self.conditions.port.to_string())
+            }
+            Unmet::Query(name, values) => {
+                let wants = format!("{name}={} in the query", values.join(" or "));
+                let has = match self.conditions.parameter(name) {
+                    Some(value) => format!("{name}={}", String::from_utf8_lossy(&value)),
+                    None => format!("no {name}"),
+                };
+                (wants, has)
+            }
+            Unmet::Header(name, values) => {
+                let wants = format!("header {name}: {}", values.join(" or "));
+                let has = match self.conditions.headers.get(name) {
+                    Some(value) => {
+                        format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+                    }
+                    None => format!("no {name}"),
+                };
+                (wants, has)
+            }
+        };
+        Verdict::Unmet { wants, has }
+    }
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod test_support {
+    use std::num::NonZeroUsize;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use crate::config::AccessLog;
+    use crate::config::Action;
+    use crate::config::Config;
+    use crate::config::Listener;
+    use crate::config::Route;
+    use crate::config::Timeouts;
+    use crate::config::Tls;
+    use crate::routing::When;
+    use crate::upstream::Server;
+    use crate::upstream::Upstream;
+
+    /// A route in short: host or nothing, location, `proxy_pass` or `return`, the value that `x` in the query must have.
+    pub(in crate::explain) type Short<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+    /// A configuration of listeners such as `tls 0.0.0.0:443`, and of routes in short. Line n is route n's.
+    pub(in crate::explain) fn config(listeners: &[&str], routes: &[Short<'_>]) -> Config {
+        let listener = |text: &&str| Listener {
+            address: text.trim_start_matches("tls ").parse().unwrap(),
+            reuseport: false,
+            tls: text.starts_with("tls ").then(|| Tls::SelfSigned {
+                dir: PathBuf::from("certs"),
+            }),
+            redirect: None,
+            line: 1,
+        };
+        let route = |(at, (host, location, to, when)): (usize, &Short<'_>)| Route {
+            location: location.parse().unwrap(),
+            hosts: match *host {
+                "" => Vec::new(),
+                hosts => hosts.split(' ').map(|host| host.parse().unwrap()).collect(),
+            },
+            when: match *when {
+                "" => When::default(),
+                value => When {
+                    query: vec![("x".to_owned(), vec![value.to_owned()])],
+                    ..When::default()
+                },
+            },
+            to: match to.parse() {
+                Ok(to) => Action::ProxyPass(Upstream::new(Server::new(to, |_| None).unwrap())),
+                Err(_) => Action::Return(to.parse().unwrap()),
+            },
+            set_headers: Vec::new(),
+            timeouts: Timeouts::default(),
+            line: at + 1,
+        };
+        Config {
+            file: PathBuf::from("routes.yaml"),
+            listeners: listeners.iter().map(listener).collect(),
+            routes: routes.iter().enumerate().map(route).collect(),
+            access_log: AccessLog::Off,
+            threads: NonZeroUsize::MIN,
+            drain_timeout: Duration::ZERO,
+            promises: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What to mind about a URL, whatever becomes of it.
+
+use crate::clients::Url;
+use crate::clients::What;
+use crate::config::Config;
+use crate::config::Listener;
+use crate::config::Tls;
+use crate::explain::Explanation;
+use crate::explain::Outcome;
+use crate::explain::entrance;
+use crate::routing::Kind;
+use crate::routing::Location;
+
+/// What to mind. The numbers are of [`Config::routes`] or, where it says so, of [`Config::listeners`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Warning {
+    /// The path of this location is a namespace to the client, which never asks for it.
+    NamespaceIsNoPath {
+        /// The route.
+        route: usize,
+        /// The namespace.
+        namespace: String,
+    },
+    /// The namespace is the path at which servers answer, as if somebody had meant that.
+    NamespaceIsThePath(String),
+    /// The path is `/socket.io` without the slash, at which no Socket.IO server answers.
+    NoSlash(String),
+    /// The route's prefix does not end in a slash, and also answers paths that go on with a letter.
+    OpenPrefix {
+        /// The route.
+        route: usize,
+        /// A path that nobody expects it to answer.
+        example: String,
+    },
+    /// A page on https cannot open a plain address.
+    Plain,
+    /// A mini program opens wss only, to a name that is registered for it.
+    WeappNeedsTls,
+    /// A mini program's phone must trust the certificate, and nobody trusts this one. Of the listener.
+    WeappNeedsTrust(usize),
+    /// Browsers ask before they go on, and a WebSocket fails without a word. Of the listener.
+    SelfSigned(usize),
+    /// None of the certificates is for this host. Of the listener.
+    OtherName(usize),
+    /// Only this machine reaches the listener.
+    Loopback(usize),
+    /// The client speaks `EIO=3`, which a server of version 3 or 4 answers only with `allowEIO3`.
+    AllowEio3,
+    /// No request can reach this route, since no listener has the port that its `when` wants.
+    NeverOnPort(usize),
+    /// No request can reach this route, since a regex that matches every path goes before it.
+    NeverBesideRegex {
+        /// The route.
+        route: usize,
+        /// The one with the regex.
+        regex: usize,
+    },
+    /// No client follows this redirect when it opens a WebSocket.
+    UpgradeNotRedirected,
+}
+
+/// Regexes that match every path, as people write them.
+const EVERY_PATH: [&str; 11] = [
+    "^/", "/", ".", ".*", "^.*$", "^.*", ".*$", "^/.*$", "^/.*", "/.*", "^",
+];
+
+pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    namespaces(config, explanation, &mut warnings);
+    paths(config, explanation, &mut warnings);
+    if let Ok(listener) = explanation.entrance {
+        over(
+            &config.listeners[listener],
+            listener,
+            explanation,
+            &mut warnings,
+        );
+    }
+    let eio3 = |target: &str| target.contains("EIO=3&");
+    let requests = &explanation.asks.requests;
+    if explanation.asks.kind.is_socket_io() && requests.iter().any(|one| eio3(&one.target)) {
+        warnings.push(Warning::AllowEio3);
+    }
+    never(config, &mut warnings);
+    warnings
+}
+
+fn namespaces(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+    let Some(namespace) = explanation.asks.namespace.as_deref() else {
+        return;
+    };
+    let without_slash = namespace.trim_end_matches('/');
+    if without_slash == "/socket.io" {
+        warnings.push(Warning::NamespaceIsThePath(namespace.to_owned()));
+        return;
+    }
+    if without_slash.is_empty() {
+        return;
+    }
+    let meant = |location: &Location| {
+        !location.kind().is_regex()
+            && location.pattern() != "/"
+            && location.matches(namespace.as_bytes())
+    };
+    let answers = |at: usize| {
+        let mut traces = explanation.traces.iter();
+        traces.any(|trace| trace.outcome.route() == Some(at))
+    };
+    let mut routes = config.routes.iter().enumerate();
+    if let Some((route, _)) = routes.find(|(at, route)| meant(&route.location) && !answers(*at)) {
+        warnings.push(Warning::NamespaceIsNoPath {
+            route,
+            namespace: namespace.to_owned(),
+        });
+    }
+}
+
+fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+    for request in &explanation.asks.requests {
+        let path = request.target.split('?').next().unwrap_or_default();
+        if matches!(request.what, What::WebSocket | What::Page) && path == "/socket.io" {
+            warnings.push(Warning::NoSlash(path.to_owned()));
+        }
+    }
+    for trace in &explanation.traces {
+        let Some(route) = trace.outcome.route() else {
+            continue;
+        };
+        let location = &config.routes[route].location;
+        let is_open = matches!(location.kind(), Kind::Prefix | Kind::PrefixNoRegex)
+            && !location.pattern().ends_with('/');
+        let warning = Warning::OpenPrefix {
+            route,
+            example: format!("{}x", location.pattern()),
+        };
+        if is_open && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    let upgrades = explanation.asks.requests.iter().zip(&explanation.traces);
+    let redirected = |outcome: &Outcome| {
+        outcome
+            .status()
+            .is_some_and(|status| status.is_redirection())
+    };
+    let mut upgrades = upgrades.filter(|(request, _)| request.is_upgrade());
+    if upgrades.any(|(_, trace)| redirected(&trace.outcome)) {
+        warnings.push(Warning::UpgradeNotRedirected);
+    }
+}
+
+/// What to mind about the way to the listener.
+fn over(listener: &Listener, at: usize, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+    let (url, kind) = (&explanation.url, explanation.asks.kind);
+    match &listener.tls {
+        None if kind.is_weapp() => warnings.push(Warning::WeappNeedsTls),
+        None if explanation
+            .asks
+            .requests
+            .iter()
+            .any(|one| one.what != What::Page)
+            && !entrance::is_local(url) =>
+        {
+            warnings.push(Warning::Plain);
+        }
+        None => {}
+        Some(Tls::SelfSigned { .. }) if kind.is_weapp() => {
+            warnings.push(Warning::WeappNeedsTrust(at));
+        }
+        Some(Tls::SelfSigned { .. }) => warnings.push(Warning::SelfSigned(at)),
+        Some(Tls::Pairs(pairs)) => {
+            let mut names = pairs.iter().flat_map(|pair| pair.names());
+            if !names.any(|name| is_for(name, url)) {
+                warnings.push(Warning::OtherName(at));
+            }
+        }
+    }
+    if entrance::is_hidden(listener, url) {
+        warnings.push(Warning::Loopback(at));
+    }
+}
+
+/// Whether a certificate with this name is for the URL's host: a star stands for one label (RFC 9525 §6.3).
+fn is_for(name: &str, url: &Url) -> bool {
+    let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match name.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
+        None => name.eq_ignore_ascii_case(host),
+    }
+}
+
+/// Routes that nothing reaches.
+fn never(config: &Config, warnings: &mut Vec<Warning>) {
+    let ports: Vec<u16> = config
+        .listeners
+        .iter()
+        .map(|listener| listener.address.port())
+        .collect();
+    for (at, route) in config.routes.iter().enumerate() {
+        let wanted = &route.when.port;
+        if !wanted.is_empty()
+            && !ports.contains(&0)
+            && !wanted.iter().any(|port| ports.contains(port))
+        {
+            warnings.push(Warning::NeverOnPort(at));
+        }
+    }
+    let takes_all = |at: usize| {
+        let route = &config.routes[at];
+        route.location.kind().is_regex()
+            && route.when.is_empty()
+            && EVERY_PATH.contains(&route.location.pattern())
+    };
+    for (at, route) in config.routes.iter().enumerate() {
+        let regex = (0..config.routes.len()).find(|other| {
+            let hosts = &config.routes[*other].hosts;
+            let beside = if route.hosts.is_empty() {
+                hosts.is_empty()
+            } else {
+                route.hosts.iter().all(|host| hosts.contains(host))
+            };
+            let goes_before = match route.location.kind() {
+                Kind::Prefix => true,
+                Kind::Regex | Kind::RegexIgnoreCase => *other < at,
+                Kind::Exact | Kind::PrefixNoRegex => false,
+            };
+            *other != at && beside && goes_before && takes_all(*other)
+        });
+        // Without its slash a location with one is found before the regexes.
+        let by_slash = route.location.pattern().ends_with('/')
+            && route.location.pattern() != "/"
+            && Explanation::passes(config, at)
+            && !route.location.kind().is_regex();
+        if let (Some(regex), false) = (regex, by_slash) {
+            warnings.push(Warning::NeverBesideRegex { route: at, regex });
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::clients::Kind;
+    use crate::clients::Options;
+    use crate::explain::Warning;
+    use crate::explain::explain;
+    use crate::explain::verdict::test_support::Short;
+    use crate::explain::verdict::test_support::config;
+
+    const TO: &str = "http://127.0.0.1:1";
+
+    fn of(routes: &[Short<'_>], url: &str, kind: Option<Kind>) -> Vec<Warning> {
+        let listeners = ["0.0.0.0:80", "tls 0.0.0.0:443", "127.0.0.1:8080"];
+        let options = Options { kind, path: None };
+        let config = config(&listeners, routes);
+        explain(&config, &url.parse().unwrap(), &options)
+            .unwrap()
+            .warnings
+    }
+
+    #[test]
+    fn the_traps_of_socket_io_are_named() {
+        let routes = [
+            ("", "/hello", TO, ""),
+            ("", "/socket.io", TO, ""),
+            ("", "/", TO, ""),
+        ];
+        let open = Warning::OpenPrefix {
+            route: 1,
+            example: "/socket.iox".to_owned(),
+        };
+        assert_eq!(
+            of(&routes, "ws://localhost/hello", None),
+            [
+                Warning::NamespaceIsNoPath {
+                    route: 0,
+                    namespace: "/hello".to_owned()
+                },
+                open.clone()
+            ]
+        );
+        assert_eq!(
+            of(&routes, "ws://localhost/socket.io/", None),
+            [
+                Warning::NamespaceIsThePath("/socket.io/".to_owned()),
+                open.clone()
+            ]
+        );
+        assert_eq!(
+            of(&routes, "ws://localhost/socket.io", Some(Kind::WebSocket)),
+            [Warning::NoSlash("/socket.io".to_owned()), open.clone()]
+        );
+        assert_eq!(
+            of(&routes, "ws://localhost", Some(Kind::SocketIo2)),
+            [open, Warning::AllowEio3]
+        );
+    }
+
+    #[test]
+    fn the_way_to_the_listener_has_its_traps() {
+        let routes = [("", "/", TO, "")];
+        assert_eq!(of(&routes, "ws://a.test", None), [Warning::Plain]);
+        assert_eq!(of(&routes, "http://a.test", Some(Kind::Http)), []);
+        assert_eq!(
+            of(&routes, "ws://a.test", Some(Kind::Weapp3)),
+            [Warning::WeappNeedsTls]
+        );
+        assert_eq!(
+            of(&routes, "wss://a.test", Some(Kind::Weapp3)),
+            [Warning::WeappNeedsTrust(1)]
+        );
+        assert_eq!(of(&routes, "wss://a.test", None), [Warning::SelfSigned(1)]);
+        assert_eq!(
+            of(&routes, "ws://a.test:8080", None),
+            [Warning::Plain, Warning::Loopback(2)]
+        );
+    }
+
+    #[test]
+    fn routes_that_nothing_reaches_are_named() {
+        let routes = [
+            ("", "/a", TO, ""),
+            ("", "~ ^/", TO, ""),
+            ("", "~ b", TO, ""),
+            ("", "^~ /c", TO, ""),
+            ("", "= /d", TO, ""),
+            ("a.test", "/e", TO, ""),
+        ];
+        assert_eq!(
+            of(&routes, "http://localhost/", Some(Kind::Http)),
+            [
+                Warning::NeverBesideRegex { route: 0, regex: 1 },
+                Warning::NeverBesideRegex { route: 2, regex: 1 }
+            ]
+        );
+    }
+}
