@@ -11,7 +11,6 @@ use crate::cli::logging;
 use crate::cli::report::counted;
 use crate::cli::report::say;
 use crate::config::Config;
-use crate::config::Paint;
 use crate::explain;
 
 /// Prints `FILE: ok` with the counts to stdout, warnings and errors to stderr. Exit code 0, or 2 if there are errors.
@@ -38,23 +37,26 @@ pub(super) fn run(file: &Path) -> ExitCode {
 /// Reads the file and evaluates its `tests`, and says on stderr what is wrong or worth a warning. `None` if it cannot be
 /// served.
 pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
-    let paint = if logging::colour() {
-        Paint::Coloured
-    } else {
-        Paint::Plain
-    };
+    let config = read_alone(file, now)?;
+    match explain::promises(&config) {
+        Ok(_) => Some(config),
+        Err(broken) => {
+            let paint = logging::paint(&io::stderr());
+            say(&format!("{}\n", broken.shown(paint)));
+            None
+        }
+    }
+}
+
+/// The same without the `tests`, for those who ask why one does not hold.
+pub(super) fn read_alone(file: &Path, now: OffsetDateTime) -> Option<Config> {
+    let paint = logging::paint(&io::stderr());
     match Config::read(file, now) {
         Ok((config, warnings)) => {
             for warning in warnings {
                 say(&format!("{}\n\n", warning.shown(paint)));
             }
-            match explain::promises(&config) {
-                Ok(_) => Some(config),
-                Err(broken) => {
-                    say(&format!("{}\n", broken.shown(paint)));
-                    None
-                }
-            }
+            Some(config)
         }
         Err(errors) => {
             say(&format!("{}\n", errors.shown(paint)));

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::LogFormat;
+use crate::config::Paint;
 
 /// Sets up logging for the process; once.
 ///
@@ -28,6 +29,15 @@ pub(super) fn begin(format: LogFormat) {
 }
 
 /// Colour only on a terminal, never with `NO_COLOR` (no-color.org).
-pub(super) fn colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+pub(super) fn paint(output: &impl IsTerminal) -> Paint {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && output.is_terminal() {
+        Paint::Coloured
+    } else {
+        Paint::Plain
+    }
+}
+
+fn colour() -> bool {
+    paint(&io::stderr()) == Paint::Coloured
 }

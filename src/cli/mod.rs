@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file a subcommand.
 
 mod check;
+mod explain;
 mod import;
 mod logging;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Say what a client requests for a URL, which listener and which route take it, and what the upstream is asked for
+    Explain(explain::Question),
 }
 
 /// How log lines are written.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
             file,
             strict: false,
         } => import::run(&file, Strictness::Lenient),
+        Command::Explain(question) => explain::run(&arguments.config, &question),
     }
 }
 

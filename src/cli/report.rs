@@ -182,7 +182,7 @@ fn started(config: &Config, listening: &[Listening]) -> String {
 }
 
 /// Which requests a route is for.
-fn requests(route: &Route) -> String {
+pub(super) fn requests(route: &Route) -> String {
     let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
     let mut text = match hosts.as_slice() {
         [] => route.location.to_string(),

@@ -191,7 +191,8 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Paint {
-    fn escape(self, escape: &'static str) -> &'static str {
+    /// The escape, if there are colours.
+    pub fn escape(self, escape: &'static str) -> &'static str {
         match self {
             Self::Plain => "",
             Self::Coloured => escape,

@@ -19,6 +19,35 @@ pub enum NoEntrance {
     IsPlain(usize),
 }
 
+impl NoEntrance {
+    /// Its name, for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Port => "no_port",
+            Self::Address(_) => "other_address",
+            Self::SpeaksTls(_) => "speaks_tls",
+            Self::IsPlain(_) => "is_plain",
+        }
+    }
+
+    /// What is said of the URL.
+    pub fn in_words(self, config: &Config, url: &Url) -> String {
+        let place = |at: usize| config.place(config.listeners[at].line);
+        match self {
+            Self::Port => format!("reaches no listener: none has port {}", url.port()),
+            Self::Address(at) => format!(
+                "reaches no listener: the one with port {} is on another address ({})",
+                url.port(),
+                place(at)
+            ),
+            Self::SpeaksTls(at) => {
+                format!("is plain, and the listener speaks TLS ({})", place(at))
+            }
+            Self::IsPlain(at) => format!("is for TLS, and the listener is plain ({})", place(at)),
+        }
+    }
+}
+
 /// What the host of a URL says about the address that it leads to.
 enum Leads {
     To(IpAddr),

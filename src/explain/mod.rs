@@ -39,6 +39,7 @@ use crate::routing::Target;
 use crate::table::Table;
 
 pub use crate::explain::entrance::NoEntrance;
+pub use crate::explain::promises::listeners;
 pub use crate::explain::promises::promises;
 pub use crate::explain::verdict::Verdict;
 pub use crate::explain::warnings::Warning;

@@ -11,7 +11,6 @@ use crate::config::Expect;
 use crate::config::Promise;
 use crate::explain::Explainer;
 use crate::explain::Explanation;
-use crate::explain::NoEntrance;
 use crate::explain::Outcome;
 
 /// Evaluates every entry of `tests`, and returns how many there are.
@@ -47,11 +46,7 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
     };
     let explanation = explainer.explain(&promise.url, asks);
     if let Err(none) = &explanation.entrance {
-        let message = format!(
-            "`{}` {}",
-            promise.url,
-            in_words(*none, config, promise.url.port())
-        );
+        let message = format!("`{}` {}", promise.url, none.in_words(config, &promise.url));
         return Some(promise.spot.error(message, Some(listeners(config))));
     }
     let mut traces = explanation.asks.requests.iter().zip(&explanation.traces);
@@ -145,23 +140,8 @@ fn in_a_shell(word: &str) -> String {
     }
 }
 
-/// Why nobody takes the connection, behind the URL.
-fn in_words(none: NoEntrance, config: &Config, port: u16) -> String {
-    let place = |at: usize| config.place(config.listeners[at].line);
-    match none {
-        NoEntrance::Port => format!("reaches no listener: none has port {port}"),
-        NoEntrance::Address(at) => format!(
-            "reaches no listener: the one with its port is on another address ({})",
-            place(at)
-        ),
-        NoEntrance::SpeaksTls(at) => {
-            format!("is plain, and the listener speaks TLS ({})", place(at))
-        }
-        NoEntrance::IsPlain(at) => format!("is for TLS, and the listener is plain ({})", place(at)),
-    }
-}
-
-fn listeners(config: &Config) -> String {
+/// Which listeners there are, in words.
+pub fn listeners(config: &Config) -> String {
     let all = config.listeners.iter().map(|listener| {
         let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}", listener.address)

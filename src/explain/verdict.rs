@@ -49,6 +49,27 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Its name, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Answers => "answers",
+            Self::AnswersWithSlash => "answers_with_slash",
+            Self::OtherHost => "other_host",
+            Self::NearerHost(_) => "nearer_host",
+            Self::HostFirst(_) => "host_first",
+            Self::Unmet { .. } => "unmet",
+            Self::NoMatch => "no_match",
+            Self::ExactFirst(_) => "exact_first",
+            Self::Longer(_) => "longer",
+            Self::NoRegex(_) => "no_regex",
+            Self::RegexFirst(_) => "regex_first",
+            Self::EarlierRegex(_) => "earlier_regex",
+            Self::SlashFirst(_) => "slash_first",
+            Self::NamedWithoutSlash(_) => "named_without_slash",
+            Self::SameLocation(_) => "same_location",
+        }
+    }
+
     /// Whether it answers.
     pub fn answers(&self) -> bool {
         matches!(self, Self::Answers | Self::AnswersWithSlash)

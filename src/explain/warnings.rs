@@ -59,6 +59,28 @@ pub enum Warning {
     UpgradeNotRedirected,
 }
 
+impl Warning {
+    /// Its name, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NamespaceIsNoPath { .. } => "namespace_is_no_path",
+            Self::NamespaceIsThePath(_) => "namespace_is_the_path",
+            Self::NoSlash(_) => "no_slash",
+            Self::OpenPrefix { .. } => "open_prefix",
+            Self::Plain => "plain",
+            Self::WeappNeedsTls => "weapp_needs_tls",
+            Self::WeappNeedsTrust(_) => "weapp_needs_trust",
+            Self::SelfSigned(_) => "self_signed",
+            Self::OtherName(_) => "other_name",
+            Self::Loopback(_) => "loopback",
+            Self::AllowEio3 => "allow_eio3",
+            Self::NeverOnPort(_) => "never_on_port",
+            Self::NeverBesideRegex { .. } => "never_beside_regex",
+            Self::UpgradeNotRedirected => "upgrade_not_redirected",
+        }
+    }
+}
+
 /// Regexes that match every path, as people write them.
 const EVERY_PATH: [&str; 11] = [
     "^/", "/", ".", ".*", "^.*$", "^.*", ".*$", "^/.*$", "^/.*", "/.*", "^",

@@ -1,0 +1,214 @@
+//! What an upstream said to `--connect`, and what that means.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::clients::Kind;
+use crate::engineio;
+use crate::engineio::Open;
+use crate::engineio::Protocol;
+use crate::headers::upgrade::DisagreedError;
+
+/// What an upstream said.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// There is no connection; why.
+    NoConnection(String),
+    /// It closed without a word.
+    Closed,
+    /// The connection broke; how.
+    Broken(String),
+    /// What it said is no HTTP.
+    NotHttp(String),
+    /// Nothing in time.
+    Silence { limit: Duration, key: &'static str },
+    /// A 101, and what it said behind it to a client of Engine.IO.
+    Switched(Option<engineio::Answer>),
+    /// A 101 that does not agree to what was asked.
+    Disagreed(DisagreedError),
+    /// Any other answer.
+    Http {
+        status: StatusCode,
+        content_type: Option<String>,
+        location: Option<String>,
+        /// Its body, read as that of a handshake, if it was asked for one.
+        engine_io: Option<engineio::Answer>,
+    },
+}
+
+impl Heard {
+    /// Its name, for programs.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::NoConnection(_) => "no_connection",
+            Self::Closed => "closed",
+            Self::Broken(_) => "broken",
+            Self::NotHttp(_) => "not_http",
+            Self::Silence { .. } => "silence",
+            Self::Switched(None) => "websocket",
+            Self::Disagreed(_) => "disagreed",
+            Self::Switched(Some(answer)) => of_engine_io(answer),
+            Self::Http {
+                engine_io: Some(answer),
+                ..
+            } => of_engine_io(answer),
+            Self::Http { .. } => "http",
+        }
+    }
+
+    /// Whether it is what the client wants.
+    pub(super) fn is_good(&self) -> bool {
+        match self {
+            Self::Switched(answer) => {
+                matches!(answer, None | Some(engineio::Answer::Open(_)))
+            }
+            Self::Http {
+                engine_io: Some(answer),
+                ..
+            } => matches!(answer, engineio::Answer::Open(_)),
+            Self::Http { status, .. } => status.is_success() || status.is_redirection(),
+            _ => false,
+        }
+    }
+
+    /// The status of its answer, if it gave one.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Switched(_) | Self::Disagreed(_) => Some(StatusCode::SWITCHING_PROTOCOLS),
+            Self::Http { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What to do, if there is something.
+    pub(super) fn help(&self, kind: Kind, is_upgrade: bool) -> Option<String> {
+        const PATH: &str = "the server's option `path` and the client's must be the same, and what `proxy_pass` has as a path \
+                            replaces the location";
+        match self {
+            Self::Closed if is_upgrade => Some(
+                "a Socket.IO server does so about a second after an upgrade request for a path that is not its own"
+                    .to_owned(),
+            ),
+            Self::Switched(Some(answer))
+            | Self::Http {
+                engine_io: Some(answer),
+                ..
+            } => match answer {
+                engineio::Answer::Refused(code) => code.help().map(str::to_owned),
+                engineio::Answer::Open(open)
+                    if open.framed_as == Some(Protocol::V3) && kind == Kind::SocketIo =>
+                {
+                    Some(
+                        "the server is of version 2, which socket.io-client 3 and 4 do not speak: `--client socket.io@2` is \
+                         what it wants"
+                            .to_owned(),
+                    )
+                }
+                engineio::Answer::Open(_) => None,
+                engineio::Answer::Other => Some(PATH.to_owned()),
+            },
+            _ => None,
+        }
+    }
+}
+
+fn of_engine_io(answer: &engineio::Answer) -> &'static str {
+    match answer {
+        engineio::Answer::Open(_) => "engine_io_open",
+        engineio::Answer::Refused(_) => "engine_io_refused",
+        engineio::Answer::Other => "not_engine_io",
+    }
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConnection(why) => f.write_str(why),
+            Self::Closed => f.write_str("it closed the connection without an answer"),
+            Self::Broken(how) => write!(f, "the connection broke: {how}"),
+            Self::NotHttp(how) => write!(f, "its answer is no HTTP/1.1: {how}"),
+            Self::Silence { limit, key } => {
+                write!(f, "no answer within {limit:?} (`{key}`)")
+            }
+            Self::Disagreed(error) => write!(f, "{error}"),
+            Self::Switched(None) => f.write_str("101: a WebSocket is open"),
+            Self::Switched(Some(answer)) => match answer {
+                engineio::Answer::Open(open) => {
+                    write!(f, "101, and an Engine.IO session is open: {}", Told(open))
+                }
+                engineio::Answer::Refused(code) => write!(
+                    f,
+                    "101, and then an Engine.IO server that refuses: {code}. The client sees a broken frame"
+                ),
+                engineio::Answer::Other => {
+                    f.write_str("101: a WebSocket is open, and nothing in it is of Engine.IO")
+                }
+            },
+            Self::Http {
+                status,
+                content_type,
+                location,
+                engine_io,
+            } => {
+                write!(f, "{}", status.as_u16())?;
+                match engine_io {
+                    Some(engineio::Answer::Open(open)) => {
+                        return write!(f, ": an Engine.IO session is open: {}", Told(open));
+                    }
+                    Some(engineio::Answer::Refused(code)) => {
+                        return write!(f, " from an Engine.IO server that refuses: {code}");
+                    }
+                    Some(engineio::Answer::Other) => {
+                        f.write_str(": no Socket.IO server, or none at this path")?;
+                    }
+                    None => {
+                        if let Some(reason) = status.canonical_reason() {
+                            write!(f, " {reason}")?;
+                        }
+                    }
+                }
+                if let Some(location) = location {
+                    write!(f, ", to {}", location.escape_debug())?;
+                }
+                match content_type {
+                    Some(content_type) => write!(f, " ({})", content_type.escape_debug()),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// What an open packet tells.
+struct Told<'a>(&'a Open);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Open {
+            framed_as,
+            ping_interval_ms,
+            ping_timeout_ms,
+            upgrades,
+        } = self.0;
+        let time = |ms: &Option<u64>| match ms {
+            Some(ms) => format!("{:?}", Duration::from_millis(*ms)),
+            None => "?".to_owned(),
+        };
+        write!(
+            f,
+            "ping every {}, answered within {}",
+            time(ping_interval_ms),
+            time(ping_timeout_ms)
+        )?;
+        match (framed_as, upgrades.as_slice()) {
+            (None, _) => Ok(()),
+            (Some(protocol), []) => write!(f, ", no upgrades, {protocol}"),
+            (Some(protocol), upgrades) => {
+                let upgrades = upgrades.join(", ");
+                write!(f, ", upgrades to {}, {protocol}", upgrades.escape_debug())
+            }
+        }
+    }
+}

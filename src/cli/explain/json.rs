@@ -1,0 +1,112 @@
+//! The findings for a program: one JSON object, whose shape `docs/configuration.md` describes.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::cli::explain::Findings;
+use crate::cli::explain::words;
+use crate::clients::Chosen;
+use crate::config::Config;
+use crate::explain::Outcome;
+use crate::explain::Trace;
+
+/// Everything, with a line end.
+pub(super) fn of(findings: &Findings<'_>) -> String {
+    let (config, explanation) = (findings.config, &findings.explanation);
+    let asks = &explanation.asks;
+    let (listener, no_listener) = match &explanation.entrance {
+        Ok(at) => {
+            let listener = &config.listeners[*at];
+            let listener = json!({
+                "address": listener.address.to_string(),
+                "tls": listener.tls.is_some(),
+                "place": words::listener_place(config, *at),
+            });
+            (listener, Value::Null)
+        }
+        Err(none) => {
+            let text = none.in_words(config, &explanation.url);
+            (Value::Null, json!({ "kind": none.code(), "text": text }))
+        }
+    };
+    let requests = asks.requests.iter().enumerate().map(|(at, request)| {
+        let trace = explanation.traces.get(at);
+        let heard = findings.heard.get(at).and_then(Option::as_ref);
+        let says = heard.map(|heard| {
+            json!({
+                "kind": heard.code(),
+                "status": heard.status().map(|status| status.as_u16()),
+                "text": heard.to_string(),
+                "help": heard.help(asks.kind, request.is_upgrade()),
+            })
+        });
+        json!({
+            "target": request.target,
+            "upgrade": request.is_upgrade(),
+            "when": request.when,
+            "routes": trace.map_or(Value::Null, |trace| routes(config, trace)),
+            "outcome": trace.map_or(Value::Null, |trace| outcome(config, &trace.outcome)),
+            "says": says,
+        })
+    });
+    let warnings = explanation
+        .warnings
+        .iter()
+        .map(|warning| json!({ "kind": warning.code(), "text": words::warning(config, warning) }));
+    let all = json!({
+        "url": explanation.url.to_string(),
+        "host": explanation.url.authority(),
+        "client": asks.kind.name(),
+        "guessed": asks.chosen == Chosen::Guessed,
+        "namespace": asks.namespace,
+        "listener": listener,
+        "no_listener": no_listener,
+        "requests": requests.collect::<Vec<_>>(),
+        "warnings": warnings.collect::<Vec<_>>(),
+    });
+    format!("{all:#}\n")
+}
+
+fn routes(config: &Config, trace: &Trace) -> Value {
+    let routes = trace.verdicts.iter().enumerate().map(|(at, verdict)| {
+        let route = &config.routes[at];
+        let hosts = route.hosts.iter().map(ToString::to_string);
+        json!({
+            "place": words::place(config, at),
+            "location": route.location.to_string(),
+            "hosts": hosts.collect::<Vec<_>>(),
+            "verdict": verdict.code(),
+            "text": words::verdict(config, at, verdict),
+        })
+    });
+    routes.collect()
+}
+
+fn outcome(config: &Config, outcome: &Outcome) -> Value {
+    let place = outcome.route().map(|route| words::place(config, route));
+    match outcome {
+        Outcome::Upstream { route, target, .. } => json!({
+            "kind": "upstream",
+            "route": place,
+            "upstream": words::leads_to(config, *route),
+            "target": target,
+        }),
+        Outcome::Answer {
+            status,
+            location,
+            text,
+            ..
+        } => json!({
+            "kind": "answer",
+            "route": place,
+            "status": status.as_u16(),
+            "location": location,
+            "text": text,
+        }),
+        Outcome::Refused { status, told } => json!({
+            "kind": "refused",
+            "status": status.as_u16(),
+            "text": told,
+        }),
+    }
+}

@@ -1,0 +1,127 @@
+//! `wsgate explain URL`: what a URL would do, and why. Data on stdout, for a person or with `--json` for a program.
+
+mod ask;
+mod heard;
+mod json;
+mod text;
+mod words;
+
+use std::fmt::Display;
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use time::OffsetDateTime;
+
+use crate::cli::check;
+use crate::cli::explain::heard::Heard;
+use crate::cli::logging;
+use crate::cli::report::say;
+use crate::clients;
+use crate::clients::Options;
+use crate::clients::Url;
+use crate::config::Config;
+use crate::explain;
+use crate::explain::Explanation;
+
+/// What is asked on the command line.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Question {
+    /// What the client is given: `io(…)`, `new WebSocket(…)`, `wx.connectSocket`
+    url: String,
+    /// Which client: socket.io, socket.io@2, weapp, weapp@2, weapp@3, websocket or http [default: a guess]
+    #[arg(long)]
+    client: Option<String>,
+    /// The option `path` of a Socket.IO client [default: /socket.io]
+    #[arg(long)]
+    path: Option<String>,
+    /// Ask the upstream too, and say what it answers
+    #[arg(long)]
+    connect: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed.
+struct Findings<'a> {
+    config: &'a Config,
+    explanation: Explanation,
+    /// What the upstream said to each of the requests, if it was asked.
+    heard: Vec<Option<Heard>>,
+}
+
+/// Explains. Exit code 0 whatever becomes of the URL, and also if the upstream does not answer: that is the answer. 2 for
+/// a wrong URL, wrong options, or a file that cannot be served; 1 if nobody can be asked.
+pub(super) fn run(file: &Path, question: &Question) -> ExitCode {
+    let (url, options) = match read(question) {
+        Ok(read) => read,
+        Err(wrong) => return usage(&wrong),
+    };
+    let Some(config) = check::read_alone(file, OffsetDateTime::now_utc()) else {
+        return ExitCode::from(2);
+    };
+    let explanation = match explain::explain(&config, &url, &options) {
+        Ok(explanation) => explanation,
+        Err(error) => return usage(&Wrong::new(&error, error.help())),
+    };
+    let heard = if question.connect {
+        match ask::all(&explanation) {
+            Ok(heard) => heard,
+            Err(error) => {
+                say(&format!("cannot ask the upstream: {error}\n"));
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        Vec::new()
+    };
+    let findings = Findings {
+        config: &config,
+        explanation,
+        heard,
+    };
+    let printed = if question.json {
+        json::of(&findings)
+    } else {
+        text::of(&findings, logging::paint(&io::stdout()))
+    };
+    // Where stdout is closed there is no one to tell.
+    let _ = io::stdout().lock().write_all(printed.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// What is wrong with the command line, and what to write instead.
+struct Wrong {
+    message: String,
+    help: String,
+}
+
+impl Wrong {
+    fn new(message: &impl Display, help: impl Into<String>) -> Self {
+        Self {
+            message: message.to_string(),
+            help: help.into(),
+        }
+    }
+}
+
+fn read(question: &Question) -> Result<(Url, Options), Wrong> {
+    let url = question
+        .url
+        .parse()
+        .map_err(|error: clients::UrlError| Wrong::new(&error, error.help()))?;
+    let kind = question.client.as_deref().map(str::parse).transpose();
+    let kind = kind.map_err(|error: clients::KindError| Wrong::new(&error, error.help()))?;
+    let path = question.path.as_deref().map(str::parse).transpose();
+    let path =
+        path.map_err(|error: crate::engineio::PathError| Wrong::new(&error, error.help()))?;
+    Ok((url, Options { kind, path }))
+}
+
+fn usage(wrong: &Wrong) -> ExitCode {
+    say(&format!("{}\n  = help: {}\n", wrong.message, wrong.help));
+    ExitCode::from(2)
+}

@@ -1,0 +1,258 @@
+//! The findings for a person: a few labelled lines, in the order in which things happen.
+
+use std::fmt::Write as _;
+
+use crate::cli::explain::Findings;
+use crate::cli::explain::heard::Heard;
+use crate::cli::explain::words;
+use crate::cli::report::requests;
+use crate::clients::Asks;
+use crate::clients::Chosen;
+use crate::clients::Request;
+use crate::clients::What;
+use crate::config::Paint;
+use crate::explain;
+use crate::explain::Outcome;
+use crate::explain::Trace;
+
+/// Columns of a label.
+const LABEL: usize = 9;
+
+/// Bold, good, to be minded, bad.
+const BOLD: &str = "\x1b[1m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const RED: &str = "\x1b[31m";
+const DIM: &str = "\x1b[2m";
+const RESET: &str = "\x1b[0m";
+
+/// Everything, with a line end.
+pub(super) fn of(findings: &Findings<'_>, paint: Paint) -> String {
+    let mut page = Page {
+        paint,
+        text: String::new(),
+        label: "",
+    };
+    page.asked(findings);
+    if page.listener(findings) {
+        for group in groups(&findings.explanation.traces) {
+            page.group(findings, &group);
+        }
+    }
+    for warning in &findings.explanation.warnings {
+        page.label = "mind";
+        let words = words::warning(findings.config, warning);
+        page.line(YELLOW, &words, "");
+    }
+    page.text
+}
+
+/// Requests of which the same is to be said, by their numbers.
+fn groups(traces: &[Trace]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let alike = |one: &Trace, other: &Trace| {
+        let same_end = match (&one.outcome, &other.outcome) {
+            (Outcome::Upstream { .. }, Outcome::Upstream { .. }) => true,
+            (one, other) => one.status() == other.status() && one.status().is_some(),
+        };
+        one.verdicts == other.verdicts && one.outcome.route() == other.outcome.route() && same_end
+    };
+    for (at, trace) in traces.iter().enumerate() {
+        match groups
+            .iter_mut()
+            .find(|group| alike(&traces[group[0]], trace))
+        {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
+}
+
+struct Page {
+    paint: Paint,
+    text: String,
+    /// What stands before the next line; nothing before a further one of the same.
+    label: &'static str,
+}
+
+impl Page {
+    /// A line in a colour, with a few words of less weight behind it.
+    fn line(&mut self, colour: &'static str, words: &str, aside: &str) {
+        let (on, off) = (self.paint.escape(BOLD), self.paint.escape(RESET));
+        let label = std::mem::take(&mut self.label);
+        // Writing to a String cannot go wrong.
+        let _ = write!(self.text, "{on}{label:LABEL$}{off} ");
+        let (on, words) = (self.paint.escape(colour), words);
+        let _ = write!(self.text, "{on}{words}");
+        if !on.is_empty() {
+            self.text += RESET;
+        }
+        if !aside.is_empty() {
+            let (on, off) = (self.paint.escape(DIM), self.paint.escape(RESET));
+            let _ = write!(self.text, "   {on}{aside}{off}");
+        }
+        self.text.push('\n');
+    }
+
+    /// Lines of columns, each as wide as its widest.
+    fn table(&mut self, rows: &[(&'static str, Vec<String>)]) {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|(_, row)| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        for (colour, row) in rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = if column + 1 < row.len() {
+                    width(column)
+                } else {
+                    0
+                };
+                let _ = write!(line, "{cell:width$}   ");
+            }
+            self.line(colour, line.trim_end(), "");
+        }
+    }
+
+    fn asked(&mut self, findings: &Findings<'_>) {
+        let explanation = &findings.explanation;
+        let asks = &explanation.asks;
+        self.label = "url";
+        self.line("", &explanation.url.to_string(), "");
+        self.label = "client";
+        let guess = match asks.chosen {
+            Chosen::Guessed => "a guess; --client names another",
+            Chosen::Said => "",
+        };
+        self.line("", asks.kind.name(), guess);
+        if let Some(namespace) = asks.namespace.as_deref().filter(|name| *name != "/") {
+            let words = format!("`{namespace}` is a namespace inside the connection, and no path");
+            self.line("", &words, "");
+        }
+        self.label = "requests";
+        let rows: Vec<_> = asks.requests.iter().map(|one| ("", row(one))).collect();
+        self.table(&rows);
+        self.line("", &format!("Host: {}", explanation.url.authority()), "");
+    }
+
+    /// The listener; whether there is one.
+    fn listener(&mut self, findings: &Findings<'_>) -> bool {
+        let (config, explanation) = (findings.config, &findings.explanation);
+        self.label = "listener";
+        match &explanation.entrance {
+            Ok(at) => {
+                let listener = &config.listeners[*at];
+                let tls = if listener.tls.is_some() { ", TLS" } else { "" };
+                let any = match listener.address.port() {
+                    0 => ", whatever port the system gives it",
+                    _ => "",
+                };
+                let words = format!("{}{tls}{any}", listener.address);
+                self.line("", &words, &words::listener_place(config, *at));
+                true
+            }
+            Err(none) => {
+                let words = format!("none: this {}", none.in_words(config, &explanation.url));
+                self.line(RED, &words, "");
+                self.line("", &explain::listeners(config), "");
+                false
+            }
+        }
+    }
+
+    fn group(&mut self, findings: &Findings<'_>, group: &[usize]) {
+        let (config, explanation) = (findings.config, &findings.explanation);
+        let trace = &explanation.traces[group[0]];
+        let asks = &explanation.asks;
+        if group.len() < asks.requests.len() {
+            self.text.push('\n');
+            self.label = "of these";
+            for at in group {
+                self.line("", &asks.requests[*at].target, "");
+            }
+        }
+        self.label = "routes";
+        let routes = trace.verdicts.iter().enumerate().map(|(route, verdict)| {
+            let colour = if verdict.answers() { GREEN } else { "" };
+            let row = vec![
+                requests(&config.routes[route]),
+                words::place(config, route),
+                words::verdict(config, route, verdict),
+            ];
+            (colour, row)
+        });
+        let routes: Vec<_> = routes.collect();
+        self.table(&routes);
+        match &trace.outcome {
+            Outcome::Upstream { .. } => {
+                self.label = "upstream";
+                self.line(GREEN, &words::outcome(config, &trace.outcome), "");
+                self.label = "asked for";
+                for at in group {
+                    if let Outcome::Upstream { target, .. } = &explanation.traces[*at].outcome {
+                        self.line("", &sent(&asks.requests[*at], target), "");
+                    }
+                }
+            }
+            own => {
+                let bad = own.status().is_some_and(|status| status.as_u16() >= 400);
+                self.label = "answer";
+                self.line(
+                    if bad { RED } else { GREEN },
+                    &words::outcome(config, own),
+                    "",
+                );
+            }
+        }
+        for at in group {
+            if let Some(Some(heard)) = findings.heard.get(*at) {
+                self.heard(heard, asks, &asks.requests[*at]);
+            }
+        }
+        if !findings.heard.is_empty() && !matches!(trace.outcome, Outcome::Upstream { .. }) {
+            self.label = "says";
+            self.line("", "there is no upstream to ask", "");
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard, asks: &Asks, request: &Request) {
+        self.label = "says";
+        let colour = if heard.is_good() { GREEN } else { RED };
+        let when = if asks.requests.len() > 1 {
+            request.when
+        } else {
+            ""
+        };
+        let aside = match when {
+            "first" => "",
+            when => when,
+        };
+        self.line(colour, &heard.to_string(), aside);
+        if let Some(help) = heard.help(asks.kind, request.is_upgrade()) {
+            self.line("", &format!("= help: {help}"), "");
+        }
+    }
+}
+
+fn row(request: &Request) -> Vec<String> {
+    let what = match request.what {
+        What::Page => "",
+        What::Polling => "polling",
+        What::WebSocket | What::EngineIo => "an upgrade to WebSocket",
+    };
+    let words: Vec<&str> = [what, request.when]
+        .into_iter()
+        .filter(|words| !words.is_empty())
+        .collect();
+    vec![format!("GET {}", request.target), words.join(", ")]
+}
+
+/// A request as the upstream gets it.
+fn sent(request: &Request, target: &str) -> String {
+    if request.is_upgrade() {
+        format!("GET {target} with Upgrade: websocket")
+    } else {
+        format!("GET {target}")
+    }
+}

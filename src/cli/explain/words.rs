@@ -1,0 +1,147 @@
+//! The findings in words: verdicts, warnings, and where things stand in the file.
+
+use crate::config::Action;
+use crate::config::Config;
+use crate::explain::Outcome;
+use crate::explain::Verdict;
+use crate::explain::Warning;
+use crate::routing::Kind;
+
+/// Where the location of a route stands: `routes.yaml:9`.
+pub(super) fn place(config: &Config, route: usize) -> String {
+    config.place(config.routes[route].line)
+}
+
+/// Where the address of a listener stands.
+pub(super) fn listener_place(config: &Config, listener: usize) -> String {
+    config.place(config.listeners[listener].line)
+}
+
+/// Where a route leads: an upstream without its path, or what it returns.
+pub(super) fn leads_to(config: &Config, route: usize) -> String {
+    match &config.routes[route].to {
+        Action::ProxyPass(upstream) => upstream.pick().proxy_pass().without_uri().to_string(),
+        Action::Return(written) => format!("return {}", written.status().as_u16()),
+    }
+}
+
+/// Why a route answers, or does not.
+pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> String {
+    let place = |route: &usize| place(config, *route);
+    match verdict {
+        Verdict::Answers => "answers".to_owned(),
+        Verdict::AnswersWithSlash => "answers: the path lacks only the last slash".to_owned(),
+        Verdict::OtherHost => "is for another host".to_owned(),
+        Verdict::NearerHost(host) => format!("`host: {host}` is nearer to this host"),
+        Verdict::HostFirst(by) => format!("{} is for this host, and goes first", place(by)),
+        Verdict::Unmet { wants, has } => format!("wants {wants}, and there is {has}"),
+        Verdict::NoMatch => match config.routes[route].location.kind() {
+            Kind::Exact => "is another path".to_owned(),
+            Kind::Prefix | Kind::PrefixNoRegex => "the path does not begin so".to_owned(),
+            Kind::Regex | Kind::RegexIgnoreCase => "the path does not match it".to_owned(),
+        },
+        Verdict::ExactFirst(by) => format!("{} is the very path", place(by)),
+        Verdict::Longer(by) => format!("{} is a longer prefix", place(by)),
+        Verdict::NoRegex(by) => format!("the `^~` of {} keeps regexes out", place(by)),
+        Verdict::RegexFirst(by) => format!("{} is a regex, and goes before a prefix", place(by)),
+        Verdict::EarlierRegex(by) => format!("{} is an earlier regex", place(by)),
+        Verdict::SlashFirst(by) => format!("{} lacks only the last slash", place(by)),
+        Verdict::NamedWithoutSlash(by) => {
+            format!("{} is for the path without the slash", place(by))
+        }
+        Verdict::SameLocation(by) => format!("{} is the same location, and goes first", place(by)),
+    }
+}
+
+/// What becomes of a request that goes to no upstream.
+pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Upstream { route, .. } => leads_to(config, *route),
+        Outcome::Answer {
+            route,
+            status,
+            location,
+            text,
+        } => {
+            let by = match route {
+                Some(route) => place(config, *route),
+                None => "`redirect: https`".to_owned(),
+            };
+            let what = match location {
+                Some(to) => format!(" to {to}"),
+                None if text.is_empty() => String::new(),
+                None => format!(": {text}"),
+            };
+            format!("{} from wsgate, by {by}{what}", status.as_u16())
+        }
+        Outcome::Refused { status, told } => {
+            format!("{} from wsgate: {told}", status.as_u16())
+        }
+    }
+}
+
+/// What to mind.
+pub(super) fn warning(config: &Config, warning: &Warning) -> String {
+    match warning {
+        Warning::NamespaceIsNoPath { route, namespace } => format!(
+            "`{}` ({}) is never asked for by this client: `{namespace}` is a namespace. Route /socket.io, or set `path` in \
+             the client and in its server, and tell with `--path`",
+            config.routes[*route].location,
+            place(config, *route)
+        ),
+        Warning::NamespaceIsThePath(namespace) => format!(
+            "`{namespace}` behind the host is a namespace, which servers refuse with `Invalid namespace`: give the client the \
+             address alone"
+        ),
+        Warning::NoSlash(path) => format!(
+            "no Socket.IO server answers at `{path}`: its clients ask for `{path}/`, with a slash"
+        ),
+        Warning::OpenPrefix { route, example } => format!(
+            "`{}` ({}) also answers `{example}`: a prefix knows nothing of segments, as in nginx",
+            config.routes[*route].location,
+            place(config, *route)
+        ),
+        Warning::Plain => {
+            "a page that was opened over https cannot open this: browsers refuse ws:// there".to_owned()
+        }
+        Warning::WeappNeedsTls => {
+            "a mini program opens wss:// only, outside of its developer tools: with a certificate that phones trust, and a \
+             name that is registered for it"
+                .to_owned()
+        }
+        Warning::WeappNeedsTrust(listener) => format!(
+            "phones do not trust the self-signed certificate of {}, and a mini program cannot be told to",
+            listener_place(config, *listener)
+        ),
+        Warning::SelfSigned(listener) => format!(
+            "nobody trusts the self-signed certificate of {} unasked: open the https:// address in the browser first, or the \
+             WebSocket fails without a word",
+            listener_place(config, *listener)
+        ),
+        Warning::OtherName(listener) => format!(
+            "no certificate of {} is for this host: clients refuse it",
+            listener_place(config, *listener)
+        ),
+        Warning::Loopback(listener) => format!(
+            "{} listens on the loopback: only this machine gets there",
+            listener_place(config, *listener)
+        ),
+        Warning::AllowEio3 => {
+            "this client speaks EIO=3, which a server of version 3 or 4 answers only with `allowEIO3: true`".to_owned()
+        }
+        Warning::NeverOnPort(route) => format!(
+            "`{}` ({}) is never reached: no listener has the port of its `when`",
+            config.routes[*route].location,
+            place(config, *route)
+        ),
+        Warning::NeverBesideRegex { route, regex } => format!(
+            "`{}` ({}) is never reached: the regex of {} matches every path and goes first",
+            config.routes[*route].location,
+            place(config, *route),
+            place(config, *regex)
+        ),
+        Warning::UpgradeNotRedirected => {
+            "no WebSocket client follows a redirect: give it the address to which this one leads".to_owned()
+        }
+    }
+}
