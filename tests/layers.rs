@@ -47,7 +47,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "clients", "config", "engineio", "headers", "proxy", "routing", "table", "upstream",
+            "clients", "config", "headers", "proxy", "routing", "table", "upstream",
         ],
     ),
     // floor 5

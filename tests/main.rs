@@ -10,6 +10,7 @@ mod broken_answers;
 mod config_errors;
 mod documentation;
 mod drain;
+mod explain;
 mod half_close;
 mod hosts;
 mod https_refused;

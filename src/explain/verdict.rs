@@ -114,11 +114,12 @@ impl Question<'_> {
             }
             Some(_) | None => return Verdict::OtherHost,
         }
-        if let Some(unmet) = route.when.unmet(&self.conditions) {
-            return self.unmet(unmet);
-        }
+        // The path before the conditions, since that is what a person looks at first.
         if !self.matches(at) && !self.matches_with_slash(at) {
             return Verdict::NoMatch;
+        }
+        if let Some(unmet) = route.when.unmet(&self.conditions) {
+            return self.unmet(unmet);
         }
         // The engine has chosen none only if none matches.
         let Some(chosen) = self.chosen else {

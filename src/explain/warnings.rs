@@ -155,7 +155,13 @@ fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>
             route,
             example: format!("{}x", location.pattern()),
         };
-        if is_open && !warnings.contains(&warning) {
+        let said = |said: &Warning| {
+            matches!((said, &warning), (
+            Warning::OpenPrefix { example: one, .. },
+            Warning::OpenPrefix { example: other, .. },
+        ) if one == other)
+        };
+        if is_open && !warnings.iter().any(said) {
             warnings.push(warning);
         }
     }

@@ -16,7 +16,7 @@ use crate::explain::Outcome;
 use crate::explain::Trace;
 
 /// Columns of a label.
-const LABEL: usize = 9;
+const LABEL: usize = 10;
 
 /// Bold, good, to be minded, bad.
 const BOLD: &str = "\x1b[1m";
@@ -153,7 +153,7 @@ impl Page {
                 true
             }
             Err(none) => {
-                let words = format!("none: this {}", none.in_words(config, &explanation.url));
+                let words = format!("it {}", none.in_words(config, &explanation.url));
                 self.line(RED, &words, "");
                 self.line("", &explain::listeners(config), "");
                 false

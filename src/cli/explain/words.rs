@@ -34,7 +34,7 @@ pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> Strin
         Verdict::OtherHost => "is for another host".to_owned(),
         Verdict::NearerHost(host) => format!("`host: {host}` is nearer to this host"),
         Verdict::HostFirst(by) => format!("{} is for this host, and goes first", place(by)),
-        Verdict::Unmet { wants, has } => format!("wants {wants}, and there is {has}"),
+        Verdict::Unmet { wants, has } => format!("wants {wants}: there is {has}"),
         Verdict::NoMatch => match config.routes[route].location.kind() {
             Kind::Exact => "is another path".to_owned(),
             Kind::Prefix | Kind::PrefixNoRegex => "the path does not begin so".to_owned(),
@@ -67,12 +67,15 @@ pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
                 Some(route) => place(config, *route),
                 None => "`redirect: https`".to_owned(),
             };
-            let what = match location {
-                Some(to) => format!(" to {to}"),
-                None if text.is_empty() => String::new(),
-                None => format!(": {text}"),
-            };
-            format!("{} from wsgate, by {by}{what}", status.as_u16())
+            let status = status.as_u16();
+            match location {
+                Some(to) => format!("{status} from wsgate, to {to} ({by})"),
+                None if text.is_empty() => format!("{status} from wsgate ({by})"),
+                None => {
+                    let text = text.strip_prefix("wsgate: ").unwrap_or(text);
+                    format!("{status} from wsgate ({by}): {text}")
+                }
+            }
         }
         Outcome::Refused { status, told } => {
             format!("{} from wsgate: {told}", status.as_u16())
@@ -84,8 +87,8 @@ pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
 pub(super) fn warning(config: &Config, warning: &Warning) -> String {
     match warning {
         Warning::NamespaceIsNoPath { route, namespace } => format!(
-            "`{}` ({}) is never asked for by this client: `{namespace}` is a namespace. Route /socket.io, or set `path` in \
-             the client and in its server, and tell with `--path`",
+            "`{}` ({}) is never asked for by this client: `{namespace}` is a namespace, and no path. If the client and its \
+             server have the option `path`, give `--path` too",
             config.routes[*route].location,
             place(config, *route)
         ),

@@ -1,0 +1,283 @@
+//! What a person reads who asks `wsgate explain`: each case has its exact output in `tests/explain/NAME.txt` or `.json`, and
+//! what `--connect` makes of an upstream's answer.
+//!
+//! With `UPDATE_FIXTURES=1` the outputs are written instead of compared. Read them then: they are the product.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::SWITCHING;
+use crate::support::Upstream;
+
+const ROUTES: &str = r#"listen:
+  - address: 0.0.0.0:80
+  - address: 0.0.0.0:443
+    tls: self_signed
+  - address: 127.0.0.1:8080
+    redirect: https
+routes:
+  - location: /hello
+    proxy_pass: http://127.0.0.1:5003
+  - location: /socket.io
+    when: { query: { EIO: "3" } }
+    proxy_pass: http://127.0.0.1:5002
+  - location: /socket.io
+    proxy_pass: http://127.0.0.1:5004
+  - location: /ws/
+    proxy_pass: http://127.0.0.1:5005/inner/
+  - location: ^~ /static/
+    proxy_pass: http://127.0.0.1:5001
+  - location: ~ \.png$
+    proxy_pass: http://127.0.0.1:5006
+  - location: = /healthz
+    return: 200 ok
+  - host: old.example.com
+    location: /
+    return: 301 https://www.example.com$request_uri
+"#;
+
+/// What is asked, and the name of its fixture.
+const CASES: [(&str, &[&str]); 12] = [
+    ("namespace.txt", &["ws://www.example.com/hello"]),
+    ("namespace.json", &["ws://www.example.com/hello", "--json"]),
+    (
+        "socketio_2.txt",
+        &["ws://www.example.com", "--client", "socket.io@2"],
+    ),
+    (
+        "weapp.txt",
+        &["wss://www.example.com/hello", "--client", "weapp"],
+    ),
+    (
+        "websocket.txt",
+        &["wss://www.example.com/hello", "--client", "websocket"],
+    ),
+    ("path.txt", &["wss://localhost/room", "--path", "/hello"]),
+    ("slash.txt", &["ws://localhost/ws?x=1"]),
+    (
+        "slash_redirect.txt",
+        &["http://localhost/ws", "--client", "http"],
+    ),
+    (
+        "prefix_before_regex.txt",
+        &["http://localhost/static/a.png"],
+    ),
+    ("host.txt", &["http://old.example.com/a?b"]),
+    ("redirect.txt", &["ws://localhost:8080/chat"]),
+    ("no_listener.txt", &["wss://www.example.com:8443/hello"]),
+];
+
+#[test]
+fn each_question_has_its_exact_answer() {
+    let dir = folder(ROUTES);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain");
+    let mut different = String::new();
+    for (name, question) in CASES {
+        let output = explain(dir.path(), question);
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let file = fixtures.join(name);
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            fs::write(&file, &printed).unwrap();
+        }
+        let wanted = fs::read_to_string(&file).unwrap_or_default();
+        if printed != wanted {
+            different += &format!("--- {name}, wanted:\n{wanted}--- printed:\n{printed}\n");
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+    assert_eq!(fs::read_dir(&fixtures).unwrap().count(), CASES.len());
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let dir = folder(
+        "listen:\n  - address: 0.0.0.0:80\n  - address: 0.0.0.0:443\n    tls: self_signed\nroutes:\n\
+         \x20 - location: /hello\n    proxy_pass: http://127.0.0.1:5001\n\
+         \x20 - location: /socket.io\n    proxy_pass: http://127.0.0.1:5002\n",
+    );
+    let output = explain(dir.path(), &["ws://www.example.com/hello"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    assert!(
+        fs::read_to_string(readme).unwrap().contains(&printed),
+        "{printed}"
+    );
+}
+
+#[test]
+fn what_no_route_takes_is_a_404_that_says_so() {
+    let dir = folder(ROUTES);
+    let found = json(
+        dir.path(),
+        &["http://localhost/nothing", "--client", "http"],
+    );
+    let outcome = &found["requests"][0]["outcome"];
+    assert_eq!(outcome["kind"], "refused");
+    assert_eq!(outcome["status"], 404);
+    assert_eq!(outcome["text"], "no location matches this path");
+}
+
+#[test]
+fn a_wrong_question_is_a_usage_error() {
+    let dir = folder(ROUTES);
+    for (question, said) in [
+        (
+            &["www.example.com/hello"][..],
+            "the URL has no scheme: `www.example.com/hello`\n  = help: write `ws://www.example.com/hello`\n",
+        ),
+        (
+            &["ws://h", "--path", "hello"],
+            "a client's `path` begins with a slash: `hello`\n  = help: write `/hello`\n",
+        ),
+        (
+            &["ws://h", "--client", "http", "--path", "/x"],
+            "`path` is an option of Socket.IO clients, not of `http`\n  = help: take it out: the path of such a client \
+             stands in the URL\n",
+        ),
+    ] {
+        let output = explain(dir.path(), question);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said);
+        assert_eq!(output.stdout, b"");
+    }
+}
+
+#[test]
+fn a_broken_promise_keeps_a_start_away_and_can_still_be_explained() {
+    let text = format!(
+        "{ROUTES}tests:\n  - {{ url: \"ws://localhost/hello\", expect: \"http://127.0.0.1:5003\" }}\n"
+    );
+    let dir = folder(&text);
+    let run = command(dir.path(), &["run"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(
+        said.lines().next(),
+        Some(
+            "routes.yaml:27:12: error: `ws://localhost/hello` goes to http://127.0.0.1:5004 (routes.yaml:13), not to \
+             http://127.0.0.1:5003"
+        )
+    );
+    assert_eq!(
+        explain(dir.path(), &["ws://localhost/hello"]).status.code(),
+        Some(0)
+    );
+}
+
+const OPEN: &str = r#"0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+
+#[tokio::test]
+async fn an_engine_io_session_is_told_with_its_times() {
+    let mut upstream = Upstream::saying(OPEN).await;
+    let says = asked(&upstream, &[]).await;
+    assert_eq!(says["kind"], "engine_io_open");
+    assert_eq!(
+        says["text"],
+        "200: an Engine.IO session is open: ping every 25s, answered within 20s, upgrades to websocket, EIO=4"
+    );
+    let received = upstream.received().await;
+    assert_eq!(
+        received.head.first_line(),
+        "GET /socket.io/?EIO=4&transport=polling HTTP/1.1"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_protocol_comes_with_what_to_do() {
+    let refusal = r#"{"code":5,"message":"Unsupported protocol version"}"#;
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{refusal}",
+        refusal.len()
+    ))
+    .await;
+    let says = asked(&upstream, &["--client", "socket.io@2"]).await;
+    assert_eq!(says["kind"], "engine_io_refused");
+    assert_eq!(says["status"], 400);
+    assert_eq!(
+        says["help"],
+        "the server is of version 3 or 4 and was not started with `allowEIO3: true`: set that, or use a client of version \
+         3 or 4"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_inside_the_websocket_is_found_there() {
+    let inside = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\nContent-Length: 28\r\n\r\n\
+                  Unsupported protocol version";
+    let upstream = Upstream::answering([SWITCHING, inside.as_bytes()].concat()).await;
+    let says = asked(&upstream, &["--client", "weapp@2"]).await;
+    assert_eq!(says["kind"], "engine_io_refused");
+    assert_eq!(says["status"], 101);
+}
+
+#[tokio::test]
+async fn a_websocket_a_page_and_silence_are_told_apart() {
+    let websocket = Upstream::answering(SWITCHING).await;
+    let says = asked(&websocket, &["--client", "websocket"]).await;
+    assert_eq!(says["text"], "101: a WebSocket is open");
+    let page = Upstream::saying("<!doctype html>").await;
+    assert_eq!(asked(&page, &[]).await["kind"], "not_engine_io");
+    assert_eq!(asked(&page, &["--client", "http"]).await["text"], "200 OK");
+    let silent = Upstream::scripted().await;
+    let says = asked(&silent, &[]).await;
+    assert_eq!(says["text"], "no answer within 300ms (`response_timeout`)");
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_is_an_answer_too() {
+    let address = Upstream::scripted().await.address();
+    let says = ask(address.to_string(), &[]).await;
+    assert_eq!(says["kind"], "no_connection");
+    assert_eq!(
+        says["text"],
+        format!("cannot connect to upstream {address}: connection refused")
+    );
+}
+
+async fn asked(upstream: &Upstream, options: &'static [&'static str]) -> Value {
+    ask(upstream.address().to_string(), options).await
+}
+
+/// What `--connect` says about the first request.
+async fn ask(upstream: String, options: &'static [&'static str]) -> Value {
+    tokio::task::spawn_blocking(move || {
+        let dir = folder(&format!(
+            "response_timeout: 300ms\nlisten:\n  - address: 127.0.0.1:0\nroutes:\n  - location: /\n    proxy_pass: http://{upstream}\n"
+        ));
+        let question = [&["ws://localhost", "--connect"], options].concat();
+        json(dir.path(), &question)["requests"][0]["says"].clone()
+    })
+    .await
+    .unwrap()
+}
+
+fn json(dir: &Path, question: &[&str]) -> Value {
+    let output = explain(dir, &[question, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn folder(routes: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("routes.yaml"), routes).unwrap();
+    dir
+}
+
+fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsgate"));
+    command.args(arguments).current_dir(dir);
+    command
+}
+
+fn explain(dir: &Path, question: &[&str]) -> Output {
+    command(dir, &[&["explain"], question].concat())
+        .output()
+        .unwrap()
+}
