@@ -273,13 +273,6 @@ impl<'c> Explainer<'c> {
     }
 }
 
-impl Explanation {
-    /// Whether the rule that `route` is leads to an upstream.
-    pub fn passes(config: &Config, route: usize) -> bool {
-        matches!(config.routes[route].to, crate::config::Action::ProxyPass(_))
-    }
-}
-
 /// Whether a rule passes requests on, so that its location also answers without its last slash.
 fn adds_slash(rule: &proxy::Rule, location: &routing::Location) -> bool {
     matches!(rule.to, Action::Pass(_)) && !location.kind().is_regex()

@@ -2,6 +2,7 @@
 
 use crate::clients::Url;
 use crate::clients::What;
+use crate::config::Action;
 use crate::config::Config;
 use crate::config::Listener;
 use crate::config::Tls;
@@ -258,7 +259,7 @@ fn never(config: &Config, warnings: &mut Vec<Warning>) {
         // Without its slash a location with one is found before the regexes.
         let by_slash = route.location.pattern().ends_with('/')
             && route.location.pattern() != "/"
-            && Explanation::passes(config, at)
+            && matches!(route.to, Action::ProxyPass(_))
             && !route.location.kind().is_regex();
         if let (Some(regex), false) = (regex, by_slash) {
             warnings.push(Warning::NeverBesideRegex { route: at, regex });
