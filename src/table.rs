@@ -13,6 +13,7 @@ use crate::proxy::Route;
 use crate::proxy::Rule;
 use crate::routing::Entry;
 use crate::routing::HostPattern;
+use crate::routing::Kind;
 use crate::routing::Sites;
 use crate::tunnel;
 use crate::upstream;
@@ -24,6 +25,8 @@ pub struct Table {
     pub sites: Sites<Arc<Rule>>,
     /// One rule for each of [`Config::routes`], in their order.
     pub rules: Vec<Arc<Rule>>,
+    /// The place of each of these in the order that decides between equal locations and between regexes.
+    pub ranks: Vec<usize>,
 }
 
 impl Table {
@@ -45,7 +48,17 @@ impl Table {
         });
         let mut entries: Vec<_> = entries.collect();
         conditions_first(&mut entries);
+        let places: HashMap<*const Rule, usize> = entries
+            .iter()
+            .enumerate()
+            .map(|(place, (_, entry))| (Arc::as_ptr(&entry.to), place))
+            .collect();
+        let ranks = rules
+            .iter()
+            .filter_map(|rule| places.get(&Arc::as_ptr(rule)).copied())
+            .collect();
         Self {
+            ranks,
             sites: Sites::new(entries),
             rules,
         }
@@ -82,12 +95,15 @@ fn rule(config: &Config, route: &config::Route) -> Rule {
 /// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
 /// order decides between regexes.
 fn conditions_first(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule>>)]) {
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut places: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for (at, (_, entry)) in rules.iter().enumerate() {
-        places
-            .entry(entry.location.to_string())
-            .or_default()
-            .push(at);
+        let kind = match entry.location.kind() {
+            // `/a` and `^~ /a` are one location: see `Location::same_as`.
+            Kind::PrefixNoRegex => Kind::Prefix,
+            kind => kind,
+        };
+        let location = (kind.modifier(), entry.location.pattern().to_owned());
+        places.entry(location).or_default().push(at);
     }
     for places in places.values().filter(|places| places.len() > 1) {
         let mut alike: Vec<_> = places.iter().map(|at| rules[*at].clone()).collect();

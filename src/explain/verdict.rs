@@ -121,6 +121,11 @@ impl Question<'_> {
         if let Some(unmet) = route.when.unmet(&self.conditions) {
             return self.unmet(unmet);
         }
+        if !self.matches(at)
+            && let Some(first) = self.hidden_by(at)
+        {
+            return Verdict::SameLocation(first);
+        }
         // The engine has chosen none only if none matches.
         let Some(chosen) = self.chosen else {
             return Verdict::NoMatch;
@@ -151,17 +156,31 @@ impl Question<'_> {
             return Verdict::ExactFirst(chosen);
         }
         if !self.matches(at) {
-            return Verdict::NamedWithoutSlash(chosen);
+            return Verdict::NamedWithoutSlash(self.named_so(at).unwrap_or(chosen));
         }
         match (this.kind().is_regex(), other.kind().is_regex()) {
             (true, true) => Verdict::EarlierRegex(chosen),
             (true, false) => Verdict::NoRegex(chosen),
             (false, false) => Verdict::Longer(chosen),
-            (false, true) => match self.longest_prefix(at) {
-                Some(longest) => Verdict::Longer(longest),
-                None => Verdict::RegexFirst(chosen),
+            // Between the two may stand a prefix that goes before this one and does not keep the regex out.
+            (false, true) => match (self.longest_prefix(at), self.hidden_by(at)) {
+                (Some(longest), _) => Verdict::Longer(longest),
+                (None, Some(first)) => Verdict::SameLocation(first),
+                (None, None) => Verdict::RegexFirst(chosen),
             },
         }
+    }
+
+    /// The prefix that is this very path, which keeps the location `at` from adding its slash.
+    fn named_so(&self, at: usize) -> Option<usize> {
+        let routes = &self.config.routes;
+        (0..routes.len()).find(|other| {
+            let location = &routes[*other].location;
+            matches!(location.kind(), Kind::Prefix | Kind::PrefixNoRegex)
+                && location.pattern().as_bytes() == self.path
+                && self.is_beside(*other, at)
+                && routes[*other].when.holds(&self.conditions)
+        })
     }
 
     /// The longest of the prefixes that go before the prefix `at`.
@@ -178,6 +197,21 @@ impl Question<'_> {
                     && length(*other) > length(at)
             })
             .max_by_key(|other| (length(*other), std::cmp::Reverse(*other)))
+    }
+
+    /// The route of the same location that comes first, which alone decides whether a missing slash is added and whether
+    /// regexes are asked.
+    fn hidden_by(&self, at: usize) -> Option<usize> {
+        let routes = &self.config.routes;
+        let ranks = &self.table.ranks;
+        (0..routes.len())
+            .filter(|other| {
+                ranks.get(*other) < ranks.get(at)
+                    && routes[*other].location.same_as(&routes[at].location)
+                    && self.is_beside(*other, at)
+                    && routes[*other].when.holds(&self.conditions)
+            })
+            .min_by_key(|other| ranks.get(*other))
     }
 
     /// Whether both routes are in the table of this request's host, or both in that of every host.
