@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use crate::cli::logging;
 use crate::cli::report::counted;
 use crate::cli::report::say;
-use crate::config::Paint;
 use crate::nginx;
 use crate::nginx::ImportError;
 
@@ -32,11 +31,7 @@ pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
                 ImportError::Unreadable(diagnostic) => (diagnostic, 1),
                 ImportError::Refused(diagnostic) => (diagnostic, 2),
             };
-            let paint = if logging::colour() {
-                Paint::Coloured
-            } else {
-                Paint::Plain
-            };
+            let paint = logging::paint(&io::stderr());
             say(&format!("{}\n", diagnostic.shown(paint)));
             return ExitCode::from(code);
         }

@@ -23,6 +23,7 @@ use crate::explain::Asking;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
 use crate::headers::upgrade;
+use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::upstream;
 use crate::upstream::Connection;
@@ -65,12 +66,13 @@ pub(super) fn all(explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
 
 async fn ask(asking: &Asking, what: What) -> Heard {
     let route = &asking.route;
-    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits).await;
-    let (stream, address) = match connected {
+    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits, &[]).await;
+    let connected = match connected {
         Ok(connected) => connected,
         Err(error) => return Heard::NoConnection(error.to_string()),
     };
-    let mut connection = match Connection::<String>::start(stream, address).await {
+    let stream = Rewound::untouched(connected.stream);
+    let mut connection = match Connection::<String>::start(stream, connected.address).await {
         Ok(connection) => connection,
         Err(error) => return no_answer(&error),
     };
