@@ -26,6 +26,7 @@ mod refused_upgrades;
 mod requests;
 mod robustness;
 mod routing;
+mod shell;
 mod slow_readers;
 mod streaming;
 mod support;

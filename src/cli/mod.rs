@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file a subcommand.
 
 mod check;
+mod completions;
 mod explain;
 mod import;
 mod logging;
@@ -11,9 +12,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap_complete::Shell;
 
 use crate::cli::import::Strictness;
 
@@ -53,6 +56,13 @@ enum Command {
     },
     /// Say what a client requests for a URL, which listener and which route take it, and what the upstream is asked for
     Explain(explain::Question),
+    /// Print the script that completes wsgate's words in a shell: `source <(wsgate completions bash)`
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page: `wsgate man | man -l -`
+    Man,
 }
 
 /// How log lines are written.
@@ -78,6 +88,8 @@ pub fn main() -> ExitCode {
             strict: false,
         } => import::run(&file, Strictness::Lenient),
         Command::Explain(question) => explain::run(&arguments.config, &question),
+        Command::Completions { shell } => completions::script(Arguments::command(), shell),
+        Command::Man => completions::page(Arguments::command()),
     }
 }
 
