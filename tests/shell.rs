@@ -61,6 +61,9 @@ fn the_manual_page_names_every_command() {
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains(".SH NAME\nwsgate"), "{page}");
     for command in ["run", "check", "import", "explain", "completions", "man"] {
-        assert!(page.contains(&format!("wsgate\\-{command}(1)")), "{command}: {page}");
+        assert!(
+            page.contains(&format!("wsgate\\-{command}(1)")),
+            "{command}: {page}"
+        );
     }
 }
