@@ -68,7 +68,7 @@ pub(super) async fn serve(
     let mut stream = match entrance.tls {
         None => Stream::Plain(tcp),
         Some(config) => {
-            // Boxed, like what follows: a connection pays for the step that it is in.
+            // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
             match Box::pin(tls::accept(tcp, config, context.limits.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
                 // Port scans and health checks look like this.
@@ -96,9 +96,9 @@ pub(super) async fn serve(
         () = leaving => return None,
     }
     let session = Session::new(Arc::clone(&context.proxy), client);
-    match opening::open(stream, &session, &mut phase).await {
+    let opened = Box::pin(opening::open(stream, &session, &mut phase)).await;
+    match opened {
         Opening::Tunnel(tunnel) => Some(*tunnel),
-        // Boxed: most connections of a WebSocket server never come here.
         Opening::Http(stream) => Box::pin(speak_http(stream, session, context.limits, phase)).await,
         Opening::Over => None,
     }
