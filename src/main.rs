@@ -7,8 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// jemalloc's options, read from this symbol before `main`: memory that a reconnect storm took goes back to the system
-/// within about a second, by a thread of the allocator's own, and a thread keeps few freed
-/// pieces for itself.
+/// within about a second, by a thread of the allocator's own, and a thread keeps few freed pieces
+/// for itself.
 #[cfg(not(target_env = "msvc"))]
 #[allow(unsafe_code)] // the symbol's name is jemalloc's, and nothing else here defines it
 #[unsafe(export_name = "_rjem_malloc_conf")]

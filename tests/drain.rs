@@ -35,6 +35,30 @@ async fn without_anything_under_way_a_signal_ends_the_process_at_once() {
 }
 
 #[tokio::test]
+async fn what_the_system_has_accepted_before_a_drain_is_answered() {
+    let upstream = Upstream::saying("ok").await;
+    let mut gate = TestServer::setup()
+        .top("threads: 1")
+        .route("/", &upstream)
+        .start()
+        .await;
+    // Stopped, so that all of them wait in the system's queue when the drain begins.
+    gate.signal("STOP");
+    let mut clients = Vec::new();
+    for _ in 0..600 {
+        let mut client = gate.connect().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    gate.signal("TERM");
+    gate.signal("CONT");
+    for mut client in clients {
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+    assert_eq!(gate.finished().await.status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_tunnel_lives_on_until_the_drain_timeout() {
     let mut upstream = Upstream::scripted().await;
     let mut gate = TestServer::setup()

@@ -250,9 +250,22 @@ async fn take(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
             }
         }
     }
-    // Closing the socket would reset those that wait in it.
-    while let Some(Ok((tcp, peer))) = at_once(listener.accept()).await {
-        begin(tcp, peer, entrance.clone(), &context);
+    // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    loop {
+        match listener.accept() {
+            Ok((tcp, peer)) => {
+                if tcp.set_nonblocking(true).is_ok()
+                    && let Ok(tcp) = TcpStream::from_std(tcp)
+                {
+                    begin(tcp, peer, entrance.clone(), &context);
+                }
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -266,15 +279,6 @@ fn begin(tcp: TcpStream, peer: SocketAddr, entrance: Entrance, context: &Rc<Cont
             tokio::task::spawn_local(switch.begin(client, &keeper, task));
         }
     });
-}
-
-/// What a future gives without waiting.
-async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        value = future => Some(value),
-        () = std::future::ready(()) => None,
-    }
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

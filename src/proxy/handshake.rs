@@ -13,7 +13,6 @@ use bytes::BytesMut;
 use http::Request;
 use http::StatusCode;
 use http::request;
-use http::response;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout_at;
@@ -32,6 +31,7 @@ use crate::proxy::report::Report;
 use crate::proxy::request::Framing;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
+use crate::proxy::response;
 use crate::proxy::route::Route;
 use crate::proxy::session::Ready;
 use crate::proxy::session::Session;
@@ -121,7 +121,7 @@ async fn ask(
             upstream: route.upstream.pick().authority(),
             source,
         })?;
-        crate::proxy::response::rewrite_switch(&mut parts);
+        response::rewrite_switch(&mut parts);
         return Ok(Asking::Agreed(Agreed {
             head: head::write_switching(&parts, &names),
             stream,
@@ -142,7 +142,7 @@ async fn ask(
 struct FirstWords {
     read: Bytes,
     /// What `read` begins with, if that is a 101.
-    switching: Option<Head<response::Parts>>,
+    switching: Option<Head<http::response::Parts>>,
     /// How the socket broke behind `read`.
     broken: Option<io::Error>,
 }
