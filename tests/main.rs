@@ -20,7 +20,7 @@ mod keep_alive;
 mod last_bytes;
 mod layers;
 mod nginx_locations;
-mod opening;
+
 mod refused_requests;
 mod refused_upgrades;
 mod requests;
@@ -33,6 +33,7 @@ mod support;
 mod timeouts;
 mod trouble;
 mod tunnel_cost;
+mod two_ways;
 mod unix_upstream;
 mod upgrade;
 

@@ -152,3 +152,54 @@ async fn an_idle_tunnel_over_tls_owns_no_record() {
     // A record is 16 KiB, the least buffer that tokio-rustls kept 4; what rustls has to know are 4.
     assert!((1.0..8.0).contains(&each), "{each} KiB");
 }
+
+/// What of a connection is left between two requests.
+#[derive(Clone, Copy)]
+enum Said {
+    /// It never said a word.
+    Nothing,
+    /// It was answered once, and its upstream connection is kept.
+    OneRequest,
+}
+
+/// Memory of a connection that waits in KiB, over that of the first ten.
+async fn kib_per_waiting_connection(said: Said) -> f64 {
+    raise_descriptor_limit();
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::setup()
+        .top("threads: 1")
+        .top("access_log: off")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    let mut first = 0;
+    for number in 0..IDLE + 10 {
+        if number == 10 {
+            first = gate.resident_kib();
+        }
+        let mut client = gate.connect().await;
+        if let Said::OneRequest = said {
+            assert_eq!(client.get("/").await.text(), "ok");
+        }
+        clients.push(client);
+    }
+    // Accepted in order: when this one is answered, the others are there.
+    let mut last = gate.connect().await;
+    assert_eq!(last.get("/").await.text(), "ok");
+    gate.resident_kib().saturating_sub(first) as f64 / IDLE as f64
+}
+
+#[tokio::test]
+async fn a_silent_connection_owns_no_buffer() {
+    let each = kib_per_waiting_connection(Said::Nothing).await;
+    // 2 KiB is its state; hyper's first buffers are 8 each.
+    assert!((0.2..4.0).contains(&each), "{each} KiB");
+}
+
+#[tokio::test]
+async fn a_connection_between_two_polls_owns_no_buffer() {
+    let each = kib_per_waiting_connection(Said::OneRequest).await;
+    // Two sockets and their state; with hyper on both sides it was 27.
+    assert!((0.2..8.0).contains(&each), "{each} KiB");
+}

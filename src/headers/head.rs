@@ -1,28 +1,29 @@
-//! Heads of messages as bytes: the two of an opening handshake, read where they came whole, and written with every name
-//! as its sender spelled it.
+//! Heads of messages as bytes: read where they came whole, and written with every name as its sender spelled it.
 //!
-//! Hyper reads and writes all other heads, and these two too where they come in pieces or ask for more than a tunnel:
-//! what is `None` here is no error, but a matter for it. The syntax is judged by the same parser as hyper's, so that both
-//! ways take the same heads.
+//! Hyper reads and writes all other heads, and these too where they come in pieces or ask for more than usual: what is
+//! not taken here is no error, but a matter for it. The syntax is judged by the same parser as hyper's, so that both ways
+//! take the same heads.
 
-use std::mem::MaybeUninit;
+mod answer;
+mod request;
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::Uri;
-use http::Version;
 use http::header;
-use http::request;
-use http::response;
-use httparse::Status;
 
-use crate::headers::lists::has_member;
+pub use crate::headers::head::answer::Answer;
+pub use crate::headers::head::answer::Behind;
+pub use crate::headers::head::answer::WholeAnswer;
+pub use crate::headers::head::answer::read_answer;
+pub use crate::headers::head::answer::read_switching;
+pub use crate::headers::head::answer::write_switching;
+pub use crate::headers::head::request::Asks;
+pub use crate::headers::head::request::read_request;
+pub use crate::headers::head::request::write_request;
 
 /// Lines of a head; hyper is told the same number, and answers one more with a 431.
 pub const MAX_LINES: usize = 100;
@@ -40,153 +41,95 @@ pub struct Head<P> {
 
 /// The names of a head's fields as they were written, in the order of its lines.
 #[derive(Debug)]
-pub struct Names(Vec<Bytes>);
+pub struct Names {
+    head: Bytes,
+    /// Where in `head` each stands.
+    places: Vec<Range<usize>>,
+    /// Whether one of them stands on several lines.
+    repeated: bool,
+}
 
 impl Names {
-    /// How this name was spelled on the line that had it for the `nth` time, if there was one.
-    fn spelling(&self, name: &HeaderName, nth: usize) -> Option<&[u8]> {
+    /// How this name was spelled on the line that had it for the `nth` time, if there was one. `hint` is the line that is
+    /// looked at first, and moves on.
+    fn spelling(&self, name: &HeaderName, nth: usize, hint: &mut usize) -> Option<&[u8]> {
         let name = name.as_str().as_bytes();
-        self.0
-            .iter()
-            .filter(|written| written.eq_ignore_ascii_case(name))
-            .nth(nth)
-            .map(|written| &written[..])
-    }
-}
-
-/// The head of a request that asks for a WebSocket and for nothing beside it: GET in HTTP/1.1 with a path for a target,
-/// no body, and nobody who expects a 100. `None` for any other, or if it is not whole or no head at all.
-pub fn read_upgrade(bytes: &Bytes) -> Option<Head<request::Parts>> {
-    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
-    let mut parsed = httparse::Request::new(&mut []);
-    let Ok(Status::Complete(length)) = parsed.parse_with_uninit_headers(bytes, &mut lines) else {
-        return None;
-    };
-    let target = parsed.path.filter(|target| target.starts_with('/'))?;
-    if parsed.method != Some("GET") || parsed.version != Some(1) {
-        return None;
-    }
-    let (headers, names) = fields(bytes, parsed.headers)?;
-    let plain = has_member(&headers, header::CONNECTION, "upgrade")
-        && has_member(&headers, header::UPGRADE, "websocket")
-        && ![
-            header::CONTENT_LENGTH,
-            header::TRANSFER_ENCODING,
-            header::EXPECT,
-        ]
-        .iter()
-        .any(|name| headers.contains_key(name));
-    if !plain {
-        return None;
-    }
-    let uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes())).ok()?;
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = Method::GET;
-    parts.uri = uri;
-    parts.version = Version::HTTP_11;
-    parts.headers = headers;
-    Some(Head {
-        parts,
-        names,
-        length,
-    })
-}
-
-/// What the first bytes of an answer to an upgrade request are.
-#[derive(Debug)]
-pub enum Answer {
-    /// They may become a 101.
-    Partial,
-    /// The whole head of a 101.
-    Switching(Head<response::Parts>),
-    /// Something else.
-    Other,
-}
-
-/// Reads the first bytes of an answer.
-pub fn read_switching(bytes: &Bytes) -> Answer {
-    const BEGIN: &[u8] = b"HTTP/1.1 101";
-    let common = bytes.len().min(BEGIN.len());
-    if bytes[..common] != BEGIN[..common] {
-        return Answer::Other;
-    }
-    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
-    let mut parsed = httparse::Response::new(&mut []);
-    let read = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut parsed,
-        bytes,
-        &mut lines,
-    );
-    match read {
-        Ok(Status::Partial) => Answer::Partial,
-        Ok(Status::Complete(length)) if parsed.code == Some(101) => {
-            let Some((headers, names)) = fields(bytes, parsed.headers) else {
-                return Answer::Other;
-            };
-            let (mut parts, ()) = Response::new(()).into_parts();
-            parts.status = StatusCode::SWITCHING_PROTOCOLS;
-            parts.headers = headers;
-            Answer::Switching(Head {
-                parts,
-                names,
-                length,
-            })
-        }
-        _ => Answer::Other,
+        let is_it = |place: &Range<usize>| self.head[place.clone()].eq_ignore_ascii_case(name);
+        let line = if self.repeated {
+            let mut lines = self.places.iter().enumerate();
+            let (line, _) = lines.by_ref().filter(|(_, place)| is_it(place)).nth(nth)?;
+            line
+        } else {
+            let from = (*hint).min(self.places.len());
+            let behind = self.places[from..].iter().position(is_it);
+            match behind {
+                Some(at) => from + at,
+                None => self.places[..from].iter().position(is_it)?,
+            }
+        };
+        *hint = line + 1;
+        Some(&self.head[self.places[line].clone()])
     }
 }
 
 /// `None` where a name or a value has a byte that `http` does not take.
 fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, Names)> {
-    let mut headers = HeaderMap::with_capacity(lines.len());
-    let mut names = Vec::with_capacity(lines.len());
+    // Room for our own lines too.
+    let mut headers = HeaderMap::with_capacity(lines.len() + 4);
+    let mut names = Names {
+        head: bytes.clone(),
+        places: Vec::with_capacity(lines.len()),
+        repeated: false,
+    };
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).ok()?;
-        headers.append(name, value);
-        names.push(bytes.slice_ref(line.name.as_bytes()));
+        names.repeated |= headers.append(name, value);
+        let start = line.name.as_ptr().addr() - bytes.as_ptr().addr();
+        names.places.push(start..start + line.name.len());
     }
-    Some((headers, Names(names)))
+    Some((headers, names))
 }
 
-/// The head of a request, in origin-form.
-pub fn write_request(parts: &request::Parts, names: &Names) -> Vec<u8> {
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    let mut head = Vec::with_capacity(1024);
-    head.extend_from_slice(parts.method.as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(target.as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(&mut head, &parts.headers, names);
-    head
+/// What Content-Length says: nothing, or one number of plain digits on one line. `None` if it says anything else.
+fn one_length(headers: &HeaderMap) -> Option<Option<usize>> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Some(None),
+        (Some(length), None) => digits(length.as_bytes()).map(Some),
+        (Some(_), Some(_)) => None,
+    }
 }
 
-/// The head of a 101.
-pub fn write_switching(parts: &response::Parts, names: &Names) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256);
-    head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    write_fields(&mut head, &parts.headers, names);
-    head
+/// A number of plain digits.
+fn digits(bytes: &[u8]) -> Option<usize> {
+    if !bytes.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names) {
     let mut last = None;
     let mut nth = 0;
+    let mut hint = 0;
     // Lines of one name stand together.
     for (name, value) in headers {
         nth = if last == Some(name) { nth + 1 } else { 0 };
         last = Some(name);
-        match names.spelling(name, nth) {
+        match names.spelling(name, nth, &mut hint) {
             Some(spelling) => head.extend_from_slice(spelling),
             None => push_title_case(head, name),
         }
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
+        push_value(head, value.as_bytes());
     }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// The rest of a line, behind its name; as hyper writes it.
+fn push_value(head: &mut Vec<u8>, value: &[u8]) {
+    head.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+    head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
 }
 
@@ -200,128 +143,5 @@ fn push_title_case(head: &mut Vec<u8>, name: &HeaderName) {
             byte
         });
         first = byte == b'-';
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use bytes::Bytes;
-    use http::HeaderValue;
-    use proptest::prelude::*;
-
-    use crate::headers::head::Answer;
-    use crate::headers::head::read_switching;
-    use crate::headers::head::read_upgrade;
-    use crate::headers::head::write_request;
-    use crate::headers::head::write_switching;
-
-    const PLAIN: &str = "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nupGrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
-        X-oDD:  1 \r\nx-Odd: 2\r\n\r\n";
-
-    #[test]
-    fn a_head_is_written_as_it_was_spelled() {
-        let bytes = Bytes::from(format!("{PLAIN}early"));
-        let mut head = read_upgrade(&bytes).unwrap();
-        assert_eq!(&bytes[head.length..], b"early");
-        head.parts
-            .headers
-            .insert("x-real-ip", HeaderValue::from_static("127.0.0.1"));
-        head.parts
-            .headers
-            .insert("x-forwarded-for", HeaderValue::from_static("::1"));
-        assert_eq!(
-            String::from_utf8(write_request(&head.parts, &head.names)).unwrap(),
-            "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nupGrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
-             X-oDD: 1\r\nx-Odd: 2\r\nX-Real-Ip: 127.0.0.1\r\nX-Forwarded-For: ::1\r\n\r\n"
-        );
-    }
-
-    #[test]
-    fn what_asks_for_more_than_a_tunnel_is_left_to_hyper() {
-        let taken = |text: &str| read_upgrade(&Bytes::from(text.to_owned())).is_some();
-        assert!(taken(PLAIN));
-        for (from, to) in [
-            ("GET", "POST"),
-            ("GET /a", "GET http://a/a"),
-            ("GET /a", "GET *"),
-            ("HTTP/1.1", "HTTP/1.0"),
-            ("Host: a\r\n", "Host: a\r\nContent-Length: 0\r\n"),
-            ("Host: a\r\n", "Host: a\r\nTransfer-Encoding: chunked\r\n"),
-            ("Host: a\r\n", "Host: a\r\nExpect: 100-continue\r\n"),
-            ("websocket", "h2c"),
-            ("keep-alive, Upgrade", "keep-alive"),
-            ("X-oDD", "X-oDD "),
-            ("X-oDD:  1", "X-oDD:  1\0"),
-            ("X-oDD:  1", "X-oDD:  1\r\n folded"),
-            ("\r\n\r\n", "\r\n"),
-        ] {
-            assert!(!taken(&PLAIN.replace(from, to)), "{from} {to}");
-        }
-        let many = "X: 1\r\n".repeat(96);
-        assert!(taken(
-            &PLAIN.replace("Host: a\r\n", &format!("Host: a\r\n{}", &many[6..]))
-        ));
-        assert!(!taken(
-            &PLAIN.replace("Host: a\r\n", &format!("Host: a\r\n{many}"))
-        ));
-    }
-
-    #[test]
-    fn a_101_is_known_from_its_first_bytes() {
-        let whole =
-            "HTTP/1.1 101 Any words\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n\u{81}";
-        for length in 0..whole.len() {
-            let read = read_switching(&Bytes::copy_from_slice(&whole.as_bytes()[..length]));
-            match read {
-                Answer::Partial => assert!(length < whole.len() - 2, "{length}"),
-                Answer::Switching(head) => {
-                    assert_eq!(head.length, whole.len() - 2);
-                    assert_eq!(
-                        write_switching(&head.parts, &head.names),
-                        b"HTTP/1.1 101 Switching Protocols\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n"
-                    );
-                }
-                Answer::Other => panic!("{length}"),
-            }
-        }
-        for other in [
-            "HTTP/1.0 101 x\r\n\r\n",
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "HTTP/1.1 1010 x\r\n\r\n",
-            "HTTP/1.1 101 x\r\nA : b\r\n\r\n",
-            "GET",
-        ] {
-            let read = read_switching(&Bytes::from_static(other.as_bytes()));
-            assert!(matches!(read, Answer::Other), "{other}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let bytes = Bytes::from(bytes);
-            let _ = (read_upgrade(&bytes), read_switching(&bytes));
-        }
-
-        #[test]
-        fn what_was_written_is_read_again(
-            lines in prop::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,8}", "[!-~]([ -~]{0,8}[!-~])?"), 0..12),
-        ) {
-            let mut text = PLAIN.strip_suffix("\r\n").unwrap().to_owned();
-            for (name, value) in &lines {
-                text.push_str(&format!("{name}: {value}\r\n"));
-            }
-            text.push_str("\r\n");
-            let Some(head) = read_upgrade(&Bytes::from(text)) else {
-                // One of the names was that of a body.
-                prop_assert!(lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("expect")));
-                return Ok(());
-            };
-            let again = Bytes::from(write_request(&head.parts, &head.names));
-            let again = read_upgrade(&again).unwrap();
-            prop_assert_eq!(&again.parts.headers, &head.parts.headers);
-            prop_assert_eq!(again.parts.uri, head.parts.uri);
-        }
     }
 }

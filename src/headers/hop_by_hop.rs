@@ -25,8 +25,24 @@ const ALWAYS: [HeaderName; 9] = [
 /// What `Connection` cannot remove: without these the message would be another one.
 const NEVER_BY_CONNECTION: [HeaderName; 2] = [header::HOST, header::CONTENT_LENGTH];
 
+/// Whether a field of this name is removed whatever `Connection` names.
+pub fn is_one(name: &str) -> bool {
+    ALWAYS
+        .iter()
+        .any(|known| known.as_str().eq_ignore_ascii_case(name))
+}
+
 /// Removes every hop-by-hop field, and whatever `Connection` names over all its lines.
 pub fn remove(headers: &mut HeaderMap) {
+    // Most messages have one or two of them, and looking is cheaper than removing.
+    let there: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| ALWAYS.contains(name))
+        .cloned()
+        .collect();
+    if there.is_empty() {
+        return;
+    }
     let named: Vec<HeaderName> = members(headers, header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| {
@@ -35,10 +51,7 @@ pub fn remove(headers: &mut HeaderMap) {
                 && headers.contains_key(name)
         })
         .collect();
-    for name in &named {
-        headers.remove(name);
-    }
-    for name in &ALWAYS {
+    for name in named.iter().chain(&there) {
         headers.remove(name);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`lists`] reads list-based fields, [`hop_by_hop`] removes what concerns one connection only, [`upgrade`] says what a
 //! request asks to become and whether an answer agrees, [`host`] reads `Host`, [`forwarded`] says who asked, [`head`] reads
-//! and writes the two heads of an opening handshake.
+//! and writes the heads of messages that came whole.
 
 pub mod forwarded;
 pub mod head;

@@ -25,8 +25,8 @@ use crate::listener::Context;
 use crate::listener::Entrance;
 use crate::listener::Limits;
 use crate::listener::Phase;
-use crate::listener::opening;
-use crate::listener::opening::Opening;
+use crate::listener::whole;
+use crate::listener::whole::Became;
 use crate::proxy;
 use crate::proxy::Client;
 use crate::proxy::Session;
@@ -85,22 +85,40 @@ pub(super) async fn serve(
         }
     };
     let mut phase = context.phase.clone();
-    // A silent connection owns no buffer.
     let leaving = async {
         drained(&mut phase).await;
         tokio::time::sleep(LAST_REQUEST).await;
     };
-    tokio::select! {
+    // A silent connection owns no buffer. The runtime takes what was just accepted for readable, so it is the bytes that
+    // are waited for.
+    let first = tokio::select! {
         biased;
-        readable = timeout(context.limits.header, stream.readable()) => readable.ok()?.ok()?,
+        first = timeout(context.limits.header, poll_fn(|cx| stream.poll_take(cx))) => first.ok()?.ok()?,
         () = leaving => return None,
+    };
+    if first.is_empty() {
+        Box::pin(close(stream, phase)).await;
+        return None;
     }
     let session = Session::new(Arc::clone(&context.proxy), client);
-    let opened = Box::pin(opening::open(stream, &session, &mut phase)).await;
-    match opened {
-        Opening::Tunnel(tunnel) => Some(*tunnel),
-        Opening::Http(stream) => Box::pin(speak_http(stream, session, context.limits, phase)).await,
-        Opening::Over => None,
+    let became = Box::pin(whole::serve(
+        stream,
+        first,
+        &session,
+        &phase,
+        context.limits,
+    ))
+    .await;
+    match became {
+        Became::Tunnel(tunnel) => Some(*tunnel),
+        Became::Http(stream) => Box::pin(speak_http(stream, session, context.limits, phase)).await,
+        Became::Closing(stream) => {
+            // The upstream connection that was kept goes now, not when the client has read its answer.
+            drop(session);
+            Box::pin(close(stream, phase)).await;
+            None
+        }
+        Became::Over => None,
     }
 }
 
@@ -127,6 +145,10 @@ async fn speak_http(
         .auto_date_header(false)
         .preserve_header_case(true)
         .title_case_headers(true);
+    // An answer that is ready goes out at once, before what follows could make it the last one.
+    if *phase.borrow() > Phase::Running && session.is_answered() {
+        builder.keep_alive(false);
+    }
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
 
     let mut draining = false;
@@ -182,6 +204,12 @@ async fn speak_http(
             None
         }
     }
+}
+
+/// Ends a connection in order.
+async fn close(mut stream: Stream, phase: watch::Receiver<Phase>) {
+    let _ = timeout(LINGER_IDLE, stream.shutdown()).await;
+    linger(stream, phase).await;
 }
 
 /// Reads on for a while behind our end, so that the client can read what was written before a reset destroys it.

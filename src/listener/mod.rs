@@ -4,8 +4,8 @@
 //! A failed accept is waited out: it never ends the listener and never spins.
 
 mod connection;
-mod opening;
 mod tasks;
+mod whole;
 
 use std::fmt;
 use std::io;

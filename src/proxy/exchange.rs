@@ -2,6 +2,7 @@
 //! head that comes back.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -54,7 +55,7 @@ pub(super) async fn exchange(
     match asked {
         Asked::WebSocket(_) => {
             let connection = open(route, report).await?;
-            shake_hands(connection, request, asked, upload).await
+            send_and_judge(connection, request, asked, &Wait::Handshake, upload).await
         }
         Asked::Nothing => {
             let (response, connection) = ask(session, request, route, upload, report).await?;
@@ -63,17 +64,42 @@ pub(super) async fn exchange(
     }
 }
 
-/// Sends an upgrade request and judges the head of its answer.
-pub(super) async fn shake_hands(
+/// Sends a request over this connection and no other, and judges the head of its answer.
+async fn send_and_judge(
     connection: Kept,
     request: Request<RequestBody>,
     asked: &Asked,
+    wait: &Wait,
     upload: &Upload,
 ) -> Result<Answer, ProxyError> {
     let route = Arc::clone(&connection.route);
-    let (response, connection) =
-        send(connection, request, &route, &Wait::Handshake, upload).await?;
+    let (response, connection) = send(connection, request, &route, wait, upload).await?;
     judge(response, asked, connection).await
+}
+
+/// An exchange that was begun without hyper, and goes on with it.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) parts: http::request::Parts,
+    pub(super) body: Bytes,
+    pub(super) asked: Asked,
+    pub(super) upload: Upload,
+    /// The upstream's socket, as if the request had not been sent yet.
+    pub(super) stream: Rewound,
+    pub(super) address: UpstreamAddr,
+}
+
+/// Lets hyper go on with an exchange.
+pub(super) async fn go_on(
+    begun: Begun,
+    route: &Arc<Route>,
+    wait: &Wait,
+) -> Result<Answer, ProxyError> {
+    let connection = start(route, begun.stream, begun.address).await?;
+    let upload = Rc::new(begun.upload);
+    let body = RequestBody::whole(begun.body, Rc::clone(&upload));
+    let request = Request::from_parts(begun.parts, body);
+    send_and_judge(connection, request, &begun.asked, wait, &upload).await
 }
 
 /// What to make of the head of an answer.

@@ -4,17 +4,11 @@
 //! WebSockets send. Everything is decided as for any other request. When the answer is no 101, hyper takes over on both
 //! sides, and both sockets are as if it had been there from the beginning.
 
-use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use bytes::BytesMut;
-use http::Request;
 use http::StatusCode;
 use http::request;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
 use tokio::time::timeout_at;
 
 use crate::headers::head;
@@ -26,24 +20,20 @@ use crate::proxy::Prepared;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::exchange::Answer;
+use crate::proxy::exchange::Begun;
+use crate::proxy::exchange::Wait;
+use crate::proxy::first_words::first_words;
 use crate::proxy::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request::Framing;
-use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
 use crate::proxy::response;
 use crate::proxy::route::Route;
 use crate::proxy::session::Ready;
 use crate::proxy::session::Session;
 use crate::proxy::switch::Switch;
-use crate::stream::Rewound;
 use crate::stream::Stream;
-
-/// Room for the head of an answer at first; most have a few hundred bytes.
-const ROOM: usize = 1024;
-
-/// The largest 101 that is waited for here; what is beyond is hyper's to refuse.
-const MAX_HEAD: usize = 64 * 1024;
+use crate::upstream::Connected;
 
 /// How an opening handshake ended.
 #[derive(Debug)]
@@ -104,18 +94,21 @@ async fn ask(
     };
     let upload = Upload::begin();
     let head = head::write_request(&parts, names);
-    let connected = exchange::connect(&route, &head, report).await?;
-    let mut stream = connected.stream;
+    let Connected {
+        mut stream,
+        address,
+        sent,
+    } = exchange::connect(&route, &head, report).await?;
     let deadline = upload.moved() + route.limits.handshake;
-    let first = timeout_at(deadline, first_words(&mut stream, &head[connected.sent..]));
-    let first = first
+    let words = first_words(&mut stream, &head[sent..], head::read_switching);
+    let mut words = timeout_at(deadline, words)
         .await
-        .map_err(|_| exchange::timed_out(&route, &exchange::Wait::Handshake))?;
+        .map_err(|_| exchange::timed_out(&route, &Wait::Handshake))?;
     if let Some(Head {
         mut parts,
         names,
         length,
-    }) = first.switching
+    }) = words.answer.take()
     {
         upgrade::agreed(&asked, &parts.headers).map_err(|source| ProxyError::Disagreed {
             upstream: route.upstream.pick().authority(),
@@ -125,68 +118,20 @@ async fn ask(
         return Ok(Asking::Agreed(Agreed {
             head: head::write_switching(&parts, &names),
             stream,
-            early: first.read.slice(length..),
+            early: words.read.slice(length..),
             route,
         }));
     }
-    let stream = Rewound::answering(stream, first.read, first.broken);
-    let connection = exchange::start(&route, stream, connected.address).await?;
-    let upload = Rc::new(upload);
-    let request = Request::from_parts(parts, RequestBody::new(None, Rc::clone(&upload)));
-    exchange::shake_hands(connection, request, &asked, &upload)
+    let begun = Begun {
+        parts,
+        body: Bytes::new(),
+        asked,
+        upload,
+        stream: words.unsaid(stream),
+        address,
+    };
+    // Boxed, so that what nearly always happens does not carry the room for it.
+    Box::pin(exchange::go_on(begun, &route, &Wait::Handshake))
         .await
         .map(Asking::Answered)
-}
-
-/// What an upstream said first.
-struct FirstWords {
-    read: Bytes,
-    /// What `read` begins with, if that is a 101.
-    switching: Option<Head<http::response::Parts>>,
-    /// How the socket broke behind `read`.
-    broken: Option<io::Error>,
-}
-
-/// Writes what is left of the request, and reads until a 101 is whole or cannot come any more.
-async fn first_words(stream: &mut Stream, rest: &[u8]) -> FirstWords {
-    let mut words = FirstWords {
-        read: Bytes::new(),
-        switching: None,
-        broken: None,
-    };
-    // When it fails there may still be an answer to be read; otherwise reading says what is wrong.
-    if stream.write_all(rest).await.is_err() || stream.flush().await.is_err() {
-        return words;
-    }
-    let mut buffer = BytesMut::with_capacity(ROOM);
-    loop {
-        match stream.read_buf(&mut buffer).await {
-            Ok(0) => {
-                words.read = buffer.freeze();
-                return words;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                words.read = buffer.freeze();
-                words.broken = Some(error);
-                return words;
-            }
-        }
-        let read = buffer.freeze();
-        match head::read_switching(&read) {
-            head::Answer::Partial if read.len() < MAX_HEAD => {
-                buffer = BytesMut::from(read);
-                buffer.reserve(ROOM);
-            }
-            head::Answer::Switching(head) => {
-                words.switching = Some(head);
-                words.read = read;
-                return words;
-            }
-            head::Answer::Partial | head::Answer::Other => {
-                words.read = read;
-                return words;
-            }
-        }
-    }
 }

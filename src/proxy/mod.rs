@@ -1,7 +1,7 @@
 //! One request, start to end: checked, routed, sent to its upstream, and answered.
 //!
-//! [`answer`] is the whole path; [`shake_hands`] a shorter one, for an upgrade request that came whole as the first of its
-//! connection. What becomes of a request is for [`decide()`] to say, and what may be passed on for `request` and `response`;
+//! [`answer`] is the whole path; [`shake_hands`] and [`pass_on`] are shorter ones, for an upgrade request and for any other that
+//! came whole. What becomes of a request is for [`decide()`] to say, and what may be passed on for `request` and `response`;
 //! all three are pure. The connection an upstream is asked over belongs to the client's [`Session`]. Not here: sockets of
 //! clients, TLS, and what a tunnel does with its bytes.
 
@@ -9,6 +9,7 @@ mod answer_body;
 mod decide;
 mod error;
 mod exchange;
+mod first_words;
 mod handshake;
 mod own;
 mod report;
@@ -18,6 +19,7 @@ mod response;
 mod route;
 mod session;
 mod switch;
+mod whole;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,6 +68,9 @@ pub use crate::proxy::session::Client;
 pub use crate::proxy::session::Redirect;
 pub use crate::proxy::session::Session;
 pub use crate::proxy::switch::Switch;
+pub use crate::proxy::whole::Delivery;
+pub use crate::proxy::whole::Whole;
+pub use crate::proxy::whole::pass_on;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 ///

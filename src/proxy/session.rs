@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 use http::HeaderValue;
 use http::StatusCode;
@@ -16,15 +17,20 @@ use crate::headers::forwarded::Scheme;
 use crate::observe::Exchange;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
+use crate::observe::UpstreamAddr;
 use crate::proxy::error::Innermost;
 use crate::proxy::error::ProxyError;
+use crate::proxy::exchange;
 use crate::proxy::exchange::Answer;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::Route;
 use crate::proxy::switch::Switch;
+use crate::stream::Rewound;
+use crate::stream::Stream;
 use crate::upstream::Connection;
+use crate::upstream::Resting;
 
 /// The client's side of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +64,7 @@ pub struct State {
     /// The client's address as upstreams are told.
     pub(super) address: HeaderValue,
     /// The upstream connection between two requests.
-    keep: RefCell<Option<Kept>>,
+    keep: RefCell<Option<Keep>>,
     /// The tunnel that a 101 has promised.
     pub(super) switch: RefCell<Option<Switch>>,
     /// The answer that the next request finds.
@@ -105,6 +111,13 @@ impl Session {
     /// Whether a request had an Upgrade line, or was a CONNECT, and nothing came of it; once.
     pub fn take_refused_upgrade(&self) -> bool {
         self.switch.borrow().is_none() && self.refused_upgrade.take()
+    }
+
+    /// Whether an answer is ready for the next request, other than a 101.
+    pub fn is_answered(&self) -> bool {
+        let ready = self.ready.borrow();
+        let answer = ready.as_ref().map(|ready| &ready.answer);
+        answer.is_some_and(|answer| !matches!(answer, Ok(Answer::Switch(..))))
     }
 
     /// Waits until no upgrade request is under way. One that was agreed to stays under way.
@@ -158,17 +171,43 @@ impl Session {
     /// Keeps an upstream connection for the next request.
     pub(super) fn keep(&self, mut kept: Kept) {
         kept.connection.rest();
-        self.keep.replace(Some(kept));
+        self.keep.replace(Some(Keep::Http(kept)));
+    }
+
+    /// The same for one over which hyper does not speak.
+    pub(super) fn rest(&self, route: Arc<Route>, resting: Resting) {
+        self.keep.replace(Some(Keep::Resting(route, resting)));
+    }
+
+    /// Closes the kept connection as soon as it is of no use any more. For while nobody asks; hyper sees to its own.
+    pub fn poll_kept(&self, cx: &mut Context<'_>) {
+        let mut keep = self.keep.borrow_mut();
+        if let Some(Keep::Resting(_, resting)) = &mut *keep
+            && resting.poll_over(cx).is_ready()
+        {
+            *keep = None;
+        }
     }
 
     /// The kept connection if it is for `route` and may be used; one that is not is closed.
     pub(super) async fn kept(&self, route: &Arc<Route>) -> Option<Kept> {
-        let mut kept = self.keep.take()?;
-        if Arc::ptr_eq(&kept.route, route) && kept.connection.is_reusable().await {
-            Some(kept)
-        } else {
-            None
+        let keep = self.keep.take()?;
+        match keep {
+            Keep::Http(mut kept) => {
+                let fits = Arc::ptr_eq(&kept.route, route) && kept.connection.is_reusable().await;
+                fits.then_some(kept)
+            }
+            keep @ Keep::Resting(..) => {
+                let (stream, address) = keep.wake(route)?;
+                let stream = Rewound::untouched(stream);
+                exchange::start(route, stream, address).await.ok()
+            }
         }
+    }
+
+    /// The same, where hyper is not to speak.
+    pub(super) fn woken(&self, route: &Arc<Route>) -> Option<(Stream, UpstreamAddr)> {
+        self.keep.take()?.wake(route)
     }
 }
 
@@ -199,7 +238,27 @@ impl Drop for UpgradeUnderWay {
     }
 }
 
-/// An upstream connection and the route that it was opened for.
+/// An upstream connection between two requests.
+#[derive(Debug)]
+enum Keep {
+    /// Hyper speaks over it.
+    Http(Kept),
+    /// Nobody does. Opened for this route.
+    Resting(Arc<Route>, Resting),
+}
+
+impl Keep {
+    /// The bare connection, if it is one and for `route`.
+    fn wake(self, route: &Arc<Route>) -> Option<(Stream, UpstreamAddr)> {
+        match self {
+            Self::Resting(of, resting) if Arc::ptr_eq(&of, route) => resting.wake(),
+            // Once hyper speaks with an upstream, it does with the client, to the end.
+            Self::Resting(..) | Self::Http(_) => None,
+        }
+    }
+}
+
+/// An upstream connection over which hyper speaks, and the route that it was opened for.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) route: Arc<Route>,

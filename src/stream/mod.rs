@@ -7,12 +7,14 @@ mod rewound;
 mod tls;
 mod waiting;
 
+use std::cell::RefCell;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
+use bytes::Bytes;
 use rustls::AlertDescription;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -23,6 +25,13 @@ use tokio_rustls::client::TlsStream;
 
 pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
+
+/// What [`Stream::poll_take`] takes at most: two TLS records.
+const TAKEN: usize = 32 * 1024;
+
+thread_local! {
+    static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; TAKEN].into_boxed_slice());
+}
 
 /// A connected socket. The TLS state is boxed, so that a plain tunnel does not carry its kilobyte.
 #[derive(Debug)]
@@ -38,31 +47,16 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Waits until a read would give something: bytes, the end or an error.
+    /// Reads what is there, as a copy of its own size. Nothing is the end.
     ///
-    /// Reads nothing, so that a silent connection owns no buffer while it waits.
-    ///
-    /// # Errors
-    /// The socket's, or what the TLS session ended with.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
-    pub async fn readable(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(tcp) => tcp.readable().await,
-            Self::Unix(unix) => unix.readable().await,
-            Self::Tls(tls) => tls.readable().await,
-            Self::UpstreamTls(tls) => {
-                let (tcp, session) = tls.get_mut();
-                let waiting = session
-                    .process_new_packets()
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                if waiting.plaintext_bytes_to_read() > 0 || waiting.peer_has_closed() {
-                    return Ok(());
-                }
-                tcp.readable().await
-            }
-        }
+    /// Reading goes into a buffer of the thread, so that a connection that waits owns none.
+    pub fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        SHARED.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            Pin::new(self)
+                .poll_read(cx, &mut buffer)
+                .map_ok(|()| Bytes::copy_from_slice(buffer.filled()))
+        })
     }
 }
 

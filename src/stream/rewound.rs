@@ -26,11 +26,21 @@ pub struct Rewound {
     read: Bytes,
     /// What the socket said behind `read`, if it broke there.
     broken: Option<io::Error>,
-    /// The next write is of a message that is out already. Until then nothing is read: hyper takes an answer to what it has
-    /// not asked for an error.
-    written: bool,
+    said: Said,
     /// Who wanted to read before.
     reader: Option<Waker>,
+}
+
+/// What becomes of the next message that is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Said {
+    /// It goes out.
+    No,
+    /// It is out already. Until it is written once more nothing is read: hyper takes an answer to what it has not asked
+    /// for an error.
+    Before,
+    /// It is being written once more, up to its flush.
+    Again,
 }
 
 impl Rewound {
@@ -45,29 +55,29 @@ impl Rewound {
             stream,
             read,
             broken: None,
-            written: false,
+            said: Said::No,
             reader: None,
         }
     }
 
-    /// A socket to which a whole message was written, which will be written once more in one piece; its answer began with
+    /// A socket to which a whole message was written, which will be written once more and flushed; its answer began with
     /// `read`, and then the socket may have broken.
     pub fn answering(stream: Stream, read: Bytes, broken: Option<io::Error>) -> Self {
         Self {
             stream,
             read,
             broken,
-            written: true,
+            said: Said::Before,
             reader: None,
         }
     }
 
-    /// Whether this write is the one of a message that is out; only the first can be.
+    /// Whether this write is of a message that is out.
     fn is_said(&mut self) -> bool {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
+        if self.said == Said::Before {
+            self.said = Said::Again;
         }
-        std::mem::take(&mut self.written)
+        self.said == Said::Again
     }
 
     /// The socket, and what comes before it: `unused`, which a reader has read and made nothing of, then what it did not
@@ -89,7 +99,7 @@ impl AsyncRead for Rewound {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.written {
+        if this.said != Said::No {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -140,7 +150,14 @@ impl AsyncWrite for Rewound {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        if this.said == Said::Again {
+            this.said = Said::No;
+            if let Some(reader) = this.reader.take() {
+                reader.wake();
+            }
+        }
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

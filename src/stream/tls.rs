@@ -29,7 +29,6 @@ use rustls::server::UnbufferedServerConnection;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 
 use crate::stream::NO_CLOSE_NOTIFY;
 use crate::stream::tls::records::ADDED;
@@ -231,17 +230,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         } else {
             Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
         }
-    }
-}
-
-impl Tls<TcpStream> {
-    /// As [`Stream::readable`](crate::stream::Stream::readable).
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        if !self.unread.is_empty() || self.peer_closed {
-            return Ok(());
-        }
-        self.check()?;
-        self.io.readable().await
     }
 }
 

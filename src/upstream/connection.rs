@@ -22,10 +22,7 @@ use tokio::time::timeout;
 use crate::observe::UpstreamAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
-
-/// Longest idleness after which a connection is used again. Node's servers close theirs after 5 s
-/// (`server.keepAliveTimeout`), and a request that crosses that end is lost.
-const REUSE_WITHIN: Duration = Duration::from_secs(4);
+use crate::upstream::REUSE_WITHIN;
 
 /// Room for a head in each direction; an answer's head beyond that is an error.
 const MAX_BUFFER: usize = 64 * 1024;

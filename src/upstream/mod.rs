@@ -1,13 +1,15 @@
 //! Where requests go: which address, how a connection to it is made, and HTTP/1.1 over it.
 //!
 //! [`ProxyPass`] is what the configuration says, [`Server`] is that with what its TLS needs, [`Upstream::pick`] chooses a
-//! server for one request, [`connect`] opens a socket, [`Connection`] speaks HTTP over it. A connection belongs to one client connection; nothing here is
+//! server for one request, [`connect`] opens a socket, [`Connection`] speaks HTTP over it,
+//! [`Resting`] is one that nobody speaks over. A connection belongs to one client connection; nothing here is
 //! shared between clients, since a shared pool breaks Engine.IO workers that keep sessions per connection.
 
 mod connect;
 mod connect_error;
 mod connection;
 mod proxy_pass;
+mod resting;
 mod server;
 
 use std::time::Duration;
@@ -23,7 +25,12 @@ pub use crate::upstream::proxy_pass::Host;
 pub use crate::upstream::proxy_pass::ProxyPass;
 pub use crate::upstream::proxy_pass::ProxyPassError;
 pub use crate::upstream::proxy_pass::Scheme;
+pub use crate::upstream::resting::Resting;
 pub use crate::upstream::server::Server;
+
+/// Longest idleness after which a connection is used again. Node's servers close theirs after 5 s
+/// (`server.keepAliveTimeout`), and a request that crosses that end is lost.
+const REUSE_WITHIN: Duration = Duration::from_secs(4);
 
 /// What a connection to an upstream obeys.
 #[derive(Clone, Copy, Debug)]

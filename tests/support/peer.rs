@@ -165,6 +165,15 @@ impl Peer {
         self.consume(count)
     }
 
+    /// So many bytes, or fewer if the other side ends before.
+    pub(crate) async fn up_to(&mut self, count: usize) -> Vec<u8> {
+        within("bytes or the end", async {
+            while self.read.len() < count && matches!(self.fill().await, Ok(1..)) {}
+        })
+        .await;
+        self.consume(count.min(self.read.len()))
+    }
+
     /// One line with its line end.
     pub(crate) async fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
@@ -192,7 +201,7 @@ impl Peer {
     }
 
     /// Waits, however long, until there is something to read; false at the end.
-    pub(super) async fn has_more(&mut self) -> bool {
+    pub(crate) async fn has_more(&mut self) -> bool {
         !self.read.is_empty() || matches!(self.fill().await, Ok(1..))
     }
 

@@ -1,0 +1,346 @@
+//! Heads of answers.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::Response;
+use http::StatusCode;
+use http::response::Parts;
+use httparse::ParserConfig;
+use httparse::Status;
+
+use crate::headers::head::Head;
+use crate::headers::head::MAX_LINES;
+use crate::headers::head::Names;
+use crate::headers::head::digits;
+use crate::headers::head::fields;
+use crate::headers::head::push_value;
+use crate::headers::head::write_fields;
+use crate::headers::hop_by_hop;
+
+/// What the first bytes of an answer are.
+#[derive(Debug)]
+pub enum Answer<A> {
+    /// They may become one that is read here; there is no whole head yet.
+    Partial,
+    /// They may become one; of the body some is missing.
+    Begun,
+    /// One that is read here.
+    Whole(A),
+    /// Another.
+    Other,
+}
+
+/// Reads the first bytes of an answer to an upgrade request: only a 101 is read here.
+pub fn read_switching(bytes: &Bytes) -> Answer<Head<Parts>> {
+    const BEGIN: &[u8] = b"HTTP/1.1 101";
+    let common = bytes.len().min(BEGIN.len());
+    if bytes[..common] != BEGIN[..common] {
+        return Answer::Other;
+    }
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
+    let mut parsed = httparse::Response::new(&mut []);
+    let length = match parse(&mut parsed, bytes, &mut lines) {
+        Answer::Whole(length) if parsed.code == Some(101) => length,
+        Answer::Partial => return Answer::Partial,
+        _ => return Answer::Other,
+    };
+    let Some((headers, names)) = fields(bytes, parsed.headers) else {
+        return Answer::Other;
+    };
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = StatusCode::SWITCHING_PROTOCOLS;
+    parts.headers = headers;
+    Answer::Whole(Head {
+        parts,
+        names,
+        length,
+    })
+}
+
+/// An answer with its whole body.
+#[derive(Debug)]
+pub struct WholeAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its head as it goes on, without the empty line: all but what concerned the connection that it came over.
+    head: Vec<u8>,
+    /// Its body.
+    pub body: Bytes,
+    /// Whether its connection may be asked again.
+    pub goes_on: bool,
+}
+
+/// What an answer says of the connection behind it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Behind {
+    /// Nothing: it goes on.
+    GoesOn,
+    /// It closes.
+    Closes,
+}
+
+impl WholeAnswer {
+    /// What goes on: one message.
+    pub fn message(mut self, behind: Behind) -> Vec<u8> {
+        if behind == Behind::Closes {
+            self.head.extend_from_slice(b"Connection: close\r\n");
+        }
+        self.head.extend_from_slice(b"\r\n");
+        self.head.extend_from_slice(&self.body);
+        self.head
+    }
+}
+
+/// Reads the first bytes of an answer to another request than HEAD: in HTTP/1.1, with a body by one Content-Length, and
+/// with no other word on its connection than whether it goes on.
+pub fn read_answer(bytes: &Bytes) -> Answer<WholeAnswer> {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
+    let mut parsed = httparse::Response::new(&mut []);
+    let length = match parse(&mut parsed, bytes, &mut lines) {
+        Answer::Whole(length) => length,
+        Answer::Partial => return Answer::Partial,
+        Answer::Begun | Answer::Other => return Answer::Other,
+    };
+    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let Some(status) = status.filter(|status| !has_own_rules(*status)) else {
+        return Answer::Other;
+    };
+    let mut head = Vec::with_capacity(bytes.len() + 64);
+    write_status(&mut head, status, parsed.reason.unwrap_or_default());
+    let Some((body, goes_on)) = pass_lines(parsed.headers, &mut head) else {
+        return Answer::Other;
+    };
+    let rest = bytes.len() - length;
+    if rest < body {
+        return Answer::Begun;
+    }
+    Answer::Whole(WholeAnswer {
+        status,
+        head,
+        body: bytes.slice(length..length + body),
+        // What nobody asked for must not answer the next request.
+        goes_on: goes_on && rest == body,
+    })
+}
+
+/// An interim answer, one without a body, and one that asks for an upgrade.
+fn has_own_rules(status: StatusCode) -> bool {
+    status.is_informational()
+        || [
+            StatusCode::NO_CONTENT,
+            StatusCode::NOT_MODIFIED,
+            StatusCode::UPGRADE_REQUIRED,
+        ]
+        .contains(&status)
+}
+
+/// Writes what goes on of these lines to `head`; returns the length of the body, and whether the connection goes on.
+/// `None` if they say more than that.
+fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usize, bool)> {
+    let mut body = None;
+    let mut goes_on = true;
+    for line in lines {
+        if line.name.eq_ignore_ascii_case("connection") {
+            for member in line.value.split(|byte| *byte == b',') {
+                let member = member.trim_ascii();
+                if member.eq_ignore_ascii_case(b"close") {
+                    goes_on = false;
+                } else if !member.eq_ignore_ascii_case(b"keep-alive") {
+                    return None;
+                }
+            }
+            continue;
+        }
+        if line.name.eq_ignore_ascii_case("keep-alive") {
+            continue;
+        }
+        if hop_by_hop::is_one(line.name) {
+            return None;
+        }
+        if line.name.eq_ignore_ascii_case("content-length")
+            && body.replace(digits(line.value)?).is_some()
+        {
+            return None;
+        }
+        head.extend_from_slice(line.name.as_bytes());
+        push_value(head, line.value);
+    }
+    Some((body?, goes_on))
+}
+
+/// Reads a head in HTTP/1.1; returns its length.
+fn parse<'h, 'b>(
+    parsed: &mut httparse::Response<'h, 'b>,
+    bytes: &'b [u8],
+    lines: &'h mut [MaybeUninit<httparse::Header<'b>>],
+) -> Answer<usize> {
+    match ParserConfig::default().parse_response_with_uninit_headers(parsed, bytes, lines) {
+        Ok(Status::Partial) => Answer::Partial,
+        Ok(Status::Complete(length)) if parsed.version == Some(1) => Answer::Whole(length),
+        Ok(Status::Complete(_)) | Err(_) => Answer::Other,
+    }
+}
+
+/// The head of a 101.
+pub fn write_switching(parts: &Parts, names: &Names) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256);
+    let status = StatusCode::SWITCHING_PROTOCOLS;
+    write_status(&mut head, status, "Switching Protocols");
+    write_fields(&mut head, &parts.headers, names);
+    head
+}
+
+fn write_status(head: &mut Vec<u8>, status: StatusCode, reason: &str) {
+    head.extend_from_slice(b"HTTP/1.1 ");
+    head.extend_from_slice(status.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(reason.as_bytes());
+    head.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderName;
+    use proptest::prelude::*;
+
+    use crate::headers::head::Answer;
+    use crate::headers::head::Behind;
+    use crate::headers::head::read_answer;
+    use crate::headers::head::read_switching;
+    use crate::headers::head::write_switching;
+
+    #[test]
+    fn a_101_is_known_from_its_first_bytes() {
+        let whole =
+            "HTTP/1.1 101 Any words\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n\u{81}";
+        for length in 0..whole.len() {
+            let read = read_switching(&Bytes::copy_from_slice(&whole.as_bytes()[..length]));
+            match read {
+                Answer::Partial => assert!(length < whole.len() - 2, "{length}"),
+                Answer::Whole(head) => {
+                    assert_eq!(head.length, whole.len() - 2);
+                    assert_eq!(
+                        write_switching(&head.parts, &head.names),
+                        b"HTTP/1.1 101 Switching Protocols\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n"
+                    );
+                }
+                Answer::Begun | Answer::Other => panic!("{length}"),
+            }
+        }
+        for other in [
+            "HTTP/1.0 101 x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 1010 x\r\n\r\n",
+            "HTTP/1.1 101 x\r\nA : b\r\n\r\n",
+            "GET",
+        ] {
+            let read = read_switching(&Bytes::from_static(other.as_bytes()));
+            assert!(matches!(read, Answer::Other), "{other}");
+        }
+    }
+
+    const OK: &str = "HTTP/1.1 200 Fine by me\r\nset-COOKIE: a\r\nContent-Length: 4\r\nSet-Cookie: b\r\n\r\nbody";
+
+    #[test]
+    fn an_answer_is_whole_with_the_last_byte_of_its_body() {
+        for length in 0..OK.len() {
+            let read = read_answer(&Bytes::from_static(&OK.as_bytes()[..length]));
+            match read {
+                Answer::Partial => assert!(length < OK.len() - 4, "{length}"),
+                Answer::Begun => assert!(length >= OK.len() - 4, "{length}"),
+                Answer::Whole(_) | Answer::Other => panic!("{length}"),
+            }
+        }
+        for more in ["", "HTTP/1.1"] {
+            let Answer::Whole(answer) = read_answer(&Bytes::from(format!("{OK}{more}"))) else {
+                panic!("{more}");
+            };
+            assert_eq!(&answer.body[..], b"body");
+            assert_eq!(answer.goes_on, more.is_empty());
+            let message = String::from_utf8(answer.message(Behind::GoesOn)).unwrap();
+            assert_eq!(message, OK);
+        }
+    }
+
+    #[test]
+    fn what_concerns_one_connection_does_not_go_on() {
+        for (line, goes_on) in [
+            ("Connection: keep-alive", true),
+            ("Keep-Alive: timeout=5\r\nCONNECTION: Keep-Alive", true),
+            ("connection: Close", false),
+            ("Connection: keep-alive, close", false),
+            ("Connection: close\r\nConnection: keep-alive", false),
+        ] {
+            let text = OK.replacen("\r\n", &format!("\r\n{line}\r\n"), 1);
+            let Answer::Whole(answer) = read_answer(&Bytes::from(text)) else {
+                panic!("{line}");
+            };
+            assert_eq!(answer.goes_on, goes_on, "{line}");
+            let message = String::from_utf8(answer.message(Behind::Closes)).unwrap();
+            let closes = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+            assert_eq!(message, closes, "{line}");
+        }
+    }
+
+    /// Hyper reads names with both.
+    #[test]
+    fn the_parser_takes_the_names_that_http_takes() {
+        for byte in 0..=u8::MAX {
+            let mut text = OK.as_bytes().to_vec();
+            let at = OK.find("COOKIE").unwrap();
+            text[at] = byte;
+            let whole = matches!(read_answer(&Bytes::from(text)), Answer::Whole(_));
+            let name = [b"set-", &[byte][..], b"OOKIE"].concat();
+            // A colon ends the name.
+            assert_eq!(
+                whole,
+                HeaderName::from_bytes(&name).is_ok() || byte == b':',
+                "{byte}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_answer_is_left_to_hyper() {
+        for (from, to) in [
+            ("200", "100"),
+            ("200", "103"),
+            ("200", "204"),
+            ("200", "304"),
+            ("200", "426"),
+            ("200", "2000"),
+            ("HTTP/1.1", "HTTP/1.0"),
+            ("Content-Length", "X-Length"),
+            ("Content-Length: 4", "Content-Length: 4, 4"),
+            (
+                "Content-Length: 4",
+                "Content-Length: 4\r\nContent-Length: 4",
+            ),
+            ("Content-Length: 4", "Content-Length: -4"),
+            ("Content-Length: 4", "Content-Length: 4\r\nConnection: x-a"),
+            ("Content-Length: 4", "Content-Length: 4\r\nConnection:"),
+            ("Content-Length: 4", "Content-Length: 4\r\nUpgrade: h2c"),
+            ("Content-Length: 4", "Content-Length: 4\r\nTrailer: x"),
+            (
+                "Content-Length: 4",
+                "Content-Length: 4\r\nTransfer-Encoding: chunked",
+            ),
+            ("Content-Length: 4", "Transfer-Encoding: chunked"),
+            ("Content-Length: 4", "Content-Length: 4\r\nA : b"),
+        ] {
+            let read = read_answer(&Bytes::from(OK.replacen(from, to, 1)));
+            assert!(matches!(read, Answer::Other), "{from} {to}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let bytes = Bytes::from(bytes);
+            let _ = (read_answer(&bytes), read_switching(&bytes));
+        }
+    }
+}
