@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -22,7 +21,7 @@ use tokio::time::timeout;
 use crate::headers::forwarded::Scheme;
 use crate::headers::head;
 use crate::listener::Context;
-use crate::listener::Entrance;
+use crate::listener::Door;
 use crate::listener::Limits;
 use crate::listener::Phase;
 use crate::listener::whole;
@@ -52,20 +51,21 @@ const LINGER: Duration = Duration::from_secs(30);
 pub(super) async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
-    entrance: Entrance,
+    door: Rc<Door>,
     context: Rc<Context>,
 ) -> Option<(End<Stream>, Switch)> {
+    let tls = door.tls();
     let client = Client {
         address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        scheme: if entrance.tls.is_some() {
+        scheme: if tls.is_some() {
             Scheme::Https
         } else {
             Scheme::Http
         },
-        port: entrance.port,
-        redirect: entrance.redirect,
+        port: door.port(),
+        redirect: door.redirect().get(),
     };
-    let mut stream = match entrance.tls {
+    let mut stream = match tls {
         None => Stream::Plain(tcp),
         Some(config) => {
             // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
@@ -100,7 +100,7 @@ pub(super) async fn serve(
         Box::pin(close(stream, phase)).await;
         return None;
     }
-    let session = Session::new(Arc::clone(&context.proxy), client);
+    let session = Session::new(context.handle.clone(), client, Rc::clone(door.redirect()));
     let became = Box::pin(whole::serve(
         stream,
         first,

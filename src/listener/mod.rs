@@ -4,17 +4,17 @@
 //! A failed accept is waited out: it never ends the listener and never spins.
 
 mod connection;
+mod door;
 mod tasks;
 mod whole;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::Socket;
@@ -26,10 +26,11 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::task::yield_now;
 
-use crate::proxy::Proxy;
-use crate::proxy::Redirect;
+use crate::proxy::Handle;
 use crate::tunnel::Keeper;
 
+pub use crate::listener::door::Door;
+pub use crate::listener::door::Entrance;
 pub use crate::listener::tasks::Tasks;
 
 /// Connections that the system keeps until they are accepted; it cuts this to `net.core.somaxconn`. Large, since a
@@ -75,8 +76,8 @@ pub enum Phase {
 /// What all connections of one thread share.
 #[derive(Debug)]
 pub struct Context {
-    /// Answers requests.
-    pub proxy: Arc<Proxy>,
+    /// Decides about requests.
+    pub handle: Handle,
     /// Ends tunnels that do not end by themselves.
     pub keeper: Rc<Keeper>,
     /// Counts what is under way.
@@ -201,27 +202,22 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpList
     Ok(socket.into())
 }
 
-/// What a listener is, beside its socket.
-#[derive(Clone, Debug)]
-pub struct Entrance {
-    /// TLS, if it is behind it.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// The port that clients connect to.
-    pub port: u16,
-    /// Whether it only sends clients elsewhere.
-    pub redirect: Option<Redirect>,
-}
-
-/// Accepts until the process drains, then takes what the system has accepted already, and closes the socket.
+/// Accepts until the process drains or the door is closed, then takes what the system has accepted already, and closes the socket.
 ///
 /// What waits is taken before what was taken is served (the runtime would stop after 128): the system's queue is short, and
 /// a client that finds it full tries again only after a second, while one that was taken waits for its turn in little room.
-pub async fn accept(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
-    unconstrained(take(listener, entrance, context)).await;
+pub async fn accept(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
+    unconstrained(take(listener, door, context)).await;
 }
 
-async fn take(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
+async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
     let mut phase = context.phase.clone();
+    let mut over = pin!(async {
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase > Phase::Running) => {}
+            () = door.closed() => {}
+        }
+    });
     let mut failing = false;
     let mut taken: usize = 0;
     loop {
@@ -231,13 +227,13 @@ async fn take(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
         }
         let accepted = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
+            () = &mut over => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((tcp, peer)) => {
                 failing = false;
-                begin(tcp, peer, entrance.clone(), &context);
+                begin(tcp, peer, &door, &context);
             }
             // The client was gone before it was accepted.
             Err(error) if is_about_one_connection(&error) => {}
@@ -260,7 +256,7 @@ async fn take(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
                 if tcp.set_nonblocking(true).is_ok()
                     && let Ok(tcp) = TcpStream::from_std(tcp)
                 {
-                    begin(tcp, peer, entrance.clone(), &context);
+                    begin(tcp, peer, &door, &context);
                 }
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -269,10 +265,11 @@ async fn take(listener: TcpListener, entrance: Entrance, context: Rc<Context>) {
     }
 }
 
-fn begin(tcp: TcpStream, peer: SocketAddr, entrance: Entrance, context: &Rc<Context>) {
+fn begin(tcp: TcpStream, peer: SocketAddr, door: &Rc<Door>, context: &Rc<Context>) {
     let task = context.tasks.begin();
     let keeper = Rc::clone(&context.keeper);
-    let serving = Box::pin(connection::serve(tcp, peer, entrance, Rc::clone(context)));
+    let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
+    let serving = Box::pin(serving);
     tokio::task::spawn_local(async move {
         if let Some((client, switch)) = serving.await {
             // In a task of its own, which is no larger than a tunnel.

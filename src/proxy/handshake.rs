@@ -49,9 +49,15 @@ pub enum Handshake {
 /// # Cancel safety
 /// Dropping the future abandons the request, and the upstream sees its connection end.
 pub async fn shake_hands(session: &Session, request: Head<request::Parts>) -> Handshake {
-    let Head { parts, names, .. } = request;
-    let mut report = session.report(RequestLine::new(&parts.method, &parts.uri, parts.version));
-    let answer = match ask(session, parts, &names, &mut report).await {
+    let Head {
+        mut parts, names, ..
+    } = request;
+    let proxy = session.proxy();
+    let line = RequestLine::new(&parts.method, &parts.uri, parts.version);
+    let mut report = session.report(&proxy, line);
+    let prepared = prepare(session, &proxy, (&mut parts, Framing::None), &mut report);
+    drop(proxy);
+    let answer = match ask(prepared, parts, &names, &mut report).await {
         Ok(Asking::Agreed(agreed)) => {
             let Agreed {
                 head,
@@ -83,12 +89,12 @@ struct Agreed {
 }
 
 async fn ask(
-    session: &Session,
-    mut parts: request::Parts,
+    prepared: Result<Prepared, ProxyError>,
+    parts: request::Parts,
     names: &Names,
     report: &mut Report,
 ) -> Result<Asking, ProxyError> {
-    let (asked, route) = match prepare(session, &mut parts, Framing::None, report)? {
+    let (asked, route) = match prepared? {
         Prepared::Own(response) => return Ok(Asking::Answered(Answer::Own(response))),
         Prepared::Pass(asked, route) => (asked, route),
     };

@@ -10,6 +10,7 @@ mod decide;
 mod error;
 mod exchange;
 mod first_words;
+mod handle;
 mod handshake;
 mod own;
 mod report;
@@ -53,6 +54,7 @@ pub use crate::proxy::decide::Passing;
 pub use crate::proxy::decide::Refusal;
 pub use crate::proxy::decide::decide;
 pub use crate::proxy::decide::rewrite;
+pub use crate::proxy::handle::Handle;
 pub use crate::proxy::handshake::Handshake;
 pub use crate::proxy::handshake::shake_hands;
 pub use crate::proxy::request::Checked;
@@ -85,12 +87,10 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
     let Ready { answer, mut report } = match session.ready.take() {
         Some(ready) => ready,
         None => {
-            let mut report = session.report(RequestLine::new(
-                request.method(),
-                request.uri(),
-                request.version(),
-            ));
-            let answer = forward(&session, request, &mut report).await;
+            let proxy = session.proxy();
+            let line = RequestLine::new(request.method(), request.uri(), request.version());
+            let mut report = session.report(&proxy, line);
+            let answer = forward(&session, proxy, request, &mut report).await;
             Ready { answer, report }
         }
     };
@@ -124,6 +124,7 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
 
 async fn forward(
     session: &Session,
+    proxy: Rc<Proxy>,
     request: Request<Incoming>,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
@@ -134,10 +135,12 @@ async fn forward(
         Some(body) if body.size_hint().exact().is_some() => Framing::Length,
         Some(_) => Framing::Chunked,
     };
-    let (asked, route) = match prepare(session, &mut head, framing, report)? {
+    let (asked, route) = match prepare(session, &proxy, (&mut head, framing), report)? {
         Prepared::Own(response) => return Ok(Answer::Own(response)),
         Prepared::Pass(asked, route) => (asked, route),
     };
+    // What is decided is decided: a request that takes long keeps its route, not the whole table.
+    drop(proxy);
     let under_way = match asked {
         Asked::WebSocket(_) => Some(session.upgrade_begins()),
         Asked::Nothing => None,
@@ -162,8 +165,8 @@ enum Prepared {
 /// Checks a request, decides about it, and turns its head into the upstream's. Asks nobody.
 fn prepare(
     session: &Session,
-    head: &mut Parts,
-    framing: Framing,
+    proxy: &Proxy,
+    (head, framing): (&mut Parts, Framing),
     report: &mut Report,
 ) -> Result<Prepared, ProxyError> {
     let body = match framing {
@@ -171,7 +174,8 @@ fn prepare(
         Framing::Length | Framing::Chunked => Body::Some,
     };
     let checked = check(head, body).map_err(ProxyError::Request)?;
-    let decision = decide(&session.proxy.sites, &session.client, head, &checked);
+    let client = session.client();
+    let decision = decide(&proxy.sites, &client, head, &checked);
     if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
         report.exchange.route = Some(Arc::clone(&rule.place));
@@ -182,7 +186,7 @@ fn prepare(
     };
     let passing = Passing {
         checked: &checked,
-        client: &session.client,
+        client: &client,
         address: &session.address,
         route: &route,
     };

@@ -64,10 +64,10 @@ pub struct Route {
 }
 
 /// Everything that decides about a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     /// Finds the rule of a request.
-    pub sites: Sites<Arc<Rule>>,
+    pub sites: Arc<Sites<Arc<Rule>>>,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

@@ -22,6 +22,7 @@ use crate::proxy::error::Innermost;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::exchange::Answer;
+use crate::proxy::handle::Handle;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::Proxy;
@@ -59,8 +60,10 @@ pub struct Session(Rc<State>);
 /// What a [`Session`] leads to.
 #[derive(Debug)]
 pub struct State {
-    pub(super) proxy: Arc<Proxy>,
-    pub(super) client: Client,
+    handle: Handle,
+    /// Its `redirect` is that of the moment at which it connected.
+    client: Client,
+    redirect: Rc<Cell<Option<Redirect>>>,
     /// The client's address as upstreams are told.
     pub(super) address: HeaderValue,
     /// The upstream connection between two requests.
@@ -87,11 +90,12 @@ impl Deref for Session {
 }
 
 impl Session {
-    /// A fresh one.
-    pub fn new(proxy: Arc<Proxy>, client: Client) -> Self {
+    /// A fresh one, whose requests are decided by what `handle` and `redirect` lead to when they come.
+    pub fn new(handle: Handle, client: Client, redirect: Rc<Cell<Option<Redirect>>>) -> Self {
         Self(Rc::new(State {
-            proxy,
+            handle,
             client,
+            redirect,
             address: forwarded::address(client.address.ip()),
             keep: RefCell::default(),
             switch: RefCell::default(),
@@ -137,7 +141,7 @@ impl Session {
 
     /// A head that could not be read was answered by hyper; here it gets its line in the log.
     pub fn unreadable(&self, error: &hyper::Error) {
-        let mut report = self.report(RequestLine::unreadable());
+        let mut report = self.report(&self.proxy(), RequestLine::unreadable());
         report.status = Some(if error.is_parse_too_large() {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         } else {
@@ -146,8 +150,21 @@ impl Session {
         report.reason = Some(Reason::Client(format!("refused: {}", Innermost(error))));
     }
 
+    /// What decides about a request that has just come. Asked once for each, so that all of it uses one state.
+    pub(super) fn proxy(&self) -> Rc<Proxy> {
+        self.handle.load()
+    }
+
+    /// The client, as it is for a request that has just come.
+    pub(super) fn client(&self) -> Client {
+        Client {
+            redirect: self.redirect.get(),
+            ..self.client
+        }
+    }
+
     /// Of a request that has just come.
-    pub(super) fn report(&self, request: RequestLine) -> Report {
+    pub(super) fn report(&self, proxy: &Proxy, request: RequestLine) -> Report {
         let exchange = Exchange {
             remote_addr: self.client.address,
             request,
@@ -155,11 +172,7 @@ impl Session {
             location: None,
             route: None,
         };
-        Report::new(
-            exchange,
-            Arc::clone(&self.proxy.observer),
-            Rc::clone(&self.cut),
-        )
+        Report::new(exchange, Arc::clone(&proxy.observer), Rc::clone(&self.cut))
     }
 
     /// An upgrade request is under way for as long as this lives.

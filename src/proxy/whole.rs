@@ -83,8 +83,17 @@ pub async fn pass_on(
     body: Option<Bytes>,
 ) -> Option<Whole> {
     let Head { parts, names, .. } = request;
-    let mut report = session.report(RequestLine::new(&parts.method, &parts.uri, parts.version));
-    let answer = match ask(session, parts, names, body, &mut report).await {
+    let proxy = session.proxy();
+    let line = RequestLine::new(&parts.method, &parts.uri, parts.version);
+    let mut report = session.report(&proxy, line);
+    let framing = match body {
+        None => Framing::None,
+        Some(_) => Framing::Length,
+    };
+    let prepared = prepare(session, &proxy, (&mut *parts, framing), &mut report);
+    drop(proxy);
+    let request = (parts, &*names, body.unwrap_or_default());
+    let answer = match ask(session, prepared, request, &mut report).await {
         Ok(Asking::Whole(answer)) => {
             report.status = Some(answer.status);
             report.reason = Some(Reason::Client(
@@ -106,21 +115,15 @@ enum Asking {
 
 async fn ask(
     session: &Session,
-    parts: &mut request::Parts,
-    names: &Names,
-    body: Option<Bytes>,
+    prepared: Result<Prepared, ProxyError>,
+    (parts, names, body): (&mut request::Parts, &Names, Bytes),
     report: &mut Report,
 ) -> Result<Asking, ProxyError> {
-    let framing = match body {
-        None => Framing::None,
-        Some(_) => Framing::Length,
-    };
-    let (asked, route) = match prepare(session, parts, framing, report)? {
+    let (asked, route) = match prepared? {
         Prepared::Own(response) => return Ok(Asking::Answered(Answer::Own(response))),
         Prepared::Pass(asked, route) => (asked, route),
     };
     let upload = Upload::begin();
-    let body = body.unwrap_or_default();
     let mut message = head::write_request(parts, names);
     message.extend_from_slice(&body);
 

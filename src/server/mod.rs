@@ -31,7 +31,7 @@ use crate::table::Table;
 use crate::tls;
 
 pub use crate::server::error::StartError;
-use crate::server::worker::Door;
+use crate::server::worker::Opening;
 
 /// Longest wait for tunnels to close once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -56,9 +56,9 @@ pub struct Shown {
 #[derive(Debug)]
 pub struct Opened {
     listening: Vec<Listening>,
-    /// One list of doors a thread.
-    doors: Vec<Vec<Door>>,
-    proxy: Arc<Proxy>,
+    /// One list a thread.
+    openings: Vec<Vec<Opening>>,
+    proxy: Proxy,
 }
 
 /// Opens every address on every thread.
@@ -76,7 +76,7 @@ pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> 
     }
     let shared = tls::Shared::new().map_err(StartError::Tickets)?;
     let mut listening = Vec::new();
-    let mut doors: Vec<Vec<Door>> = (0..config.threads.get()).map(|_| Vec::new()).collect();
+    let mut openings: Vec<Vec<Opening>> = (0..config.threads.get()).map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         let place = config.place(listener.line);
         let (tls, shown) = match &listener.tls {
@@ -86,10 +86,10 @@ pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> 
                 (Some(config), Some(shown))
             }
         };
-        let (address, sockets) = listener::open(listener.address, doors.len())
+        let (address, sockets) = listener::open(listener.address, openings.len())
             .map_err(|source| StartError::Listen { place, source })?;
-        for (doors, socket) in doors.iter_mut().zip(sockets) {
-            doors.push(Door {
+        for (openings, socket) in openings.iter_mut().zip(sockets) {
+            openings.push(Opening {
                 socket,
                 entrance: Entrance {
                     tls: tls.clone(),
@@ -108,14 +108,14 @@ pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> 
         let redirect = listener.redirect.map(|to| Redirect {
             port: listening[to].address.port(),
         });
-        for doors in &mut doors {
-            doors[at].entrance.redirect = redirect;
+        for openings in &mut openings {
+            openings[at].entrance.redirect = redirect;
         }
     }
     Ok(Opened {
         listening,
-        doors,
-        proxy: Arc::new(proxy(config)),
+        openings,
+        proxy: proxy(config),
     })
 }
 
@@ -155,7 +155,7 @@ fn proxy(config: &Config) -> Proxy {
         config::AccessLog::Off => AccessLog::Off,
     };
     Proxy {
-        sites: Table::new(config).sites,
+        sites: Arc::new(Table::new(config).sites),
         observer: Arc::new(access_log),
     }
 }
@@ -166,7 +166,7 @@ impl Opened {
         &self.listening
     }
 
-    /// Serves on one thread for each list of doors.
+    /// Serves on one thread for each list of openings.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -174,10 +174,10 @@ impl Opened {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, workers_ended) = mpsc::unbounded_channel();
         let mut threads = Vec::new();
-        for (number, doors) in self.doors.into_iter().enumerate() {
+        for (number, openings) in self.openings.into_iter().enumerate() {
             let worker = worker::Worker {
-                doors,
-                proxy: Arc::clone(&self.proxy),
+                openings,
+                proxy: self.proxy.clone(),
                 phase: told.clone(),
             };
             let ended = ended.clone();

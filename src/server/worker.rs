@@ -1,7 +1,6 @@
 //! One thread: its runtime, its sockets, and the end of both.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -12,10 +11,12 @@ use tokio::time::timeout;
 
 use crate::listener;
 use crate::listener::Context;
+use crate::listener::Door;
 use crate::listener::Entrance;
 use crate::listener::Limits;
 use crate::listener::Phase;
 use crate::listener::Tasks;
+use crate::proxy::Handle;
 use crate::proxy::Proxy;
 use crate::server::LAST_WORDS;
 use crate::server::StartError;
@@ -23,15 +24,15 @@ use crate::tunnel::Keeper;
 
 /// A listening socket, and what is behind it.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Opening {
     pub(super) socket: std::net::TcpListener,
     pub(super) entrance: Entrance,
 }
 
 /// What a thread is given.
 pub(super) struct Worker {
-    pub(super) doors: Vec<Door>,
-    pub(super) proxy: Arc<Proxy>,
+    pub(super) openings: Vec<Opening>,
+    pub(super) proxy: Proxy,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -53,7 +54,7 @@ impl Worker {
         let keeper = Rc::new(Keeper::default());
         let tasks = Tasks::new(phase.clone());
         let context = Rc::new(Context {
-            proxy: self.proxy,
+            handle: Handle::new(self.proxy),
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
@@ -64,11 +65,11 @@ impl Worker {
             async move { keeper.run().await }
         });
         let mut accepting = Vec::new();
-        for door in self.doors {
-            let socket = TcpListener::from_std(door.socket).map_err(StartError::Thread)?;
+        for opening in self.openings {
+            let socket = TcpListener::from_std(opening.socket).map_err(StartError::Thread)?;
             accepting.push(spawn_local(listener::accept(
                 socket,
-                door.entrance,
+                Rc::new(Door::new(opening.entrance)),
                 Rc::clone(&context),
             )));
         }
