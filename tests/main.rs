@@ -11,6 +11,7 @@ mod config_errors;
 mod documentation;
 mod drain;
 mod explain;
+mod full_queue;
 mod half_close;
 mod hosts;
 mod https_refused;

@@ -1,10 +1,14 @@
 //! One socket to an upstream.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -34,6 +38,13 @@ const FIRST_WAIT: Duration = Duration::from_millis(1);
 
 /// See [`FIRST_WAIT`].
 const LONGEST_WAIT: Duration = Duration::from_millis(64);
+
+/// How long a SYN may be without an answer before another one is sent; then twice as long, and so on. TCP waits a second
+/// (RFC 6298 §2); from one side of the earth to the other and back it takes 0.3.
+const FIRST_SYN: Duration = Duration::from_millis(100);
+
+/// SYNs of one connection that are waited for at the same time.
+const SYNS: usize = 2;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -198,7 +209,37 @@ impl Attempt<'_> {
 }
 
 /// Opens one connection, and writes of `first` what goes at once.
+///
+/// A server whose queue of connections is full (511 in Node) drops the SYN without a word, and TCP tries again after a
+/// second, then two: that is what clients feel when thousands of them come back at once. Here another SYN is on its way
+/// before; whichever is answered first is the connection.
 async fn open(address: SocketAddr, first: &[u8]) -> io::Result<(TcpStream, usize)> {
+    let (tcp, sent) = begin(address, first)?;
+    if sent > 0 {
+        return Ok((tcp, sent));
+    }
+    let mut waiting = VecDeque::from([tcp]);
+    let mut wait = FIRST_SYN;
+    loop {
+        match timeout(wait, poll_fn(|cx| poll_stands(&mut waiting, cx))).await {
+            Ok(stands) => return stands.map(|tcp| (tcp, 0)),
+            Err(_) => wait *= 2,
+        }
+        // Without a descriptor for it the one before still waits.
+        if let Ok((tcp, sent)) = begin(address, first) {
+            if sent > 0 {
+                return Ok((tcp, sent));
+            }
+            waiting.push_back(tcp);
+        }
+        if waiting.len() > SYNS {
+            waiting.pop_front();
+        }
+    }
+}
+
+/// Begins a connection, and writes of `first` what goes at once: nothing if it does not stand yet.
+fn begin(address: SocketAddr, first: &[u8]) -> io::Result<(TcpStream, usize)> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -220,14 +261,26 @@ async fn open(address: SocketAddr, first: &[u8]) -> io::Result<(TcpStream, usize
             Err(error) => return Err(error),
         }
     };
-    let tcp = TcpStream::from_std(tcp)?;
-    if sent == 0 {
-        tcp.writable().await?;
-        if let Some(error) = tcp.take_error()? {
-            return Err(error);
+    Ok((TcpStream::from_std(tcp)?, sent))
+}
+
+/// The first of them that stands, or that was refused: that is an answer too.
+fn poll_stands(
+    waiting: &mut VecDeque<TcpStream>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<TcpStream>> {
+    for at in 0..waiting.len() {
+        if let Poll::Ready(ready) = waiting[at].poll_write_ready(cx) {
+            ready?;
+            if let Some(error) = waiting[at].take_error()? {
+                return Poll::Ready(Err(error));
+            }
+            if let Some(tcp) = waiting.remove(at) {
+                return Poll::Ready(Ok(tcp));
+            }
         }
     }
-    Ok((tcp, sent))
+    Poll::Pending
 }
 
 /// Whether a write failed for nothing but that the connection does not stand yet.
