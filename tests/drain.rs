@@ -170,6 +170,8 @@ async fn a_request_that_does_not_end_is_cut_at_the_drain_timeout() {
     assert_eq!(client.rest().await.0, b"");
     assert!(began.elapsed() >= Duration::from_millis(300));
     assert_eq!(server.rest().await.0, b"");
+    let line = gate.log().first("request").await;
+    assert_eq!(line["reason"], "wsgate ended before the answer did");
     assert_eq!(gate.log().first("ended").await["connections_cut"], 1);
     assert_eq!(gate.finished().await.status.code(), Some(0));
 }

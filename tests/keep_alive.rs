@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::support::AT_ONCE;
 use crate::support::Ending;
+use crate::support::GET;
 use crate::support::LEAVE;
 use crate::support::Peer;
 use crate::support::TestServer;
@@ -201,6 +202,49 @@ async fn an_idle_connection_that_the_upstream_ends_is_ended_by_wsgate_too() {
     let began = Instant::now();
     assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
     assert!(began.elapsed() < AT_ONCE);
+}
+
+#[tokio::test]
+async fn it_is_ended_too_while_its_client_asks_for_what_needs_no_upstream() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .raw_route("{ location: /gone, return: 410 }")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut client = gate.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.answer().await.text(), "ok");
+    // From here on hyper serves this client.
+    assert_eq!(client.get("/gone").await.status(), 410);
+    server.finish().await;
+    assert_eq!(server.rest().await, (Vec::new(), Ending::Fin));
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_not_asked_for_again() {
+    let head = "HEAD /first HTTP/1.1\r\nHost: chat.test\r\n\r\n";
+    // Without hyper on the way, and with it.
+    for before in [None, Some(head)] {
+        let mut upstream = Upstream::scripted().await;
+        let (_gate, mut client, mut server) = warm(&mut upstream).await;
+        if let Some(before) = before {
+            client.send(before).await;
+            server.head().await;
+            server
+                .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+                .await;
+            client.head().await;
+        }
+        client.send(GET).await;
+        server.head().await;
+        server.send("garbage\r\n\r\n").await;
+        assert_eq!(client.answer().await.status(), 502);
+        assert_eq!(upstream.connections(), 1);
+    }
 }
 
 #[tokio::test]

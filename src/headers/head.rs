@@ -15,8 +15,8 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
-pub use crate::headers::head::answer::Answer;
 pub use crate::headers::head::answer::Behind;
+pub use crate::headers::head::answer::Judged;
 pub use crate::headers::head::answer::WholeAnswer;
 pub use crate::headers::head::answer::read_answer;
 pub use crate::headers::head::answer::read_switching;
@@ -109,7 +109,8 @@ fn digits(bytes: &[u8]) -> Option<usize> {
     str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names) {
+/// Writes the fields and the empty line; `nothing` stands between a name and an empty value.
+fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names, nothing: &[u8]) {
     let mut last = None;
     let mut nth = 0;
     let mut hint = 0;
@@ -121,15 +122,10 @@ fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names) {
             Some(spelling) => head.extend_from_slice(spelling),
             None => push_title_case(head, name),
         }
-        push_value(head, value.as_bytes());
+        head.extend_from_slice(if value.is_empty() { nothing } else { b": " });
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
     }
-    head.extend_from_slice(b"\r\n");
-}
-
-/// The rest of a line, behind its name; as hyper writes it.
-fn push_value(head: &mut Vec<u8>, value: &[u8]) {
-    head.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-    head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
 }
 

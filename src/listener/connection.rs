@@ -161,7 +161,10 @@ async fn speak_http(
         };
         tokio::select! {
             biased;
-            outcome = poll_fn(|cx| std::pin::Pin::new(&mut connection).poll(cx)) => {
+            outcome = poll_fn(|cx| {
+                session.poll_kept(cx);
+                std::pin::Pin::new(&mut connection).poll(cx)
+            }) => {
                 // Once it has seen an Upgrade, hyper ends as if one had happened: the end of an answer that a slow reader
                 // has not taken is still in its buffer. Asked again, it writes that and closes.
                 if outcome.is_ok() && session.take_refused_upgrade() {

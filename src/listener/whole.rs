@@ -49,9 +49,11 @@ pub(super) async fn serve(
     limits: Limits,
 ) -> Became {
     let mut over = phase.clone();
+    // Not within the select, which would drop it, and log what it was doing, before the process says that it was the one.
+    let mut requests = pin!(requests(stream, first, session, phase, limits));
     tokio::select! {
         biased;
-        became = requests(stream, first, session, phase, limits) => became,
+        became = &mut requests => became,
         _ = over.wait_for(|phase| *phase == Phase::Over) => {
             session.cut();
             Became::Over
@@ -79,7 +81,7 @@ async fn requests(
             Asks::Tunnel => {
                 let handshake = proxy::shake_hands(session, request);
                 // Boxed, so that what polls does not carry the room for it.
-                return Box::pin(tunnel(stream, &read, head, handshake)).await;
+                return Box::pin(tunnel(stream, session, (&read, head), handshake)).await;
             }
         };
         if read.len() - head != body.unwrap_or(0) {
@@ -92,7 +94,7 @@ async fn requests(
         };
         let passed = {
             let passed = pin!(proxy::pass_on(session, &mut request, body));
-            while_there(&mut client, passed).await
+            while_there(&mut client, session, passed).await
         };
         stream = client.stream;
         drop(request);
@@ -143,15 +145,15 @@ async fn requests(
 /// Does an opening handshake whose request is `read` up to its byte `head`.
 async fn tunnel(
     stream: Stream,
-    read: &Bytes,
-    head: usize,
+    session: &Session,
+    (read, head): (&Bytes, usize),
     handshake: impl Future<Output = Handshake>,
 ) -> Became {
     let mut client = End {
         stream,
         early: read.slice(head..),
     };
-    match while_there(&mut client, pin!(handshake)).await {
+    match while_there(&mut client, session, pin!(handshake)).await {
         None => Became::Over,
         Some(Handshake::Answered) => {
             let again = [&read[..head], &client.early].concat();
@@ -170,11 +172,15 @@ async fn tunnel(
 /// What `work` comes to, unless the client leaves before.
 async fn while_there<T>(
     client: &mut End<Stream>,
+    session: &Session,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => left(client, cx).map(|()| None),
+        Poll::Pending => {
+            session.poll_kept(cx);
+            left(client, cx).map(|()| None)
+        }
     })
     .await
 }

@@ -71,6 +71,12 @@ impl From<Refusal> for ProxyError {
 }
 
 impl ProxyError {
+    /// Whether the upstream was gone before there was a whole head, and not for what it said: as when it closes a connection
+    /// that was kept.
+    pub(super) fn broke_off(&self) -> bool {
+        matches!(self, Self::NoAnswer { source, .. } if !source.is_parse())
+    }
+
     /// The status the client is told. No `_` arm: a new variant must decide whose fault it is.
     pub(super) fn status(&self) -> StatusCode {
         match self {

@@ -81,7 +81,6 @@ async fn send_and_judge(
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) parts: http::request::Parts,
-    pub(super) body: Bytes,
     pub(super) asked: Asked,
     pub(super) upload: Upload,
     /// The upstream's socket, as if the request had not been sent yet.
@@ -89,7 +88,8 @@ pub(super) struct Begun {
     pub(super) address: UpstreamAddr,
 }
 
-/// Lets hyper go on with an exchange.
+/// Lets hyper go on with an exchange. It is told of no body: all of the request is out, and whatever hyper wrote behind
+/// its head could be taken for another request.
 pub(super) async fn go_on(
     begun: Begun,
     route: &Arc<Route>,
@@ -97,7 +97,7 @@ pub(super) async fn go_on(
 ) -> Result<Answer, ProxyError> {
     let connection = start(route, begun.stream, begun.address).await?;
     let upload = Rc::new(begun.upload);
-    let body = RequestBody::whole(begun.body, Rc::clone(&upload));
+    let body = RequestBody::new(None, Rc::clone(&upload));
     let request = Request::from_parts(begun.parts, body);
     send_and_judge(connection, request, &begun.asked, wait, &upload).await
 }
@@ -159,9 +159,7 @@ async fn ask(
         match try_send(kept, request, route, &Wait::Response, upload).await {
             Ok(answered) => return Ok(answered),
             Err(Failed::Unsent(unsent, _)) => request = *unsent,
-            Err(Failed::Final(error @ ProxyError::NoAnswer { .. })) => {
-                request = again.ok_or(error)?
-            }
+            Err(Failed::Final(error)) if error.broke_off() => request = again.ok_or(error)?,
             Err(Failed::Final(error)) => return Err(error),
         }
     }

@@ -7,12 +7,12 @@ use std::task::Poll;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::headers::head::Answer;
+use crate::headers::head::Judged;
 use crate::stream::Rewound;
 use crate::stream::Stream;
 
-/// The largest head that is waited for here; what is beyond is hyper's to refuse.
-const MAX_HEAD: usize = 64 * 1024;
+/// The largest head that is waited for here; a larger one is hyper's to read, which reads in pieces up to its own limit.
+const MAX_HEAD: usize = 16 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -22,12 +22,14 @@ pub(super) struct FirstWords<A> {
     pub(super) answer: Option<A>,
     /// How the socket broke behind `read`.
     broken: Option<io::Error>,
+    /// The upstream was gone before its head was whole.
+    broke_off: bool,
 }
 
 impl<A> FirstWords<A> {
-    /// Whether the upstream left without a word.
-    pub(super) fn are_none(&self) -> bool {
-        self.read.is_empty()
+    /// Whether the upstream was gone before its head was whole.
+    pub(super) fn broke_off(&self) -> bool {
+        self.broke_off
     }
 
     /// The socket for hyper, which will say the request again and hear these words.
@@ -42,14 +44,15 @@ impl<A> FirstWords<A> {
 pub(super) async fn first_words<A>(
     stream: &mut Stream,
     rest: &[u8],
-    judge: fn(&Bytes) -> Answer<A>,
+    judge: fn(&Bytes) -> Judged<A>,
 ) -> FirstWords<A> {
     let mut words = FirstWords {
         read: Bytes::new(),
         answer: None,
         broken: None,
+        broke_off: true,
     };
-    // When it fails there may still be an answer to be read; otherwise reading says what is wrong.
+    // When it fails there may still be an answer: whoever goes on reads it.
     if stream.write_all(rest).await.is_err() || stream.flush().await.is_err() {
         return words;
     }
@@ -60,7 +63,10 @@ pub(super) async fn first_words<A>(
             taken => taken.map(Some),
         });
         match taken.await {
-            None => return words,
+            None => {
+                words.broke_off = false;
+                return words;
+            }
             Some(Err(error)) => {
                 words.broken = Some(error);
                 return words;
@@ -70,13 +76,20 @@ pub(super) async fn first_words<A>(
             Some(Ok(taken)) => words.read = [&words.read[..], &taken].concat().into(),
         }
         match judge(&words.read) {
-            Answer::Partial if words.read.len() < MAX_HEAD => {}
-            Answer::Begun if words.read.len() < MAX_HEAD => begun = true,
-            Answer::Whole(answer) => {
+            Judged::Partial if words.read.len() < MAX_HEAD => {}
+            Judged::Begun => {
+                words.broke_off = false;
+                begun = true;
+            }
+            Judged::Whole(answer) => {
                 words.answer = Some(answer);
+                words.broke_off = false;
                 return words;
             }
-            Answer::Partial | Answer::Begun | Answer::Other => return words,
+            Judged::Partial | Judged::Other => {
+                words.broke_off = false;
+                return words;
+            }
         }
     }
 }

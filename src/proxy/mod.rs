@@ -22,6 +22,8 @@ mod session;
 mod switch;
 mod whole;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -84,8 +86,13 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
     if request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         session.refused_upgrade.set(true);
     }
-    let Ready { answer, mut report } = match session.ready.take() {
-        Some(ready) => ready,
+    let ready = session.ready.take();
+    let Ready { answer, mut report } = match ready {
+        Some(ready) => {
+            // It is out already, and unread it would end the connection.
+            read_to_the_end(request.into_body()).await;
+            ready
+        }
         None => {
             let proxy = session.proxy();
             let line = RequestLine::new(request.method(), request.uri(), request.version());
@@ -120,6 +127,10 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
             refusal(&error, report)
         }
     }
+}
+
+async fn read_to_the_end(mut body: Incoming) {
+    while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
 }
 
 async fn forward(

@@ -63,44 +63,23 @@ impl Upload {
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    content: Content,
+    /// `None` for a request that has none, so that it can be sent again.
+    incoming: Option<Incoming>,
     upload: Rc<Upload>,
 }
 
-#[derive(Debug)]
-enum Content {
-    /// None, or one that came whole with its request.
-    Whole(Bytes),
-    /// What the client is sending.
-    Incoming(Incoming),
-}
-
 impl RequestBody {
-    /// What the client sends, if anything.
+    /// What the client sends.
     pub(super) fn new(incoming: Option<Incoming>, upload: Rc<Upload>) -> Self {
-        let content = match incoming {
-            None => Content::Whole(Bytes::new()),
-            Some(incoming) => Content::Incoming(incoming),
-        };
-        Self { content, upload }
-    }
-
-    /// What the client has sent.
-    pub(super) fn whole(bytes: Bytes, upload: Rc<Upload>) -> Self {
-        Self {
-            content: Content::Whole(bytes),
-            upload,
-        }
+        Self { incoming, upload }
     }
 
     /// Another one without content, if this has none.
     pub(super) fn try_clone(&self) -> Option<Self> {
-        match &self.content {
-            Content::Whole(bytes) if bytes.is_empty() => {
-                Some(Self::whole(Bytes::new(), Rc::clone(&self.upload)))
-            }
-            Content::Whole(_) | Content::Incoming(_) => None,
-        }
+        self.incoming.is_none().then(|| Self {
+            incoming: None,
+            upload: Rc::clone(&self.upload),
+        })
     }
 }
 
@@ -113,12 +92,8 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let incoming = match &mut this.content {
-            Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
-            Content::Whole(bytes) => {
-                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))));
-            }
-            Content::Incoming(incoming) => incoming,
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
         };
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
         this.upload.state.set(match &frame {
@@ -133,17 +108,15 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Incoming(incoming) => incoming.is_end_stream(),
-        }
+        self.incoming
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Incoming(incoming) => incoming.size_hint(),
-        }
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 

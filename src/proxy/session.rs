@@ -188,7 +188,7 @@ impl Session {
     }
 
     /// The same for one over which hyper does not speak.
-    pub(super) fn rest(&self, route: Arc<Route>, resting: Resting) {
+    pub(super) fn keep_bare(&self, route: Arc<Route>, resting: Resting) {
         self.keep.replace(Some(Keep::Resting(route, resting)));
     }
 
@@ -219,7 +219,7 @@ impl Session {
     }
 
     /// The same, where hyper is not to speak.
-    pub(super) fn woken(&self, route: &Arc<Route>) -> Option<(Stream, UpstreamAddr)> {
+    pub(super) fn kept_bare(&self, route: &Arc<Route>) -> Option<(Stream, UpstreamAddr)> {
         self.keep.take()?.wake(route)
     }
 }

@@ -128,11 +128,11 @@ async fn ask(
     message.extend_from_slice(&body);
 
     let mut said = None;
-    if let Some((mut stream, address)) = session.woken(&route) {
+    if let Some((mut stream, address)) = session.kept_bare(&route) {
         report.exchange.upstream_addr = Some(address.clone());
         let words = wait(&mut stream, &message, &route, &upload).await?;
         // The upstream closed it at that moment. A GET may be sent twice (RFC 9110 §9.2.2), anything else never.
-        if !words.are_none() || parts.method != Method::GET {
+        if !words.broke_off() || parts.method != Method::GET {
             said = Some((stream, address, words));
         }
     }
@@ -151,14 +151,13 @@ async fn ask(
     };
     if let Some(answer) = words.answer.take() {
         if answer.goes_on {
-            session.rest(route, Resting::new(stream, address));
+            session.keep_bare(route, Resting::new(stream, address));
         }
         return Ok(Asking::Whole(answer));
     }
     let nothing = Request::new(()).into_parts().0;
     let begun = Begun {
         parts: std::mem::replace(parts, nothing),
-        body,
         asked,
         upload,
         stream: words.unsaid(stream),

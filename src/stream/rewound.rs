@@ -1,7 +1,7 @@
 //! A socket taken back to where it was: bytes that somebody read from it are read again, and a message that somebody wrote
 //! is not written twice.
 //!
-//! Hyper is given one where the opening handshake was begun without it and turns out to be something else.
+//! Hyper is given one on either side, since it takes over where an exchange was begun without it.
 
 use std::io;
 use std::io::IoSlice;
@@ -60,8 +60,10 @@ impl Rewound {
         }
     }
 
-    /// A socket to which a whole message was written, which will be written once more and flushed; its answer began with
-    /// `read`, and then the socket may have broken.
+    /// A socket to which a whole message was written; its answer began with `read`, and then the socket may have broken.
+    ///
+    /// The message will be written once more, up to its first flush. That must be a head without a body: between the two
+    /// hyper may flush, and would write the body a second time, where the upstream expects the next request.
     pub fn answering(stream: Stream, read: Bytes, broken: Option<io::Error>) -> Self {
         Self {
             stream,

@@ -14,13 +14,12 @@ use crate::headers::head::MAX_LINES;
 use crate::headers::head::Names;
 use crate::headers::head::digits;
 use crate::headers::head::fields;
-use crate::headers::head::push_value;
 use crate::headers::head::write_fields;
 use crate::headers::hop_by_hop;
 
 /// What the first bytes of an answer are.
 #[derive(Debug)]
-pub enum Answer<A> {
+pub enum Judged<A> {
     /// They may become one that is read here; there is no whole head yet.
     Partial,
     /// They may become one; of the body some is missing.
@@ -32,26 +31,26 @@ pub enum Answer<A> {
 }
 
 /// Reads the first bytes of an answer to an upgrade request: only a 101 is read here.
-pub fn read_switching(bytes: &Bytes) -> Answer<Head<Parts>> {
+pub fn read_switching(bytes: &Bytes) -> Judged<Head<Parts>> {
     const BEGIN: &[u8] = b"HTTP/1.1 101";
     let common = bytes.len().min(BEGIN.len());
     if bytes[..common] != BEGIN[..common] {
-        return Answer::Other;
+        return Judged::Other;
     }
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match parse(&mut parsed, bytes, &mut lines) {
-        Answer::Whole(length) if parsed.code == Some(101) => length,
-        Answer::Partial => return Answer::Partial,
-        _ => return Answer::Other,
+        Judged::Whole(length) if parsed.code == Some(101) => length,
+        Judged::Partial => return Judged::Partial,
+        _ => return Judged::Other,
     };
     let Some((headers, names)) = fields(bytes, parsed.headers) else {
-        return Answer::Other;
+        return Judged::Other;
     };
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = StatusCode::SWITCHING_PROTOCOLS;
     parts.headers = headers;
-    Answer::Whole(Head {
+    Judged::Whole(Head {
         parts,
         names,
         length,
@@ -94,28 +93,28 @@ impl WholeAnswer {
 
 /// Reads the first bytes of an answer to another request than HEAD: in HTTP/1.1, with a body by one Content-Length, and
 /// with no other word on its connection than whether it goes on.
-pub fn read_answer(bytes: &Bytes) -> Answer<WholeAnswer> {
+pub fn read_answer(bytes: &Bytes) -> Judged<WholeAnswer> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match parse(&mut parsed, bytes, &mut lines) {
-        Answer::Whole(length) => length,
-        Answer::Partial => return Answer::Partial,
-        Answer::Begun | Answer::Other => return Answer::Other,
+        Judged::Whole(length) => length,
+        Judged::Partial => return Judged::Partial,
+        Judged::Begun | Judged::Other => return Judged::Other,
     };
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
     let Some(status) = status.filter(|status| !has_own_rules(*status)) else {
-        return Answer::Other;
+        return Judged::Other;
     };
     let mut head = Vec::with_capacity(bytes.len() + 64);
     write_status(&mut head, status, parsed.reason.unwrap_or_default());
     let Some((body, goes_on)) = pass_lines(parsed.headers, &mut head) else {
-        return Answer::Other;
+        return Judged::Other;
     };
     let rest = bytes.len() - length;
     if rest < body {
-        return Answer::Begun;
+        return Judged::Begun;
     }
-    Answer::Whole(WholeAnswer {
+    Judged::Whole(WholeAnswer {
         status,
         head,
         body: bytes.slice(length..length + body),
@@ -164,7 +163,9 @@ fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usi
             return None;
         }
         head.extend_from_slice(line.name.as_bytes());
-        push_value(head, line.value);
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(line.value);
+        head.extend_from_slice(b"\r\n");
     }
     Some((body?, goes_on))
 }
@@ -174,11 +175,11 @@ fn parse<'h, 'b>(
     parsed: &mut httparse::Response<'h, 'b>,
     bytes: &'b [u8],
     lines: &'h mut [MaybeUninit<httparse::Header<'b>>],
-) -> Answer<usize> {
+) -> Judged<usize> {
     match ParserConfig::default().parse_response_with_uninit_headers(parsed, bytes, lines) {
-        Ok(Status::Partial) => Answer::Partial,
-        Ok(Status::Complete(length)) if parsed.version == Some(1) => Answer::Whole(length),
-        Ok(Status::Complete(_)) | Err(_) => Answer::Other,
+        Ok(Status::Partial) => Judged::Partial,
+        Ok(Status::Complete(length)) if parsed.version == Some(1) => Judged::Whole(length),
+        Ok(Status::Complete(_)) | Err(_) => Judged::Other,
     }
 }
 
@@ -187,7 +188,7 @@ pub fn write_switching(parts: &Parts, names: &Names) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
     let status = StatusCode::SWITCHING_PROTOCOLS;
     write_status(&mut head, status, "Switching Protocols");
-    write_fields(&mut head, &parts.headers, names);
+    write_fields(&mut head, &parts.headers, names, b": ");
     head
 }
 
@@ -206,8 +207,8 @@ mod tests {
     use http::HeaderName;
     use proptest::prelude::*;
 
-    use crate::headers::head::Answer;
     use crate::headers::head::Behind;
+    use crate::headers::head::Judged;
     use crate::headers::head::read_answer;
     use crate::headers::head::read_switching;
     use crate::headers::head::write_switching;
@@ -219,15 +220,15 @@ mod tests {
         for length in 0..whole.len() {
             let read = read_switching(&Bytes::copy_from_slice(&whole.as_bytes()[..length]));
             match read {
-                Answer::Partial => assert!(length < whole.len() - 2, "{length}"),
-                Answer::Whole(head) => {
+                Judged::Partial => assert!(length < whole.len() - 2, "{length}"),
+                Judged::Whole(head) => {
                     assert_eq!(head.length, whole.len() - 2);
                     assert_eq!(
                         write_switching(&head.parts, &head.names),
                         b"HTTP/1.1 101 Switching Protocols\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n"
                     );
                 }
-                Answer::Begun | Answer::Other => panic!("{length}"),
+                Judged::Begun | Judged::Other => panic!("{length}"),
             }
         }
         for other in [
@@ -238,7 +239,7 @@ mod tests {
             "GET",
         ] {
             let read = read_switching(&Bytes::from_static(other.as_bytes()));
-            assert!(matches!(read, Answer::Other), "{other}");
+            assert!(matches!(read, Judged::Other), "{other}");
         }
     }
 
@@ -249,13 +250,13 @@ mod tests {
         for length in 0..OK.len() {
             let read = read_answer(&Bytes::from_static(&OK.as_bytes()[..length]));
             match read {
-                Answer::Partial => assert!(length < OK.len() - 4, "{length}"),
-                Answer::Begun => assert!(length >= OK.len() - 4, "{length}"),
-                Answer::Whole(_) | Answer::Other => panic!("{length}"),
+                Judged::Partial => assert!(length < OK.len() - 4, "{length}"),
+                Judged::Begun => assert!(length >= OK.len() - 4, "{length}"),
+                Judged::Whole(_) | Judged::Other => panic!("{length}"),
             }
         }
         for more in ["", "HTTP/1.1"] {
-            let Answer::Whole(answer) = read_answer(&Bytes::from(format!("{OK}{more}"))) else {
+            let Judged::Whole(answer) = read_answer(&Bytes::from(format!("{OK}{more}"))) else {
                 panic!("{more}");
             };
             assert_eq!(&answer.body[..], b"body");
@@ -275,7 +276,7 @@ mod tests {
             ("Connection: close\r\nConnection: keep-alive", false),
         ] {
             let text = OK.replacen("\r\n", &format!("\r\n{line}\r\n"), 1);
-            let Answer::Whole(answer) = read_answer(&Bytes::from(text)) else {
+            let Judged::Whole(answer) = read_answer(&Bytes::from(text)) else {
                 panic!("{line}");
             };
             assert_eq!(answer.goes_on, goes_on, "{line}");
@@ -292,7 +293,7 @@ mod tests {
             let mut text = OK.as_bytes().to_vec();
             let at = OK.find("COOKIE").unwrap();
             text[at] = byte;
-            let whole = matches!(read_answer(&Bytes::from(text)), Answer::Whole(_));
+            let whole = matches!(read_answer(&Bytes::from(text)), Judged::Whole(_));
             let name = [b"set-", &[byte][..], b"OOKIE"].concat();
             // A colon ends the name.
             assert_eq!(
@@ -332,7 +333,7 @@ mod tests {
             ("Content-Length: 4", "Content-Length: 4\r\nA : b"),
         ] {
             let read = read_answer(&Bytes::from(OK.replacen(from, to, 1)));
-            assert!(matches!(read, Answer::Other), "{from} {to}");
+            assert!(matches!(read, Judged::Other), "{from} {to}");
         }
     }
 

@@ -95,7 +95,8 @@ pub fn write_request(parts: &Parts, names: &Names) -> Vec<u8> {
     head.push(b' ');
     head.extend_from_slice(target.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(&mut head, &parts.headers, names);
+    // As hyper writes it in a request.
+    write_fields(&mut head, &parts.headers, names, b":");
     head
 }
 
