@@ -163,3 +163,46 @@ fn every_key_that_the_configuration_describes_has_its_section() {
     }
     assert_eq!(keys, 21);
 }
+
+#[test]
+fn the_schema_that_is_printed_is_the_committed_one_and_has_the_defaults_of_the_page() {
+    let output = Command::new(env!("CARGO_BIN_EXE_wsgate"))
+        .arg("schema")
+        .output()
+        .expect("wsgate runs");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let printed = String::from_utf8(output.stdout).expect("a text");
+    assert!(printed == read("docs/routes.schema.json"), "the two differ");
+
+    let schema: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    let mut defaults = 0;
+    for keys in ["/properties", "/definitions/listener/properties"] {
+        let keys = schema.pointer(keys).and_then(|keys| keys.as_object());
+        for (key, described) in keys.expect("keys") {
+            let Some(default) = described.get("default") else {
+                continue;
+            };
+            let default = format!("`{}`", default.to_string().trim_matches('"'));
+            let page = read("docs/configuration.md");
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| [`{key}`]")))
+                .expect("a row");
+            assert!(row.ends_with(&format!(" | {default} |")), "{row}");
+            defaults += 1;
+        }
+    }
+    assert_eq!(defaults, 7);
+}
+
+#[test]
+fn the_shipped_file_begins_with_the_line_that_editors_read() {
+    let shipped = read("routes.yaml");
+    let line = shipped.lines().next().expect("a line");
+    let path = line
+        .strip_prefix("# yaml-language-server: $schema=")
+        .expect("the line");
+    assert_eq!(path, "docs/routes.schema.json");
+    assert!(!read(path).is_empty());
+}

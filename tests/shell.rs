@@ -20,6 +20,7 @@ fn bash_completes_the_commands_and_their_options() {
     for (words, last, wanted) in [
         ("wsgate ex", 1, "explain"),
         ("wsgate im", 1, "import"),
+        ("wsgate sc", 1, "schema"),
         ("wsgate import --str", 2, "--strict"),
         ("wsgate explain --js", 2, "--json"),
     ] {
@@ -60,7 +61,15 @@ fn the_manual_page_names_every_command() {
     assert_eq!(page.status.code(), Some(0));
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains(".SH NAME\nwsgate"), "{page}");
-    for command in ["run", "check", "import", "explain", "completions", "man"] {
+    for command in [
+        "run",
+        "check",
+        "import",
+        "explain",
+        "schema",
+        "completions",
+        "man",
+    ] {
         assert!(
             page.contains(&format!("wsgate\\-{command}(1)")),
             "{command}: {page}"

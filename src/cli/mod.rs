@@ -7,6 +7,7 @@ mod import;
 mod logging;
 mod report;
 mod run;
+mod schema;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Say what a client requests for a URL, which listener and which route take it, and what the upstream is asked for
     Explain(explain::Question),
+    /// Print the JSON Schema of routes.yaml, for editors: `wsgate schema > routes.schema.json`
+    Schema,
     /// Print the script that completes wsgate's words in a shell: `source <(wsgate completions bash)`
     Completions {
         /// Which shell
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
             strict: false,
         } => import::run(&file, Strictness::Lenient),
         Command::Explain(question) => explain::run(&arguments.config, &question),
+        Command::Schema => schema::run(),
         Command::Completions { shell } => completions::script(Arguments::command(), shell),
         Command::Man => completions::page(Arguments::command()),
     }

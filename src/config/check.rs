@@ -29,6 +29,10 @@ pub(super) mod route;
 mod scalar;
 pub(super) mod words;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod schema_tests;
+
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::scalar::Zero;

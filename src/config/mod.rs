@@ -50,6 +50,12 @@ routes:
   - location: /socket.io
     proxy_pass: http://127.0.0.1:3000";
 
+/// The JSON Schema (draft-07) of `routes.yaml`, with which editors complete, explain and underline.
+///
+/// Written by hand, since the file is read by a visitor and no derived structs: what it says of keys, defaults and
+/// examples is held against the rules by tests.
+pub const JSON_SCHEMA: &str = include_str!("../../docs/routes.schema.json");
+
 /// All that `routes.yaml` says, checked.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -27,7 +27,7 @@ pub(super) enum Within {
 }
 
 impl Within {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Top,
         Self::Listen,
         Self::Route,
@@ -36,7 +36,7 @@ impl Within {
         Self::Test,
     ];
 
-    fn keys(self) -> &'static [&'static str] {
+    pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Top => &[
                 "listen",

@@ -19,7 +19,7 @@ use crate::routing::HostPattern;
 use crate::routing::When;
 
 /// Fields that belong to a connection or to its framing, or that the answer to an upgrade is computed from.
-const NOT_SET: [HeaderName; 10] = [
+pub(super) const NOT_SET: [HeaderName; 10] = [
     header::CONNECTION,
     header::UPGRADE,
     header::TRANSFER_ENCODING,

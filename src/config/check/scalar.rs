@@ -19,7 +19,7 @@ pub(super) enum Zero {
 }
 
 /// More threads than any machine has cores are a slip of the fingers.
-const MOST_THREADS: usize = 1024;
+pub(super) const MOST_THREADS: usize = 1024;
 
 impl Checker<'_> {
     /// A value that must be a text.

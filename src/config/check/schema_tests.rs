@@ -1,0 +1,300 @@
+//! The JSON Schema of `docs/routes.schema.json`, held against the rules: it has the keys of the reader and no others, the
+//! defaults of the code, and examples that can be served.
+//!
+//! What it makes of whole files is tested with the editors' own language server, in `tests/peers`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use regex::Regex;
+use serde_json::Value;
+use serde_json::json;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use crate::clients::Kind;
+use crate::config::Config;
+use crate::config::JSON_SCHEMA;
+use crate::config::check::keys::Within;
+use crate::config::check::request::NOT_SET;
+use crate::config::check::scalar::MOST_THREADS;
+
+fn schema() -> Value {
+    serde_json::from_str(JSON_SCHEMA).unwrap()
+}
+
+/// Where the schema has the map that `within` is.
+fn map(schema: &Value, within: Within) -> &Value {
+    let pointer = match within {
+        Within::Top => "",
+        Within::Listen => "/definitions/listener",
+        Within::Route => "/definitions/route",
+        Within::Pair => "/definitions/pair",
+        Within::When => "/definitions/route/properties/when",
+        Within::Test => "/definitions/test",
+    };
+    schema.pointer(pointer).unwrap()
+}
+
+fn properties(schema: &Value, within: Within) -> Vec<(String, &Value)> {
+    let properties = map(schema, within)["properties"].as_object().unwrap();
+    let pairs = properties.iter().map(|(key, value)| (key.clone(), value));
+    pairs.collect()
+}
+
+/// A folder with every file that the examples name.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("certs")).unwrap();
+    for name in ["chat.example.com", "wild.example.org", "ca"] {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let path = folder.path().join("certs").join(name);
+        let ending = |ending| format!("{}.{ending}", path.display());
+        fs::write(ending("pem"), made.cert.pem()).unwrap();
+        fs::write(ending("key"), made.signing_key.serialize_pem()).unwrap();
+    }
+    folder
+}
+
+/// What wsgate makes of a file; JSON is YAML.
+fn read(file: &Value, folder: &TempDir) -> Result<Config, String> {
+    let path = folder.path().join("routes.yaml");
+    fs::write(&path, serde_json::to_string_pretty(file).unwrap()).unwrap();
+    match Config::read(&path, OffsetDateTime::now_utc()) {
+        Ok((config, _)) => Ok(config),
+        Err(errors) => Err(errors.iter().map(|error| format!("{error}\n")).collect()),
+    }
+}
+
+/// A file with what must be there.
+fn minimal() -> Value {
+    json!({
+        "listen": [{ "address": 8080 }],
+        "routes": [{ "location": "/", "proxy_pass": "http://127.0.0.1:3000" }],
+    })
+}
+
+/// A file with one key of one map set to `value`, and what must stand beside it.
+fn with(within: Within, key: &str, value: &Value) -> Value {
+    let mut file = minimal();
+    match within {
+        Within::Top => file[key] = value.clone(),
+        Within::Listen => {
+            file["listen"][0][key] = value.clone();
+            if key == "redirect" {
+                let secure = json!({ "address": 8443, "tls": "self_signed" });
+                file["listen"].as_array_mut().unwrap().push(secure);
+            }
+        }
+        Within::Route => {
+            let route = &mut file["routes"][0];
+            match key {
+                "return" => *route = json!({ "location": "/" }),
+                "ca" => route["proxy_pass"] = json!("https://10.0.0.5:8443"),
+                // What the machine trusts must not matter.
+                "proxy_pass" if value.as_str().unwrap().starts_with("https:") => {
+                    route["ca"] = json!("certs/ca.pem");
+                }
+                _ => {}
+            }
+            route[key] = value.clone();
+        }
+        Within::Pair => {
+            let name = "certs/chat.example.com";
+            let mut pair = json!({ "cert": format!("{name}.pem"), "key": format!("{name}.key") });
+            pair[key] = value.clone();
+            file["listen"][0]["tls"] = pair;
+        }
+        Within::When => file["routes"][0]["when"] = json!({ key: value }),
+        Within::Test => {
+            let mut test = json!({ "url": "ws://a.example.com:8080/x", "expect": 404 });
+            test[key] = value.clone();
+            file["tests"] = json!([test]);
+        }
+    }
+    file
+}
+
+/// The examples of a key, its default, the words that it may be, and what its snippets leave in the file.
+fn values(schema: &Value) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut values = list(&schema["examples"]);
+    values.extend(schema.get("default").cloned());
+    values.extend(list(&schema["enum"]));
+    for way in list(&schema["anyOf"]) {
+        values.extend(list(&way["enum"]));
+    }
+    let stop = Regex::new(r"\$\{[0-9]:([^}]*)\}").unwrap();
+    for snippet in list(&schema["defaultSnippets"]) {
+        let body = stop
+            .replace_all(&snippet["body"].to_string(), "$1")
+            .into_owned();
+        let body = serde_json::from_str(&body).unwrap();
+        // The language server writes the dash of a list.
+        values.push(match snippet["type"].as_str() {
+            Some("array") => Value::Array(vec![body]),
+            _ => body,
+        });
+    }
+    values
+}
+
+#[test]
+fn the_schema_has_the_keys_of_the_reader_and_no_others() {
+    let schema = schema();
+    for within in Within::ALL {
+        let described = properties(&schema, within);
+        let described: BTreeSet<_> = described.iter().map(|(key, _)| key.as_str()).collect();
+        let read: BTreeSet<_> = within.keys().iter().copied().collect();
+        assert_eq!(described, read, "{within:?}");
+        assert_eq!(
+            map(&schema, within)["additionalProperties"],
+            json!(false),
+            "{within:?}"
+        );
+    }
+}
+
+#[test]
+fn every_key_is_described_and_has_a_value_to_offer() {
+    let schema = schema();
+    for within in Within::ALL {
+        for (key, described) in properties(&schema, within) {
+            let text = described["description"].as_str().unwrap_or_default();
+            assert!(text.ends_with('.'), "{within:?} {key}: {text}");
+            assert!(!values(described).is_empty(), "{within:?} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_example_can_be_served() {
+    let schema = schema();
+    let folder = folder();
+    let mut served = 0;
+    for within in Within::ALL {
+        for (key, described) in properties(&schema, within) {
+            for value in values(described) {
+                let file = with(within, &key, &value);
+                if let Err(said) = read(&file, &folder) {
+                    panic!("{within:?} {key}: {value}\n{said}");
+                }
+                served += 1;
+            }
+        }
+    }
+    assert_eq!(served, 79, "examples were added or lost");
+}
+
+#[test]
+fn what_is_required_is_missed_by_the_reader() {
+    let schema = schema();
+    let folder = folder();
+    let pair = with(Within::Pair, "cert", &json!("certs/chat.example.com.pem"));
+    let test = with(Within::Test, "expect", &json!(404));
+    for (within, whole, pointer) in [
+        (Within::Top, minimal(), ""),
+        (Within::Listen, minimal(), "/listen/0"),
+        (Within::Route, minimal(), "/routes/0"),
+        (Within::Pair, pair, "/listen/0/tls"),
+        (Within::Test, test, "/tests/0"),
+    ] {
+        read(&whole, &folder).unwrap();
+        let keys = whole.pointer(pointer).unwrap().as_object().unwrap().clone();
+        for key in keys.keys() {
+            let mut file = whole.clone();
+            let here = file.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+            here.remove(key);
+            let missed =
+                read(&file, &folder).is_err_and(|said| said.contains(&format!("has no `{key}`")));
+            let required = map(&schema, within)["required"].as_array().unwrap();
+            // Either this or `return`, which the schema says by `else`.
+            let required = required.contains(&json!(key)) || key == "proxy_pass";
+            assert_eq!(missed, required, "{within:?} {key}");
+        }
+    }
+    assert_eq!(
+        schema["definitions"]["route"]["else"]["required"],
+        json!(["proxy_pass"])
+    );
+}
+
+/// What the keys with a default decide.
+fn settings(file: &Value, folder: &TempDir) -> String {
+    let config = read(file, folder).unwrap();
+    let reuseport = config.listeners[0].reuseport;
+    format!(
+        "{:?} {:?} {:?} {reuseport}",
+        config.routes[0].timeouts, config.drain_timeout, config.access_log
+    )
+}
+
+#[test]
+fn the_defaults_are_those_of_the_code() {
+    let schema = schema();
+    let folder = folder();
+    let mut defaults = Vec::new();
+    let usual = settings(&minimal(), &folder);
+    for within in Within::ALL {
+        for (key, described) in properties(&schema, within) {
+            let Some(default) = described.get("default") else {
+                continue;
+            };
+            assert_eq!(
+                settings(&with(within, &key, default), &folder),
+                usual,
+                "{key}"
+            );
+            // Editors do not show it.
+            let shown = default.as_str().map_or(default.to_string(), str::to_owned);
+            let text = described["description"].as_str().unwrap();
+            assert!(text.ends_with(&format!(" Left out: {shown}.")), "{key}");
+            for example in described["examples"].as_array().unwrap() {
+                let other = settings(&with(within, &key, example), &folder);
+                assert_ne!(other, usual, "{key}: {example} is the default");
+            }
+            defaults.push(key);
+        }
+    }
+    // The others have none: without them there is no TLS, no condition, no test, or a number that the machine decides.
+    assert_eq!(
+        defaults,
+        [
+            "access_log",
+            "connect_timeout",
+            "drain_timeout",
+            "handshake_timeout",
+            "response_timeout",
+            "tunnel_timeout",
+            "reuseport"
+        ]
+    );
+}
+
+#[test]
+fn what_the_schema_enumerates_is_all_there_is() {
+    let schema = schema();
+    let clients = &schema["definitions"]["test"]["properties"]["client"]["anyOf"][0];
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    assert_eq!(clients["enum"], json!(names));
+    assert_eq!(
+        clients["enumDescriptions"].as_array().unwrap().len(),
+        names.len()
+    );
+    assert_eq!(
+        schema["properties"]["threads"]["maximum"],
+        json!(MOST_THREADS)
+    );
+
+    let fields = &schema["definitions"]["route"]["properties"]["set_headers"];
+    let never = fields["patternProperties"].as_object().unwrap();
+    let (pattern, refused) = never.iter().next().unwrap();
+    assert_eq!((never.len(), refused), (1, &json!(false)));
+    let never = Regex::new(pattern).unwrap();
+    for name in &NOT_SET {
+        assert!(never.is_match(name.as_str()), "{name}");
+    }
+    assert_eq!(pattern.matches('|').count() + 1, NOT_SET.len());
+    assert!(never.is_match("Connection") && never.is_match("Sec-WebSocket-Key"));
+    assert!(!never.is_match("X-Connection"));
+}
