@@ -1,7 +1,8 @@
 //! An opening handshake without hyper: the request and its 101 go as bytes from socket to socket.
 //!
-//! It is for the request that came whole and asks for nothing but a tunnel: what clients of WebSockets send. Everything is decided as for any other request. When the answer is no 101, hyper takes over on both
-//! sides, and both sockets are as if it had been there from the beginning.
+//! It is for the request that came whole and asks for nothing but a tunnel: what clients of WebSockets send. Everything is
+//! decided as for any other request. When the answer is no 101, hyper takes over on both sides, and both sockets are as if
+//! it had been there from the beginning.
 
 use std::sync::Arc;
 
