@@ -45,7 +45,7 @@ impl Observer for AccessLog {
         let status = end.status.map_or(499, |status| status.as_u16());
         let duration_ms = millis(end.duration);
         match &end.reason {
-            Some(Reason::Upstream(reason)) => line!(
+            Some(Reason::Upstream(reason) | Reason::Unanswered(reason)) => line!(
                 Level::WARN,
                 "request",
                 exchange,
@@ -97,7 +97,7 @@ impl Observer for AccessLog {
                 bytes_to_upstream = end.bytes_to_upstream,
                 bytes_to_client = end.bytes_to_client,
                 duration_ms = millis(end.duration),
-                ended_by = end.ended_by.as_str(),
+                ended_by = end.ended_by.to_string().as_str(),
                 reason = end.reason.as_deref(),
             );
         }

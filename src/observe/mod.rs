@@ -1,9 +1,11 @@
 //! What happened, as values, and who hears of it.
 //!
 //! Everything worth counting or logging passes an [`Observer`]. [`AccessLog`] is the one that writes log lines; more can
-//! be put beside it without a change elsewhere. Nothing here decides anything, and nothing is called per byte.
+//! be put beside it, as a pair, without a change elsewhere. Nothing here decides anything, and nothing is called per byte: an
+//! observer may have a look at the first ones that an upstream says, if it asks for that.
 
 mod access_log;
+mod beside;
 mod request_line;
 mod upstream_addr;
 
@@ -20,6 +22,9 @@ pub use crate::observe::access_log::AccessLog;
 pub use crate::observe::request_line::RequestLine;
 pub use crate::observe::upstream_addr::UpstreamAddr;
 
+/// The most that is kept of what an upstream says, for an observer that wants to listen.
+pub const FIRST_WORDS: usize = 512;
+
 /// Hears of every exchange and every tunnel.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A request was answered, or its client went away.
@@ -28,6 +33,26 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn tunnel_opened(&self, id: TunnelId, exchange: &Exchange);
     /// A tunnel is over.
     fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd);
+
+    /// Whether the first bytes are wanted of the body that the upstream sends with this status, or, if that is a 101, of what
+    /// it says in the tunnel. Asked when the head of the answer is there.
+    fn listens(&self, exchange: &Exchange, status: StatusCode) -> bool {
+        let _ = (exchange, status);
+        false
+    }
+
+    /// Whether these first words of the upstream in a tunnel are all that is wanted. Asked while there are fewer than
+    /// [`FIRST_WORDS`].
+    fn is_enough(&self, exchange: &Exchange, said: &[u8]) -> bool {
+        let _ = (exchange, said);
+        true
+    }
+
+    /// What the upstream said first in a tunnel, as soon as that is enough; once, and only if somebody listens. If the tunnel
+    /// ends before, it is in [`TunnelEnd`].
+    fn tunnel_said(&self, id: TunnelId, exchange: &Exchange, said: &[u8]) {
+        let _ = (id, exchange, said);
+    }
 }
 
 /// What is known of a request while it is under way.
@@ -37,12 +62,39 @@ pub struct Exchange {
     pub remote_addr: SocketAddr,
     /// The request line as it may be shown.
     pub request: RequestLine,
+    /// What it had of a WebSocket's opening handshake.
+    pub opening: Opening,
     /// Where it was sent: what took the connection.
     pub upstream_addr: Option<UpstreamAddr>,
     /// The location that answered, as written.
     pub location: Option<Arc<str>>,
     /// Where that location is written: `routes.yaml:9`.
     pub route: Option<Arc<str>>,
+}
+
+/// What a request had of a WebSocket's opening handshake (RFC 6455 §4.1) when it came.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Opening {
+    /// Nothing, or it could not be read.
+    #[default]
+    Nothing,
+    /// All: it asked for a WebSocket.
+    Whole,
+    /// The fields that only such a handshake has, and not this, without which it is none.
+    Without(Lost),
+}
+
+/// What does not pass a proxy unless that is told to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lost {
+    /// HTTP/1.1: it came as HTTP/1.0.
+    Version,
+    /// `Upgrade: websocket`.
+    Upgrade,
+    /// `Connection: Upgrade`.
+    Connection,
+    /// Both of these.
+    Both,
 }
 
 /// How an exchange ended.
@@ -56,6 +108,17 @@ pub struct ExchangeEnd {
     pub duration: Duration,
     /// Why wsgate itself answered, or what went wrong on the way.
     pub reason: Option<Reason>,
+    /// What is known of the upstream's body, if somebody listened.
+    pub said: Option<Said>,
+}
+
+/// What is known of a body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Said {
+    /// How it begins: up to [`FIRST_WORDS`].
+    Words(Vec<u8>),
+    /// It is a page of HTML, in a content coding that nobody here reads.
+    EncodedPage,
 }
 
 /// Whose fault a reason is, and so how loud it is said.
@@ -65,6 +128,8 @@ pub enum Reason {
     Client(String),
     /// The upstream's: somebody may have to act.
     Upstream(String),
+    /// The upstream's too: it closed the connection without an answer.
+    Unanswered(String),
 }
 
 /// How a tunnel ended.
@@ -76,10 +141,36 @@ pub struct TunnelEnd {
     pub bytes_to_client: u64,
     /// From the 101 to here.
     pub duration: Duration,
-    /// `client`, `upstream`, `idle` or `drain`.
-    pub ended_by: String,
+    /// Who or what ended it.
+    pub ended_by: EndedBy,
     /// The socket's error, if it was one.
     pub reason: Option<String>,
+    /// All that the upstream said, if somebody listened and it never was enough.
+    pub said: Option<Vec<u8>>,
+}
+
+/// Who or what ended a tunnel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndedBy {
+    /// The client was the first to close, or broke.
+    Client,
+    /// The upstream was.
+    Upstream,
+    /// `tunnel_timeout`, which is this long.
+    Idle(Duration),
+    /// The process, which is going away.
+    Drain,
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Idle(_) => "idle",
+            Self::Drain => "drain",
+        })
+    }
 }
 
 /// Ties the two lines of a tunnel together; counts from 1 in each process.

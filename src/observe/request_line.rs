@@ -51,6 +51,34 @@ impl RequestLine {
             form => Self(form.clone()),
         }
     }
+
+    /// Its method; empty if none could be read.
+    pub fn method(&self) -> &str {
+        match &self.0 {
+            Form::Unreadable => "",
+            Form::Parts(parts) => parts.0.as_str(),
+            Form::Text(text) => text.split(' ').next().unwrap_or_default(),
+        }
+    }
+
+    /// The path of its target.
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    /// Names and values in its query, as they were written. What is not shown may not be known any more.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let query = self.target().split_once('?').map(|(_, query)| query);
+        query.into_iter().flat_map(pairs)
+    }
+
+    fn target(&self) -> &str {
+        match &self.0 {
+            Form::Unreadable => "",
+            Form::Parts(parts) => parts.1.path_and_query().map_or("", PathAndQuery::as_str),
+            Form::Text(text) => text.split(' ').nth(1).unwrap_or_default(),
+        }
+    }
 }
 
 impl fmt::Display for RequestLine {
@@ -58,9 +86,8 @@ impl fmt::Display for RequestLine {
         match &self.0 {
             Form::Unreadable => Ok(()),
             Form::Parts(parts) => {
-                let (method, target, version) = &**parts;
-                let target = target.path_and_query().map_or("", PathAndQuery::as_str);
-                f.write_str(&shown(method, target, *version))
+                let (method, _, version) = &**parts;
+                f.write_str(&shown(method, self.target(), *version))
             }
             Form::Text(text) => f.write_str(text),
         }
@@ -85,11 +112,17 @@ fn shown(method: &Method, target: &str, version: Version) -> String {
     shown
 }
 
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
 fn push_query(shown: &mut String, query: &str) {
     let mut hidden = false;
     let mut first = true;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in pairs(query) {
         if !matches!(name, "EIO" | "transport" | "sid") {
             hidden = true;
             continue;
@@ -146,6 +179,25 @@ mod tests {
         assert_eq!(line.to_string(), "POST /%C3%A9?EIO=4&.. HTTP/1.0");
         assert_eq!(line.detached().to_string(), line.to_string());
         assert_eq!(RequestLine::unreadable().detached().to_string(), "");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_asked_for_in_both_forms() {
+        let target = Uri::from_static("http://a.test/b?x=1&EIO=4&transport=websocket&EIO=3");
+        let line = RequestLine::new(&Method::GET, &target, Version::HTTP_11);
+        for line in [line.detached(), line] {
+            assert_eq!((line.method(), line.path()), ("GET", "/b"));
+            let parameters = line.parameters().filter(|(name, _)| *name != "x");
+            assert_eq!(
+                parameters
+                    .filter(|(name, _)| *name != "..")
+                    .collect::<Vec<_>>(),
+                [("EIO", "4"), ("transport", "websocket"), ("EIO", "3")]
+            );
+        }
+        let line = RequestLine::unreadable();
+        assert_eq!((line.method(), line.path()), ("", ""));
+        assert_eq!(line.parameters().count(), 0);
     }
 
     #[test]

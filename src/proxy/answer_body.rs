@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
-use bytes::Buf;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -94,7 +93,8 @@ impl http_body::Body for AnswerBody {
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(report), Some(data)) = (&mut this.report, frame.data_ref()) {
-                    report.body_bytes_sent += data.remaining() as u64;
+                    report.body_bytes_sent += data.len() as u64;
+                    report.hears(data);
                 }
             }
             Poll::Ready(Some(Err(error))) => {

@@ -128,6 +128,9 @@ impl ProxyError {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
+            Self::NoAnswer { source, .. } if is_silence(source) => {
+                Reason::Unanswered(self.to_string())
+            }
             Self::Connect(_)
             | Self::NoAnswer { .. }
             | Self::AnswerTimeout { .. }
@@ -144,11 +147,7 @@ impl fmt::Display for ProxyError {
             Self::Request(error) => write!(f, "refused: {error}"),
             Self::NoLocation => f.write_str("no location matches"),
             Self::Connect(error) => write!(f, "{error}"),
-            Self::NoAnswer { upstream, source }
-                if source.is_incomplete_message()
-                    || source.is_canceled()
-                    || Innermost(source).is_truncation() =>
-            {
+            Self::NoAnswer { upstream, source } if is_silence(source) => {
                 write!(
                     f,
                     "upstream {upstream} closed the connection without an answer"
@@ -202,6 +201,11 @@ impl StdError for ProxyError {
             Self::NoLocation | Self::AnswerTimeout { .. } | Self::SwitchBroken { .. } => None,
         }
     }
+}
+
+/// Whether this is how hyper calls it when an upstream closes without an answer.
+fn is_silence(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_canceled() || Innermost(error).is_truncation()
 }
 
 /// Hyper's errors say little themselves; what they hold says more.

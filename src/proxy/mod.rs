@@ -20,6 +20,7 @@ mod response;
 mod route;
 mod session;
 mod switch;
+mod told;
 mod whole;
 
 use std::future::poll_fn;
@@ -109,7 +110,9 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
             Response::from_parts(head, AnswerBody::own(text, Some(report)))
         }
         Ok(Answer::Upstream(head, incoming, connection)) => {
-            report.status = Some(head.status);
+            report.answers(head.status, |name| {
+                head.headers.get(name).map(HeaderValue::as_bytes)
+            });
             report.reason = None;
             Response::from_parts(
                 *head,
@@ -185,6 +188,7 @@ fn prepare(
         Framing::Length | Framing::Chunked => Body::Some,
     };
     let checked = check(head, body).map_err(ProxyError::Request)?;
+    report.asks(&checked.asked, head);
     let client = session.client();
     let decision = decide(&proxy.sites, &client, head, &checked);
     if let Some(rule) = decision.rule {

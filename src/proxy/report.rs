@@ -5,12 +5,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderName;
+use http::Method;
 use http::StatusCode;
+use http::Version;
+use http::header;
+use http::request;
 
+use crate::headers::lists::has_member;
+use crate::headers::upgrade::Asked;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
+use crate::observe::FIRST_WORDS;
+use crate::observe::Lost;
 use crate::observe::Observer;
+use crate::observe::Opening;
 use crate::observe::Reason;
+use crate::observe::Said;
 
 /// Travels with a request, then with its answer's body; reports when it is dropped.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub(super) struct Report {
     pub(super) body_bytes_sent: u64,
     /// What went wrong.
     pub(super) reason: Option<Reason>,
+    /// How the answer's body begins, if somebody listens.
+    said: Option<Said>,
     /// Whether the process ended it.
     cut: Rc<Cell<bool>>,
     started: Instant,
@@ -41,9 +54,50 @@ impl Report {
             status: None,
             body_bytes_sent: 0,
             reason: None,
+            said: None,
             cut,
             started: Instant::now(),
             observer: Some(observer),
+        }
+    }
+
+    /// The request asks for this, by a head that is still the client's.
+    pub(super) fn asks(&mut self, asked: &Asked, head: &request::Parts) {
+        self.exchange.opening = match asked {
+            Asked::WebSocket(_) => Opening::Whole,
+            Asked::Nothing => without(head).map_or(Opening::Nothing, Opening::Without),
+        };
+    }
+
+    /// The upstream answers with these fields, and its body follows.
+    pub(super) fn answers<'a>(
+        &mut self,
+        status: StatusCode,
+        field: impl Fn(&HeaderName) -> Option<&'a [u8]>,
+    ) {
+        self.status = Some(status);
+        let listens = self
+            .observer
+            .as_ref()
+            .is_some_and(|observer| observer.listens(&self.exchange, status));
+        if !listens {
+            return;
+        }
+        self.said = if field(&header::CONTENT_ENCODING).is_none() {
+            Some(Said::Words(Vec::new()))
+        } else {
+            let page = field(&header::CONTENT_TYPE)
+                .and_then(|value| value.get(..b"text/html".len()))
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(b"text/html"));
+            page.then_some(Said::EncodedPage)
+        };
+    }
+
+    /// This is of the answer's body.
+    pub(super) fn hears(&mut self, data: &[u8]) {
+        if let Some(Said::Words(said)) = &mut self.said {
+            let room = FIRST_WORDS - said.len();
+            said.extend_from_slice(&data[..room.min(data.len())]);
         }
     }
 
@@ -53,6 +107,7 @@ impl Report {
         let exchange = Exchange {
             remote_addr: self.exchange.remote_addr,
             request: self.exchange.request.detached(),
+            opening: self.exchange.opening,
             upstream_addr: self.exchange.upstream_addr.take(),
             location: self.exchange.location.take(),
             route: self.exchange.route.take(),
@@ -79,8 +134,25 @@ impl Drop for Report {
                 body_bytes_sent: self.body_bytes_sent,
                 duration: self.started.elapsed(),
                 reason: self.reason.take(),
+                said: self.said.take(),
             };
             observer.exchange_ended(&self.exchange, &end);
         }
+    }
+}
+
+/// What an ordinary request lacks of an opening handshake, if it has a key, which only such a handshake has.
+fn without(head: &request::Parts) -> Option<Lost> {
+    let headers = &head.headers;
+    if head.method != Method::GET || !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return None;
+    }
+    let upgrade = has_member(headers, header::UPGRADE, "websocket");
+    let connection = has_member(headers, header::CONNECTION, "upgrade");
+    match (upgrade, connection) {
+        (true, true) => (head.version == Version::HTTP_10).then_some(Lost::Version),
+        (false, true) => Some(Lost::Upgrade),
+        (true, false) => Some(Lost::Connection),
+        (false, false) => Some(Lost::Both),
     }
 }

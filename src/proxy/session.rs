@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
 use crate::observe::Exchange;
+use crate::observe::Opening;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::UpstreamAddr;
@@ -168,6 +169,7 @@ impl Session {
         let exchange = Exchange {
             remote_addr: self.client.address,
             request,
+            opening: Opening::Nothing,
             upstream_addr: None,
             location: None,
             route: None,

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,12 +12,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::observe::Exchange;
-use crate::observe::Observer;
+use crate::observe::EndedBy;
 use crate::observe::Reason;
 use crate::observe::TunnelEnd;
-use crate::observe::TunnelId;
 use crate::proxy::report::Report;
+use crate::proxy::told::Ear;
+use crate::proxy::told::Told;
 use crate::stream::Stream;
 use crate::stream::in_words;
 use crate::tunnel;
@@ -26,6 +25,7 @@ use crate::tunnel::End;
 use crate::tunnel::Ended;
 use crate::tunnel::Keeper;
 use crate::tunnel::Relay;
+use crate::tunnel::Side;
 
 /// The upstream's end of a tunnel, waiting for the client's.
 #[derive(Debug)]
@@ -58,19 +58,18 @@ impl Switch {
             limits,
             report,
         } = self;
-        let relay = tunnel::relay(client, upstream, limits, keeper, ());
-        let id = TunnelId::next();
-        // Boxed: it is touched twice in a tunnel's life.
-        let lines = report.into_tunnel().map(Box::new);
-        if let Some((exchange, observer)) = lines.as_deref() {
-            observer.tunnel_opened(id, exchange);
-        }
+        let (told, ear) = match report.into_tunnel() {
+            Some((exchange, observer)) => {
+                let (told, ear) = Told::begin(exchange, observer, &upstream.early);
+                (Some(told), ear)
+            }
+            None => (None, Ear::default()),
+        };
         Tunnel {
-            relay,
+            relay: tunnel::relay(client, upstream, limits, keeper, ear),
             idle: limits.idle,
-            id,
             begun: Instant::now(),
-            lines,
+            told,
             _guard: guard,
         }
     }
@@ -80,11 +79,10 @@ impl Switch {
 /// hold the relay twice.
 #[derive(Debug)]
 pub struct Tunnel<G> {
-    relay: Relay<Stream, Stream, ()>,
+    relay: Relay<Stream, Stream, Ear>,
     idle: Duration,
-    id: TunnelId,
     begun: Instant,
-    lines: Option<Box<(Exchange, Arc<dyn Observer>)>>,
+    told: Option<Rc<Told>>,
     _guard: G,
 }
 
@@ -96,7 +94,7 @@ impl<G: Unpin> Future for Tunnel<G> {
         let Poll::Ready(passed) = Pin::new(&mut this.relay).poll(cx) else {
             return Poll::Pending;
         };
-        if let Some((exchange, observer)) = this.lines.as_deref() {
+        if let Some(told) = &this.told {
             let reason = match &passed.ended {
                 Ended::Broken(_, error) => {
                     Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
@@ -104,14 +102,23 @@ impl<G: Unpin> Future for Tunnel<G> {
                 Ended::Idle => Some(format!("no byte within {:?} (`tunnel_timeout`)", this.idle)),
                 Ended::Closed(_) | Ended::Drained => None,
             };
+            let ended_by = match passed.ended {
+                Ended::Closed(Side::Client) | Ended::Broken(Side::Client, _) => EndedBy::Client,
+                Ended::Closed(Side::Upstream) | Ended::Broken(Side::Upstream, _) => {
+                    EndedBy::Upstream
+                }
+                Ended::Idle => EndedBy::Idle(this.idle),
+                Ended::Drained => EndedBy::Drain,
+            };
             let end = TunnelEnd {
                 bytes_to_upstream: passed.to_upstream,
                 bytes_to_client: passed.to_client,
                 duration: this.begun.elapsed(),
-                ended_by: passed.ended.to_string(),
+                ended_by,
                 reason,
+                said: None,
             };
-            observer.tunnel_ended(this.id, exchange, &end);
+            told.end(end);
         }
         Poll::Ready(())
     }

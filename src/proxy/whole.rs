@@ -95,7 +95,8 @@ pub async fn pass_on(
     let request = (parts, &*names, body.unwrap_or_default());
     let answer = match ask(session, prepared, request, &mut report).await {
         Ok(Asking::Whole(answer)) => {
-            report.status = Some(answer.status);
+            report.answers(answer.status, |name| answer.value(name));
+            report.hears(&answer.body);
             report.reason = Some(Reason::Client(
                 "the client left before the end of the answer".to_owned(),
             ));

@@ -12,7 +12,6 @@
 mod direction;
 mod keeper;
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -70,17 +69,6 @@ pub enum Ended {
     Idle,
     /// The process is going away.
     Drained,
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed(Side::Client) | Self::Broken(Side::Client, _) => "client",
-            Self::Closed(Side::Upstream) | Self::Broken(Side::Upstream, _) => "upstream",
-            Self::Idle => "idle",
-            Self::Drained => "drain",
-        })
-    }
 }
 
 /// What a finished tunnel has to report.

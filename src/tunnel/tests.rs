@@ -151,7 +151,14 @@ fn a_reader_that_is_gone_ends_the_tunnel() {
         let mut end = Vec::new();
         upstream.read_to_end(&mut end).await.expect("the end");
         drop(upstream);
-        assert_eq!(relay.await.expect("no panic").ended.to_string(), "client");
+        let ended = relay.await.expect("no panic").ended;
+        assert!(
+            matches!(
+                ended,
+                Ended::Closed(Side::Client) | Ended::Broken(Side::Client, _)
+            ),
+            "{ended:?}"
+        );
     });
 }
 

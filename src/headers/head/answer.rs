@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http::Response;
 use http::StatusCode;
 use http::response::Parts;
@@ -80,6 +81,16 @@ pub enum Behind {
 }
 
 impl WholeAnswer {
+    /// The value of its first line of this name.
+    pub fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        let name = name.as_str().as_bytes();
+        self.head.split(|byte| *byte == b'\n').find_map(|line| {
+            let (found, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+        })
+    }
+
     /// What goes on: one message.
     pub fn message(mut self, behind: Behind) -> Vec<u8> {
         if behind == Behind::Closes {

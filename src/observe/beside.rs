@@ -1,0 +1,98 @@
+//! Two observers that hear the same.
+
+use http::StatusCode;
+
+use crate::observe::Exchange;
+use crate::observe::ExchangeEnd;
+use crate::observe::Observer;
+use crate::observe::TunnelEnd;
+use crate::observe::TunnelId;
+
+/// Each hears all that one of them wants to listen to.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
+        self.0.exchange_ended(exchange, end);
+        self.1.exchange_ended(exchange, end);
+    }
+
+    fn tunnel_opened(&self, id: TunnelId, exchange: &Exchange) {
+        self.0.tunnel_opened(id, exchange);
+        self.1.tunnel_opened(id, exchange);
+    }
+
+    fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
+        self.0.tunnel_ended(id, exchange, end);
+        self.1.tunnel_ended(id, exchange, end);
+    }
+
+    fn listens(&self, exchange: &Exchange, status: StatusCode) -> bool {
+        self.0.listens(exchange, status) || self.1.listens(exchange, status)
+    }
+
+    fn is_enough(&self, exchange: &Exchange, said: &[u8]) -> bool {
+        self.0.is_enough(exchange, said) && self.1.is_enough(exchange, said)
+    }
+
+    fn tunnel_said(&self, id: TunnelId, exchange: &Exchange, said: &[u8]) {
+        self.0.tunnel_said(id, exchange, said);
+        self.1.tunnel_said(id, exchange, said);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::Method;
+    use http::StatusCode;
+    use http::Uri;
+    use http::Version;
+
+    use crate::observe::AccessLog;
+    use crate::observe::Exchange;
+    use crate::observe::ExchangeEnd;
+    use crate::observe::Observer;
+    use crate::observe::Opening;
+    use crate::observe::RequestLine;
+    use crate::observe::TunnelEnd;
+    use crate::observe::TunnelId;
+
+    /// Listens to one status, and until it has heard so many bytes.
+    #[derive(Debug)]
+    struct Curious(u16, usize);
+
+    impl Observer for Curious {
+        fn exchange_ended(&self, _: &Exchange, _: &ExchangeEnd) {}
+
+        fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {}
+
+        fn tunnel_ended(&self, _: TunnelId, _: &Exchange, _: &TunnelEnd) {}
+
+        fn listens(&self, _: &Exchange, status: StatusCode) -> bool {
+            status == self.0
+        }
+
+        fn is_enough(&self, _: &Exchange, said: &[u8]) -> bool {
+            said.len() >= self.1
+        }
+    }
+
+    #[test]
+    fn what_one_of_two_wants_to_hear_is_listened_to() {
+        let exchange = Exchange {
+            remote_addr: "192.0.2.7:50000".parse().unwrap(),
+            request: RequestLine::new(&Method::GET, &Uri::from_static("/"), Version::HTTP_11),
+            opening: Opening::Nothing,
+            upstream_addr: None,
+            location: None,
+            route: None,
+        };
+        let two = (Curious(200, 2), (Curious(404, 4), AccessLog::Off));
+        let heard = |status| two.listens(&exchange, StatusCode::from_u16(status).unwrap());
+        assert_eq!([200, 404, 500].map(heard), [true, true, false]);
+        let enough = |said: &[u8]| two.is_enough(&exchange, said);
+        assert_eq!(
+            [enough(b"a"), enough(b"abc"), enough(b"abcd")],
+            [false, false, true]
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What is told of a tunnel: that it opened, what the upstream said first if somebody listens, and that it ended.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::observe::Exchange;
+use crate::observe::FIRST_WORDS;
+use crate::observe::Observer;
+use crate::observe::TunnelEnd;
+use crate::observe::TunnelId;
+use crate::tunnel::Hook;
+use crate::tunnel::Side;
+
+/// A tunnel's exchange and who hears of it. Apart from the tunnel, since it is touched only at both ends of its life.
+#[derive(Debug)]
+pub(super) struct Told {
+    id: TunnelId,
+    exchange: Exchange,
+    observer: Arc<dyn Observer>,
+    /// The upstream's first words, if somebody listens and for as long as they are not enough.
+    said: RefCell<Option<Vec<u8>>>,
+}
+
+impl Told {
+    /// A tunnel opens, with what was read behind the head of the upstream's 101. Whoever has not heard enough by that is the
+    /// tunnel's hook.
+    pub(super) fn begin(
+        exchange: Exchange,
+        observer: Arc<dyn Observer>,
+        early: &[u8],
+    ) -> (Rc<Self>, Ear) {
+        let told = Rc::new(Self {
+            id: TunnelId::next(),
+            exchange,
+            observer,
+            said: RefCell::default(),
+        });
+        told.observer.tunnel_opened(told.id, &told.exchange);
+        let listens = told
+            .observer
+            .listens(&told.exchange, StatusCode::SWITCHING_PROTOCOLS);
+        let mut ear = Ear(listens.then(|| {
+            told.said.replace(Some(Vec::new()));
+            Rc::clone(&told)
+        }));
+        ear.read(Side::Upstream, early);
+        (told, ear)
+    }
+
+    /// The tunnel is over.
+    pub(super) fn end(&self, mut end: TunnelEnd) {
+        end.said = self.said.take();
+        self.observer.tunnel_ended(self.id, &self.exchange, &end);
+    }
+
+    /// Whether that is enough.
+    fn hear(&self, bytes: &[u8]) -> bool {
+        let mut kept = self.said.borrow_mut();
+        let Some(said) = &mut *kept else {
+            return true;
+        };
+        let room = FIRST_WORDS - said.len();
+        said.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        if said.len() < FIRST_WORDS && !self.observer.is_enough(&self.exchange, said) {
+            return false;
+        }
+        self.observer.tunnel_said(self.id, &self.exchange, said);
+        *kept = None;
+        true
+    }
+}
+
+/// Listens to the upstream for as long as it has not heard enough. A tunnel without one, or past that, pays for a look at
+/// whether it is there.
+#[derive(Debug, Default)]
+pub(super) struct Ear(Option<Rc<Told>>);
+
+impl Hook for Ear {
+    fn read(&mut self, from: Side, bytes: &[u8]) {
+        if let Some(told) = &self.0
+            && from == Side::Upstream
+            && !bytes.is_empty()
+            && told.hear(bytes)
+        {
+            self.0 = None;
+        }
+    }
+}
