@@ -9,6 +9,7 @@ use crate::support::Peer;
 use crate::support::SWITCHING;
 use crate::support::TestServer;
 use crate::support::Upstream;
+use crate::support::Way;
 use crate::support::within;
 
 /// What one way makes of an upgrade request and of its answer.
@@ -24,29 +25,6 @@ struct Seen {
 
 fn sorted(head: &Head) -> Vec<String> {
     head.sorted().into_iter().map(str::to_owned).collect()
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Short,
-    Hyper,
-}
-
-impl Way {
-    const BOTH: [Self; 2] = [Self::Short, Self::Hyper];
-
-    /// A new connection to `gate` whose next request goes this way; asks there for `/other`.
-    async fn client(self, gate: &TestServer) -> Peer {
-        let mut client = gate.connect().await;
-        assert_eq!(client.get("/other").await.text(), "other");
-        if let Self::Hyper = self {
-            client
-                .send("HEAD /other HTTP/1.1\r\nHost: chat.test\r\n\r\n")
-                .await;
-            assert_eq!(client.head().await.status(), 200);
-        }
-        client
-    }
 }
 
 async fn seen(request: &str, answer: &str, way: Way) -> Seen {

@@ -13,6 +13,7 @@ mod server;
 mod setup;
 mod tls;
 mod upstream;
+mod way;
 mod websocket;
 mod wire;
 
@@ -41,6 +42,7 @@ pub(crate) use crate::support::tls::begin as begin_tls;
 pub(crate) use crate::support::tls::client_hello;
 pub(crate) use crate::support::tls::write_pair;
 pub(crate) use crate::support::upstream::Upstream;
+pub(crate) use crate::support::way::Way;
 pub(crate) use crate::support::websocket::KEY;
 pub(crate) use crate::support::websocket::SWITCHING;
 pub(crate) use crate::support::websocket::UPGRADE;
