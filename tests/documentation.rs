@@ -1,6 +1,7 @@
 //! What the documents show must be true: every complete `routes.yaml` in them passes `wsgate check`, and what they
 //! name is there.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::process::Command;
 
 use rcgen::CertifiedKey;
 use tempfile::TempDir;
+use wsgate::engineio::Finding;
 
 fn read(document: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document")
@@ -205,4 +207,37 @@ fn the_shipped_file_begins_with_the_line_that_editors_read() {
         .expect("the line");
     assert_eq!(path, "docs/routes.schema.json");
     assert!(!read(path).is_empty());
+}
+
+#[test]
+fn every_line_that_says_why_a_client_is_refused_is_explained_and_no_other() {
+    let page = read("docs/why-refused.md");
+    let mut sections: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (kind, text) = section.split_once('\n').expect("a section");
+        let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
+        sections.insert(kind, lines.collect());
+    }
+    let said: Vec<(&str, [String; 2])> = Finding::examples()
+        .iter()
+        .map(|finding| {
+            let lines = [
+                format!("why   {finding}"),
+                format!("help  {}", finding.help()),
+            ];
+            (finding.kind(), lines)
+        })
+        .collect();
+    let mut expected: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (kind, lines) in &said {
+        let section = expected.entry(kind).or_default();
+        section.extend(lines.iter().map(String::as_str));
+    }
+    assert_eq!(sections, expected);
+    // No kind is missing among the examples.
+    let source = read("src/engineio/finding.rs");
+    let names = source.split("fn kind(").nth(1).expect("the function");
+    let names = names.split("\n    }\n").next().expect("its end");
+    let names: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
+    assert_eq!(expected.into_keys().collect::<BTreeSet<_>>(), names);
 }

@@ -17,7 +17,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("returns", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
-    ("engineio", &[]),
+    ("engineio", &["observe"]),
     // floor 2
     ("clients", &["engineio", "headers"]),
     ("upstream", &["observe", "stream", "tls"]),
@@ -54,8 +54,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "headers", "listener", "observe", "proxy", "returns", "routing", "stream",
-            "table", "tls", "tunnel", "upstream",
+            "config", "engineio", "headers", "listener", "observe", "proxy", "returns", "routing",
+            "stream", "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 6

@@ -8,6 +8,7 @@ mod balance;
 mod blame;
 mod broken_answers;
 mod config_errors;
+mod diagnosis;
 mod documentation;
 mod drain;
 mod explain;

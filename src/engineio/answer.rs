@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::engineio::Protocol;
+use crate::engineio::frame::Frame;
 
 /// What a server says to a handshake.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Open {
     pub ping_timeout_ms: Option<u64>,
     /// Transports that the client may change to.
     pub upgrades: Vec<String>,
+    /// Bytes that one message may have, which servers say since Socket.IO 4.5.
+    pub max_payload: Option<u64>,
 }
 
 /// Why an Engine.IO server refuses (the table `errorMessages` of engine.io).
@@ -114,6 +117,12 @@ impl fmt::Display for RefusedCode {
 
 /// Reads the body of the answer to a polling handshake.
 pub fn read_polling(body: &[u8]) -> Answer {
+    if let Some(packet) = first_in_binary(body) {
+        let open = packet
+            .strip_prefix("0")
+            .and_then(|json| open(json, Some(Protocol::V3)));
+        return open.map_or(Answer::Other, Answer::Open);
+    }
     let Ok(text) = str::from_utf8(body) else {
         return Answer::Other;
     };
@@ -143,33 +152,44 @@ pub fn read_polling(body: &[u8]) -> Answer {
 pub fn read_stream(bytes: &[u8]) -> Option<Answer> {
     if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 ") {
         let text = String::from_utf8_lossy(rest);
-        let (_, body) = text.split_once("\r\n\r\n")?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
         return match refusal(body) {
             Some(code) => Some(Answer::Refused(code)),
-            None if body.is_empty() => None,
+            None if body.is_empty() || body.len() < promised(head) => None,
             None => Some(Answer::Other),
         };
     }
     if b"HTTP/1.1 ".starts_with(bytes) {
         return None;
     }
-    let (first, rest) = bytes.split_first()?;
-    if *first != 0x81 {
-        // Not a whole text frame, unmasked, without extension (RFC 6455 §5.2).
-        return Some(Answer::Other);
+    match Frame::read(bytes)? {
+        Frame::Text { payload, .. } => Some(in_frame(payload).map_or(Answer::Other, Answer::Open)),
+        Frame::Binary | Frame::Other => Some(Answer::Other),
     }
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match length {
-        0..=125 => (usize::from(*length), rest),
-        126 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        _ => return Some(Answer::Other),
-    };
-    let payload = String::from_utf8_lossy(rest.get(..length)?);
-    let open = payload.strip_prefix('0').and_then(|json| open(json, None));
-    Some(open.map_or(Answer::Other, Answer::Open))
+}
+
+/// How long a body is to be, by the head before it; 0 if that does not say.
+fn promised(head: &str) -> usize {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let length = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.map_or(0, |(_, value)| value.trim().parse().unwrap_or(0))
+}
+
+/// The open packet, if that is what the payload of a text frame is.
+pub(super) fn in_frame(payload: &[u8]) -> Option<Open> {
+    let json = str::from_utf8(payload).ok()?.strip_prefix('0')?;
+    open(json, None)
+}
+
+/// The first packet of a body in the binary framing of version 3: what a server of Socket.IO 1 sends to whoever did not ask
+/// for base64. A zero for text, each digit of the length as a byte, 255, the packet.
+fn first_in_binary(body: &[u8]) -> Option<&str> {
+    let rest = body.strip_prefix(&[0])?;
+    let end = rest.iter().take(10).position(|byte| *byte == 0xff)?;
+    let length = rest[..end].iter().try_fold(0_usize, |length, digit| {
+        (*digit < 10).then_some(length.checked_mul(10)? + usize::from(*digit))
+    })?;
+    str::from_utf8(rest[end + 1..].get(..length)?).ok()
 }
 
 fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
@@ -183,6 +203,7 @@ fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
         ping_interval_ms: number("pingInterval"),
         ping_timeout_ms: number("pingTimeout"),
         upgrades: upgrades.into_iter().flatten().filter_map(text).collect(),
+        max_payload: number("maxPayload"),
     })
 }
 
@@ -228,8 +249,16 @@ mod tests {
         assert_eq!(framed_as, Some(Protocol::V4));
         let v3 = r#"97:0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}2:40"#;
         let (framed_as, interval, timeout, upgrades) = opened(read_polling(v3.as_bytes()));
+        assert_eq!((interval, timeout, &upgrades), (told.0, told.1, &told.2));
+        assert_eq!(framed_as, Some(Protocol::V3));
+        let packet = &v3.as_bytes()[3..100];
+        let binary = [b"\0\x09\x07\xff", packet, b"\0\x02\xff40"].concat();
+        let (framed_as, interval, timeout, upgrades) = opened(read_polling(&binary));
         assert_eq!((interval, timeout, upgrades), told);
         assert_eq!(framed_as, Some(Protocol::V3));
+        for cut in 0..101 {
+            assert_eq!(read_polling(&binary[..cut]), Answer::Other, "{cut}");
+        }
     }
 
     #[test]
@@ -264,7 +293,9 @@ mod tests {
             read_stream(in_the_stream),
             Some(Answer::Refused(RefusedCode::UnsupportedProtocol))
         );
-        assert_eq!(read_stream(b"HTTP/1.1 400"), None);
+        for end in 0..in_the_stream.len() {
+            assert_eq!(read_stream(&in_the_stream[..end]), None, "{end}");
+        }
     }
 
     #[test]

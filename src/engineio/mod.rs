@@ -1,7 +1,16 @@
-//! What wsgate knows of Engine.IO, the protocol below Socket.IO: the path and the query that its clients ask for, and
-//! what the answer to a handshake means. No I/O, and nothing on the path of a request.
+//! What wsgate knows of Engine.IO, the protocol below Socket.IO: the path and the query that its clients ask for, what the
+//! answer to a handshake means, and why a client is refused.
+//!
+//! Nothing here is on the path of a request or of a byte. [`Diagnosis`] hears what happened and writes a line where it sees
+//! what is wrong; it alone reads a clock and writes, all else is pure.
 
 mod answer;
+mod diagnose;
+mod diagnosis;
+mod finding;
+mod frame;
+pub mod hints;
+mod limiter;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +20,13 @@ pub use crate::engineio::answer::Open;
 pub use crate::engineio::answer::RefusedCode;
 pub use crate::engineio::answer::read_polling;
 pub use crate::engineio::answer::read_stream;
+pub use crate::engineio::diagnosis::Diagnosis;
+pub use crate::engineio::finding::Asked;
+pub use crate::engineio::finding::By;
+pub use crate::engineio::finding::Finding;
+pub use crate::engineio::finding::Sign;
+pub use crate::engineio::finding::Taker;
+pub use crate::engineio::finding::What;
 
 /// The protocol's version, which a client names in its query as `EIO`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::config;
 use crate::config::Config;
 use crate::config::Tls;
+use crate::engineio::Diagnosis;
 use crate::listener;
 use crate::listener::Entrance;
 use crate::listener::Phase;
@@ -156,7 +157,7 @@ fn proxy(config: &Config) -> Proxy {
     };
     Proxy {
         sites: Arc::new(Table::new(config).sites),
-        observer: Arc::new(access_log),
+        observer: Arc::new((access_log, Diagnosis::default())),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::clients::Kind;
 use crate::engineio;
 use crate::engineio::Open;
 use crate::engineio::Protocol;
+use crate::engineio::hints;
 use crate::headers::upgrade::DisagreedError;
 
 /// What an upstream said.
@@ -84,13 +85,8 @@ impl Heard {
 
     /// What to do, if there is something.
     pub(super) fn help(&self, kind: Kind, is_upgrade: bool) -> Option<String> {
-        const PATH: &str = "the server's option `path` and the client's must be the same, and what `proxy_pass` has as a path \
-                            replaces the location";
         match self {
-            Self::Closed if is_upgrade => Some(
-                "a Socket.IO server does so about a second after an upgrade request for a path that is not its own"
-                    .to_owned(),
-            ),
+            Self::Closed if is_upgrade => Some(hints::CLOSED_UPGRADE.to_owned()),
             Self::Switched(Some(answer))
             | Self::Http {
                 engine_io: Some(answer),
@@ -107,7 +103,7 @@ impl Heard {
                     )
                 }
                 engineio::Answer::Open(_) => None,
-                engineio::Answer::Other => Some(PATH.to_owned()),
+                engineio::Answer::Other => Some(hints::OTHER_PATH.to_owned()),
             },
             _ => None,
         }
@@ -191,6 +187,7 @@ impl fmt::Display for Told<'_> {
             ping_interval_ms,
             ping_timeout_ms,
             upgrades,
+            max_payload: _,
         } = self.0;
         let time = |ms: &Option<u64>| match ms {
             Some(ms) => format!("{:?}", Duration::from_millis(*ms)),

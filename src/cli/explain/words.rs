@@ -2,6 +2,7 @@
 
 use crate::config::Action;
 use crate::config::Config;
+use crate::engineio::hints;
 use crate::explain::Outcome;
 use crate::explain::Verdict;
 use crate::explain::Warning;
@@ -96,9 +97,7 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
             "`{namespace}` behind the host is a namespace, which servers refuse with `Invalid namespace`: give the client the \
              address alone"
         ),
-        Warning::NoSlash(path) => format!(
-            "no Socket.IO server answers at `{path}`: its clients ask for `{path}/`, with a slash"
-        ),
+        Warning::NoSlash(path) => hints::no_slash(path),
         Warning::OpenPrefix { route, example } => format!(
             "`{}` ({}) also answers `{example}`: a prefix knows nothing of segments, as in nginx",
             config.routes[*route].location,
@@ -143,8 +142,6 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
             place(config, *route),
             place(config, *regex)
         ),
-        Warning::UpgradeNotRedirected => {
-            "no WebSocket client follows a redirect: give it the address to which this one leads".to_owned()
-        }
+        Warning::UpgradeNotRedirected => hints::NOT_REDIRECTED.to_owned(),
     }
 }

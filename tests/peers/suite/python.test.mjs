@@ -105,7 +105,7 @@ check('no poll carries Upgrade or a Connection that speaks of it to uvicorn', { 
 
 const UNSUPPORTED = 'The client is using an unsupported version of the Socket.IO or Engine.IO protocols';
 
-check('the polling 400 of python-socketio for EIO 3 passes unaltered', async (ring) => {
+check('the polling 400 of python-socketio for EIO 3 passes unaltered', { diagnosed: ['eio3_refused'] }, async (ring) => {
   const server = await pythonServer(ring);
   const gate = await ring.gate(server);
   const target = '/socket.io/?EIO=3&transport=polling&b64=1';
@@ -138,7 +138,7 @@ for (const [kind, description] of [
   [V2[0], 'Unexpected server response: 403'],
   [V2[1], 400],
 ]) {
-  check(`${kind.name} says by itself that a python-socketio server does not want it`, async (ring) => {
+  check(`${kind.name} says by itself that a python-socketio server does not want it`, { diagnosed: ['eio3_refused'] }, async (ring) => {
     const server = await pythonServer(ring);
     const gate = await ring.gate(server);
     const [error] = await next(kind.connect(ring, gate.ws), 'connect_error');

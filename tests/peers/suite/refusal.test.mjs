@@ -11,7 +11,7 @@ import { next } from '../support/wait.mjs';
 const HTTP_IN_THE_STREAM =
   /^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\nContent-type: text\/html\r\nContent-Length: 28\r\n\r\nUnsupported protocol version$/;
 
-check('the HTTP 400 that a v4 server writes into an open WebSocket passes byte for byte', async (ring) => {
+check('the HTTP 400 that a v4 server writes into an open WebSocket passes byte for byte', { diagnosed: ['eio3_refused'] }, async (ring) => {
   const server = await socketIo(ring, 4);
   const gate = await ring.gate(server);
   const head = upgradeHead('/socket.io/?EIO=3&transport=websocket', 'chat.test');
@@ -25,7 +25,7 @@ check('the HTTP 400 that a v4 server writes into an open WebSocket passes byte f
   if (VIA !== 'nginx') assert.deepEqual(through.lines.sort(), direct.lines.sort(), 'and no line more in the 101');
 });
 
-check('the polling 400 of a v4 server for EIO 3 passes unaltered', async (ring) => {
+check('the polling 400 of a v4 server for EIO 3 passes unaltered', { diagnosed: ['eio3_refused'] }, async (ring) => {
   const server = await socketIo(ring, 4);
   const gate = await ring.gate(server);
   const target = '/socket.io/?EIO=3&transport=polling&b64=1';
@@ -43,7 +43,7 @@ for (const [name, options, status, body] of [
   ['an unknown sid', { method: 'GET', target: '?EIO=4&transport=polling&sid=nobody' }, 400, '{"code":1,"message":"Session ID unknown"}'],
   ['a POST without sid', { method: 'POST', target: '?EIO=4&transport=polling' }, 400, '{"code":2,"message":"Bad handshake method"}'],
 ]) {
-  check(`the 400 of a v4 server for ${name} passes unaltered`, async (ring) => {
+  check(`the 400 of a v4 server for ${name} passes unaltered`, { diagnosed: ['transport_unknown', 'session_unknown'] }, async (ring) => {
     const server = await socketIo(ring, 4);
     const gate = await ring.gate(server);
     const request = { method: options.method, ...(options.method === 'POST' && { body: '40' }) };
@@ -55,7 +55,7 @@ for (const [name, options, status, body] of [
   });
 }
 
-check('a refused upgrade for an unknown sid passes unaltered', async (ring) => {
+check('a refused upgrade for an unknown sid passes unaltered', { diagnosed: ['session_unknown'] }, async (ring) => {
   const server = await socketIo(ring, 4);
   const gate = await ring.gate(server);
   const head = upgradeHead('/socket.io/?EIO=4&transport=websocket&sid=nobody', 'chat.test', ['Connection: close']);
@@ -72,7 +72,7 @@ for (const [kind, message] of [
   [V2[2], 'xhr poll error'],
   [WEAPP_2, 'websocket error'],
 ]) {
-  check(`${kind.name} says by itself why a v4 server without allowEIO3 does not want it`, async (ring) => {
+  check(`${kind.name} says by itself why a v4 server without allowEIO3 does not want it`, { diagnosed: ['eio3_refused'] }, async (ring) => {
     const server = await socketIo(ring, 4);
     const gate = await ring.gate(server);
     const client = kind.connect(ring, gate.ws);

@@ -21,7 +21,7 @@ async function boot(ring, port, name) {
 }
 
 for (const signal of ['SIGKILL', 'SIGTERM']) {
-  check(`a server that is restarted after ${signal} gets its clients of all kinds back`, { deadline: 60_000 }, async (ring) => {
+  check(`a server that is restarted after ${signal} gets its clients of all kinds back`, { deadline: 60_000, diagnosed: ['unanswered', 'session_unknown'] }, async (ring) => {
     const first = await boot(ring, 0, 'first');
     const gate = await ring.gate(first);
     const again = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };

@@ -58,7 +58,7 @@ check('the cookie of a v2 server passes with the handshake and with every poll',
   assert.equal((await server.requests.find(({ method }) => method === 'POST')).headers.cookie, `io=${sid}`);
 });
 
-check('the 400 of a v2 server for an unknown sid passes unaltered', async (ring) => {
+check('the 400 of a v2 server for an unknown sid passes unaltered', { diagnosed: ['session_unknown'] }, async (ring) => {
   const server = await socketIo(ring, 2);
   const gate = await ring.gate(server);
   const target = '/socket.io/?EIO=3&transport=polling&sid=nobody';
@@ -73,7 +73,7 @@ for (const [kind, message] of [
   [V4[0], /v2\.x.*v3\.x|v3\.x.*v2\.x/],
   [V4[1], /^server error$/],
 ]) {
-  check(`${kind.name} says by itself that a v2 server is too old for it`, async (ring) => {
+  check(`${kind.name} says by itself that a v2 server is too old for it`, { diagnosed: ['old_server'] }, async (ring) => {
     const server = await socketIo(ring, 2);
     const gate = await ring.gate(server);
     const client = kind.connect(ring, gate.ws);

@@ -259,7 +259,7 @@ for (const [status, headers, body] of [
   [302, { Location: 'https://elsewhere.test/' }, 'over there'],
   [200, { 'X-Why': 'no WebSocket here' }, 'a page'],
 ]) {
-  check(`a backend that answers an upgrade with ${status} is heard by the client`, async (ring) => {
+  check(`a backend that answers an upgrade with ${status} is heard by the client`, { diagnosed: ['redirected', 'got_page'] }, async (ring) => {
     const server = await wsServer(ring, {
       verifyClient: (_, accept) => accept(false, status, body, headers),
     });

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { start } from './child.mjs';
 import { Journal, within } from './wait.mjs';
 
-async function freePort() {
+export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();

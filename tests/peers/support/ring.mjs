@@ -52,27 +52,34 @@ class Ring {
 
   /**
    * A proxy before `backend` (a thing with a port), or before `routes`, a list of `[location, backend]`.
-   * With `tls`, a list of `{ cert, key, names }`, it also has a TLS listener.
+   * With `tls`, a list of `{ cert, key, names }`, it also has a TLS listener; `top` is a list of lines for wsgate's file.
    */
-  async gate(backend, { location = '/socket.io', routes = [[location, backend]], tls, format } = {}) {
+  async gate(backend, { location = '/socket.io', routes = [[location, backend]], tls, format, top } = {}) {
     if (VIA === 'direct') {
       if (routes.length !== 1 || tls) throw new Error('this test needs a proxy: leave `direct` out of its `via`');
       const at = `127.0.0.1:${routes[0][1].port}`;
       return { http: `http://${at}`, ws: `ws://${at}`, port: routes[0][1].port };
     }
-    const gate = await (VIA === 'nginx' ? startNginx : startWsgate)({ routes, tls, format });
+    const gate = await (VIA === 'nginx' ? startNginx : startWsgate)({ routes, tls, format, top });
     this.gates.push(gate);
     this.onEnd(() => gate.stop());
     return gate;
   }
 }
 
+/** What wsgate found wrong about its clients, by kind, from either form of its log. */
+function found(gate) {
+  const lines = gate.text().split('\n');
+  return lines.flatMap((line) => /"message":"diagnosis","kind":"(\w+)"| diagnosis kind="(\w+)"/.exec(line)?.slice(1).filter(Boolean) ?? []);
+}
+
 /**
- * A test named by a sentence. `via` lists the modes it has a meaning in; in others it is not listed at all.
+ * A test named by a sentence. `via` lists the modes it has a meaning in; in others it is not listed at all. `diagnosed`
+ * lists the kinds of what may be wrong with its clients: wsgate must find nothing else, and nothing at all where all is well.
  */
 export function check(sentence, ...rest) {
   const body = rest.pop();
-  const { via = MODES, deadline = 30_000 } = rest.pop() ?? {};
+  const { via = MODES, deadline = 30_000, diagnosed = [] } = rest.pop() ?? {};
   if (!via.includes(VIA)) return;
   test(sentence, async () => {
     const ring = new Ring(sentence);
@@ -85,6 +92,10 @@ export function check(sentence, ...rest) {
     }
     const errors = await ring.end();
     failure ??= errors[0];
+    if (wsgate && !failure) {
+      const more = ring.gates.flatMap(found).filter((kind) => !diagnosed.includes(kind));
+      if (more.length) failure = new Error(`wsgate found what was not expected: ${[...new Set(more)].join(', ')}`);
+    }
     if (failure) {
       for (const gate of ring.gates) console.error(`--- ${VIA} in "${sentence}"\n${gate.text()}\n---`);
       throw failure;

@@ -16,9 +16,9 @@ export const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgat
 /** Where to listen, plainly and (with `tls`) by TLS; port 0 is the system's choice. */
 const LISTEN = { plain: ['127.0.0.1:0'], secure: ['127.0.0.1:0'] };
 
-export function routesYaml({ routes, tls, listen: { plain, secure } = LISTEN }) {
+export function routesYaml({ routes, tls, top = [], listen: { plain, secure } = LISTEN }) {
   const text = JSON.stringify;
-  const lines = ['drain_timeout: 1s', 'listen:', ...plain.map((address) => `  - address: ${text(address)}`)];
+  const lines = ['drain_timeout: 1s', ...top, 'listen:', ...plain.map((address) => `  - address: ${text(address)}`)];
   for (const address of tls ? secure : []) {
     lines.push(`  - address: ${text(address)}`, '    tls:');
     for (const { cert, key } of tls) lines.push(`      - { cert: ${text(cert)}, key: ${text(key)} }`);
@@ -43,11 +43,11 @@ function parsed(line) {
  * A running wsgate, started behind `command`, if there is one. It has urls unless it is given addresses to `listen` on,
  * or a `file` that says everything.
  */
-export async function startWsgate({ routes, tls, format = 'json', listen, file, command = [] }) {
+export async function startWsgate({ routes, tls, top, format = 'json', listen, file, command = [] }) {
   assert.ok(existsSync(BINARY), `no wsgate at ${BINARY}: run "cargo build", or say where it is in WSGATE`);
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-'));
   const config = file ?? join(folder, 'routes.yaml');
-  if (!file) await writeFile(config, routesYaml({ routes, tls, listen }));
+  if (!file) await writeFile(config, routesYaml({ routes, tls, top, listen }));
 
   const [program, ...args] = [...command, BINARY, '--config', config, '--log-format', format];
   const child = start(program, args);

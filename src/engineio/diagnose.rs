@@ -1,0 +1,324 @@
+//! From what happened to what is wrong: values in, values out.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::engineio::Answer;
+use crate::engineio::Protocol;
+use crate::engineio::RefusedCode;
+use crate::engineio::answer;
+use crate::engineio::finding::Asked;
+use crate::engineio::finding::By;
+use crate::engineio::finding::Finding;
+use crate::engineio::finding::Sign;
+use crate::engineio::finding::Taker;
+use crate::engineio::finding::What;
+use crate::engineio::frame::Frame;
+use crate::engineio::read_polling;
+use crate::engineio::read_stream;
+use crate::observe::EndedBy;
+use crate::observe::Exchange;
+use crate::observe::ExchangeEnd;
+use crate::observe::Lost;
+use crate::observe::Opening;
+use crate::observe::Reason;
+use crate::observe::RequestLine;
+use crate::observe::Said;
+use crate::observe::TunnelEnd;
+
+/// How long a server that says nothing in a tunnel is taken for a slow one; a Socket.IO server speaks right behind its 101,
+/// and its clients wait for 20 s.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// What a Socket.IO server of version 2 sends behind its open packet, by itself; later ones wait for the client, and have more
+/// to say.
+const CONNECTED: &[u8] = b"40";
+
+/// FIN and the opcode of a close frame.
+const CLOSE: u8 = 0x88;
+
+/// What python-socketio says to EIO=3, in a string of JSON.
+const PYTHON: &[u8] = b"unsupported version of the Socket.IO or Engine.IO";
+
+/// What a query says of its client.
+#[derive(Clone, Copy, Debug, Default)]
+struct Query<'a> {
+    eio: Option<&'a str>,
+    transport: Option<&'a str>,
+    has_sid: bool,
+    /// Whether the answer is to be a script (JSONP).
+    is_jsonp: bool,
+}
+
+impl<'a> Query<'a> {
+    fn of(request: &'a RequestLine) -> Self {
+        let mut query = Self::default();
+        for (name, value) in request.parameters() {
+            match name {
+                "EIO" => query.eio = query.eio.or(Some(value)),
+                "transport" => query.transport = query.transport.or(Some(value)),
+                "sid" => query.has_sid = true,
+                "j" => query.is_jsonp = true,
+                _ => {}
+            }
+        }
+        query
+    }
+
+    fn speaks(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::V3 => self.eio == Some("3"),
+            Protocol::V4 => self.eio == Some("4"),
+        }
+    }
+
+    /// Whether a session is asked for, over whatever.
+    fn begins(&self) -> bool {
+        self.eio.is_some() && !self.has_sid
+    }
+}
+
+/// What is asked for.
+fn asked(exchange: &Exchange, query: &Query<'_>) -> Asked {
+    let what = match (exchange.opening == Opening::Whole, query.eio) {
+        (true, None) => What::WebSocket,
+        (true, Some(_)) => What::EngineIo,
+        (false, Some(_)) if query.begins() => What::Session,
+        (false, _) => What::Other,
+    };
+    let path = exchange.request.path();
+    let lacks_slash = what != What::Other
+        && path.ends_with("/socket.io")
+        // It is shown as it is.
+        && path.bytes().all(|byte| byte.is_ascii_graphic());
+    Asked {
+        what,
+        no_slash: lacks_slash.then(|| path.to_owned()),
+    }
+}
+
+/// Whether an answer with this status must be read before anything can be said of it.
+pub(super) fn listens(exchange: &Exchange, status: StatusCode) -> bool {
+    match status {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            let query = Query::of(&exchange.request);
+            (query.eio.is_some() || query.transport.is_some()) && !query.has_sid
+        }
+        StatusCode::BAD_REQUEST => true,
+        StatusCode::OK if exchange.opening == Opening::Nothing => {
+            let query = Query::of(&exchange.request);
+            exchange.request.method() == "GET" && query.begins() && !query.is_jsonp
+        }
+        _ => false,
+    }
+}
+
+/// What is wrong about an exchange.
+pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding> {
+    let status = end.status?;
+    let query = Query::of(&exchange.request);
+    if let Some(Reason::Unanswered(_)) = end.reason {
+        return Some(Finding::Unanswered(asked(exchange, &query)));
+    }
+    if let Some(lost) = lost(exchange, &query) {
+        return Some(Finding::LostHeaders(lost));
+    }
+    let is_upgrade = exchange.opening == Opening::Whole;
+    if exchange.upstream_addr.is_none() {
+        return is_upgrade.then(|| own(exchange, status)).flatten();
+    }
+    // Of a body that broke off nothing is known.
+    let said = match end.reason {
+        None => end.said.as_ref(),
+        Some(_) => None,
+    };
+    if status == StatusCode::BAD_REQUEST {
+        return match said? {
+            Said::Words(said) => refused(&query, is_upgrade, said),
+            Said::EncodedPage => None,
+        };
+    }
+    if is_upgrade {
+        return upgrade(exchange, &query, status);
+    }
+    if query.begins() && exchange.request.method() == "GET" {
+        return session(exchange, &query, status, said);
+    }
+    None
+}
+
+/// What an ordinary request lacks that was an upgrade request once.
+fn lost(exchange: &Exchange, query: &Query<'_>) -> Option<Option<Lost>> {
+    match exchange.opening {
+        Opening::Without(lost) => Some(Some(lost)),
+        Opening::Nothing
+            if query.transport == Some("websocket")
+                && (query.eio.is_some() || is_socket_io(exchange))
+                && exchange.request.method() == "GET" =>
+        {
+            Some(None)
+        }
+        Opening::Nothing | Opening::Whole => None,
+    }
+}
+
+/// An upgrade request that wsgate answered itself. What somebody wrote into `return` is meant so, but for a redirect.
+fn own(exchange: &Exchange, status: StatusCode) -> Option<Finding> {
+    match (status, &exchange.route) {
+        (StatusCode::UPGRADE_REQUIRED, None) => Some(Finding::Redirected(By::Listener)),
+        (StatusCode::NOT_FOUND, None) => Some(Finding::NoLocation),
+        (status, Some(_)) if redirects(status) => Some(Finding::Redirected(By::Status(status))),
+        _ => None,
+    }
+}
+
+/// An upgrade request that the upstream answered by something else.
+fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option<Finding> {
+    match status {
+        StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
+        status if status.is_success() => Some(Finding::GotPage(asked(exchange, query), status)),
+        status if redirects(status) => Some(Finding::Redirected(By::Status(status))),
+        // python-socketio refuses a WebSocket with this and no word.
+        StatusCode::FORBIDDEN if query.eio.is_none() && is_socket_io(exchange) => {
+            Some(Finding::PlainClient)
+        }
+        _ => None,
+    }
+}
+
+/// A 400, which begins with what `said` is.
+fn refused(query: &Query<'_>, is_upgrade: bool, said: &[u8]) -> Option<Finding> {
+    if query.speaks(Protocol::V3) && contains(said, PYTHON) {
+        return Some(Finding::Eio3Refused(Taker::Python));
+    }
+    let Answer::Refused(code) = read_polling(said) else {
+        return None;
+    };
+    // Other servers than those of Engine.IO say `code` and `message` too.
+    match code {
+        RefusedCode::UnsupportedProtocol if query.speaks(Protocol::V3) => {
+            Some(Finding::Eio3Refused(Taker::Node))
+        }
+        RefusedCode::SessionUnknown if query.has_sid => Some(Finding::SessionUnknown),
+        RefusedCode::TransportUnknown if contains(said, b"Transport unknown") => {
+            Some(match (query.eio, is_upgrade) {
+                (Some(_), _) => Finding::TransportUnknown,
+                (None, true) => Finding::PlainClient,
+                (None, false) => Finding::NoClient,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The answer to a client that begins with polling.
+fn session(
+    exchange: &Exchange,
+    query: &Query<'_>,
+    status: StatusCode,
+    said: Option<&Said>,
+) -> Option<Finding> {
+    match status {
+        StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
+        // Of a server that speaks WebSocket and nothing else (RFC 9110 §15.5.22).
+        StatusCode::UPGRADE_REQUIRED => Some(Finding::PlainServer(Sign::UpgradeRequired)),
+        StatusCode::OK => {
+            let answer = match said? {
+                Said::Words(said) => match read_polling(said) {
+                    // A packet of Engine.IO, of which too little is known; a page does not begin so.
+                    Answer::Other if said.first().is_some_and(u8::is_ascii_digit) => return None,
+                    answer => answer,
+                },
+                Said::EncodedPage => Answer::Other,
+            };
+            match answer {
+                Answer::Open(open) => {
+                    let is_old = open.framed_as == Some(Protocol::V3);
+                    (is_old && query.speaks(Protocol::V4)).then_some(Finding::OldServer)
+                }
+                Answer::Refused(_) => None,
+                Answer::Other => Some(Finding::GotPage(asked(exchange, query), status)),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// What an upstream's first words in a tunnel show. `None`: more are needed.
+pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Finding>> {
+    let query = Query::of(&exchange.request);
+    let first = *said.first()?;
+    if first == b'H' {
+        // An HTTP answer where a frame should be.
+        return Some(match read_stream(said)? {
+            Answer::Refused(RefusedCode::UnsupportedProtocol) => Some(match query.eio {
+                Some("4") => return Some(None),
+                Some(_) => Finding::Eio3Refused(Taker::Node),
+                None => Finding::PlainClient,
+            }),
+            _ => None,
+        });
+    }
+    if query.eio.is_none() {
+        return Some(None);
+    }
+    if first == CLOSE {
+        // It has nothing else to say: when the tunnel ends, that will tell how long it was silent.
+        return None;
+    }
+    Some(match Frame::read(said)? {
+        Frame::Text { payload, .. } if says_max_payload(payload) => None,
+        Frame::Text { payload, rest } => match answer::in_frame(payload) {
+            None => Some(Finding::PlainServer(Sign::FirstMessage)),
+            // It may be a server of Socket.IO 2, or one that is older than 4.5.
+            Some(open) if open.max_payload.is_none() && query.speaks(Protocol::V4) => {
+                match Frame::read(rest)? {
+                    Frame::Text {
+                        payload: CONNECTED, ..
+                    } => Some(Finding::OldServer),
+                    _ => None,
+                }
+            }
+            Some(_) => None,
+        },
+        Frame::Binary => Some(Finding::PlainServer(Sign::FirstMessage)),
+        // Compressed, for example: then nothing is known.
+        Frame::Other => None,
+    })
+}
+
+/// What is wrong about a tunnel that has ended.
+pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
+    match end.ended_by {
+        EndedBy::Idle(limit) => Some(Finding::TunnelTimeout(limit)),
+        EndedBy::Client | EndedBy::Upstream => {
+            // Most servers answer a close.
+            let silent = matches!(end.said.as_deref(), Some([] | [CLOSE, ..]));
+            (silent && end.duration >= SLOW && Query::of(&exchange.request).begins())
+                .then_some(Finding::PlainServer(Sign::Silence(end.duration)))
+        }
+        EndedBy::Drain => None,
+    }
+}
+
+/// Whether this is the open packet of a server of today, which is all that most tunnels need to be asked.
+fn says_max_payload(payload: &[u8]) -> bool {
+    payload.starts_with(b"0{\"sid\":\"") && contains(payload, b"\"maxPayload\"")
+}
+
+fn is_socket_io(exchange: &Exchange) -> bool {
+    let path = exchange.request.path();
+    path.ends_with("/socket.io/") || path.ends_with("/socket.io")
+}
+
+fn redirects(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests;

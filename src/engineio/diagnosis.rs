@@ -1,0 +1,181 @@
+//! The observer that says why a client is refused: one line in the log, with what to do about it.
+
+use std::fmt::Display;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use http::StatusCode;
+use tracing::Level;
+
+use crate::engineio::diagnose;
+use crate::engineio::finding;
+use crate::engineio::finding::Finding;
+use crate::engineio::limiter::Limiter;
+use crate::observe::Exchange;
+use crate::observe::ExchangeEnd;
+use crate::observe::Observer;
+use crate::observe::TunnelEnd;
+use crate::observe::TunnelId;
+
+/// Says what is wrong, of each kind and route once a minute, with how often it was left out since. All threads share it; they
+/// wait for one another only where something is wrong.
+#[derive(Debug, Default)]
+pub struct Diagnosis(Mutex<Limiter>);
+
+/// `tracing` leaves a field out when it is `None`; strings are recorded as strings, so that JSON has them unquoted.
+macro_rules! line {
+    ($level:expr, $finding:expr, $exchange:expr, $left_out:expr) => {
+        tracing::event!(
+            $level,
+            kind = $finding.kind(),
+            remote_addr = $exchange.remote_addr.to_string().as_str(),
+            request = $exchange.request.to_string().as_str(),
+            upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
+            location = $exchange.location.as_deref(),
+            route = $exchange.route.as_deref(),
+            why = $finding.to_string().as_str(),
+            help = $finding.help().as_str(),
+            left_out = $left_out,
+            "diagnosis"
+        )
+    };
+}
+
+impl Diagnosis {
+    fn say(&self, exchange: &Exchange, finding: Option<Finding>) {
+        if let Some(finding) = finding {
+            self.say_at(exchange, &finding, Instant::now());
+        }
+    }
+
+    fn say_at(&self, exchange: &Exchange, finding: &Finding, now: Instant) {
+        let admitted = {
+            // A panic while it was held leaves nothing half done.
+            let mut limiter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            limiter.admit(finding.kind(), exchange.route.as_ref(), now)
+        };
+        let Some(left_out) = admitted else {
+            return;
+        };
+        let left_out = (left_out > 0).then_some(left_out);
+        match finding.level() {
+            finding::Level::Warn => line!(Level::WARN, finding, exchange, left_out),
+            finding::Level::Info => line!(Level::INFO, finding, exchange, left_out),
+        }
+    }
+}
+
+impl Observer for Diagnosis {
+    fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
+        self.say(exchange, diagnose::exchange(exchange, end));
+    }
+
+    fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {}
+
+    fn tunnel_ended(&self, _: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
+        self.say(exchange, diagnose::tunnel(exchange, end));
+    }
+
+    fn listens(&self, exchange: &Exchange, status: StatusCode) -> bool {
+        diagnose::listens(exchange, status)
+    }
+
+    fn is_enough(&self, exchange: &Exchange, said: &[u8]) -> bool {
+        diagnose::first_words(exchange, said).is_some()
+    }
+
+    fn tunnel_said(&self, _: TunnelId, exchange: &Exchange, said: &[u8]) {
+        self.say(exchange, diagnose::first_words(exchange, said).flatten());
+    }
+}
+
+fn text(address: Option<impl Display>) -> Option<String> {
+    address.map(|address| address.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use http::Method;
+    use http::Uri;
+    use http::Version;
+
+    use crate::engineio::Diagnosis;
+    use crate::engineio::Finding;
+    use crate::engineio::limiter::INTERVAL;
+    use crate::observe::Exchange;
+    use crate::observe::Opening;
+    use crate::observe::RequestLine;
+    use crate::observe::UpstreamAddr;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn exchange(route: Option<&str>) -> Exchange {
+        let target = Uri::from_static("/chat?token=x");
+        Exchange {
+            remote_addr: "192.0.2.7:50000".parse().unwrap(),
+            request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
+            opening: Opening::Whole,
+            upstream_addr: Some(UpstreamAddr::Ip("127.0.0.1:3000".parse().unwrap())),
+            location: route.map(|_| "/chat".into()),
+            route: route.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_often_it_was_left_out() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_target(false)
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        let diagnosis = Diagnosis::default();
+        let finding = Finding::TunnelTimeout(Duration::from_secs(60));
+        let begin = Instant::now();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..4 {
+                diagnosis.say_at(&exchange(Some("routes.yaml:9")), &finding, begin);
+            }
+            diagnosis.say_at(&exchange(Some("routes.yaml:9")), &finding, begin + INTERVAL);
+            diagnosis.say_at(&exchange(None), &Finding::NoLocation, begin);
+        });
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = lines.lines().collect();
+        let first = " INFO diagnosis kind=\"tunnel_timeout\" remote_addr=\"192.0.2.7:50000\" request=\"GET /chat?.. HTTP/1.1\" \
+                     upstream_addr=\"127.0.0.1:3000\" location=\"/chat\" route=\"routes.yaml:9\" \
+                     why=\"a tunnel was ended: no byte within 60s (`tunnel_timeout`)\" help=\"let the application send \
+                     something more often, such as pings, or raise `tunnel_timeout`, at the top or in the route\"";
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert_eq!(lines[0], first);
+        assert_eq!(lines[1], format!("{first} left_out=3"));
+        assert!(
+            lines[2].starts_with(" INFO diagnosis kind=\"no_location\""),
+            "{}",
+            lines[2]
+        );
+        assert!(!lines[2].contains("route="), "{}", lines[2]);
+    }
+}

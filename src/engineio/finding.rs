@@ -1,0 +1,357 @@
+//! What is wrong with a client, its server, or the way between them: in words, with what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::engineio::RefusedCode;
+use crate::engineio::hints;
+use crate::observe::Lost;
+
+/// What is wrong.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finding {
+    /// The client speaks EIO=3, and the server does not take that.
+    Eio3Refused(Taker),
+    /// The client speaks EIO=4, and the server is of version 2.
+    OldServer,
+    /// The server knows no such session.
+    SessionUnknown,
+    /// The server does not speak the transport that is asked for.
+    TransportUnknown,
+    /// A WebSocket or a session was asked for, and a page came back.
+    GotPage(Asked, StatusCode),
+    /// A WebSocket or a session was asked for, and the upstream has nothing there.
+    NotFound(Asked),
+    /// A WebSocket was asked for, and no location matches.
+    NoLocation,
+    /// A WebSocket was asked for, and answered by a redirect.
+    Redirected(By),
+    /// A WebSocket's opening handshake came without what makes it one. `None`: only its query says that it was one.
+    LostHeaders(Option<Lost>),
+    /// A WebSocket client that does not speak Engine.IO asks a Socket.IO server.
+    PlainClient,
+    /// A Socket.IO client is connected to another WebSocket server.
+    PlainServer(Sign),
+    /// An ordinary request that is no client's asks a Socket.IO server.
+    NoClient,
+    /// A tunnel was ended by `tunnel_timeout`.
+    TunnelTimeout(Duration),
+    /// The upstream closed the connection without an answer.
+    Unanswered(Asked),
+}
+
+/// Who refuses EIO=3.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Taker {
+    /// A server that would take it if it were told to.
+    Node,
+    /// python-socketio, which has not taken it since its version 5.
+    Python,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// By which client.
+    pub what: What,
+    /// The path, if it is the one of Socket.IO without its last slash.
+    pub no_slash: Option<String>,
+}
+
+impl Asked {
+    fn of(what: What) -> Self {
+        Self {
+            what,
+            no_slash: None,
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// A WebSocket.
+    WebSocket,
+    /// A WebSocket that carries Engine.IO.
+    EngineIo,
+    /// An Engine.IO session over polling.
+    Session,
+    /// Something else.
+    Other,
+}
+
+/// Who redirects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum By {
+    /// The upstream, or the route's `return`, with this status.
+    Status(StatusCode),
+    /// The listener, by `redirect: https`.
+    Listener,
+}
+
+/// By what a server is known not to speak Engine.IO.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sign {
+    /// Its first message.
+    FirstMessage,
+    /// It said nothing for as long as the tunnel lasted.
+    Silence(Duration),
+    /// It answered polling by `426 Upgrade Required`.
+    UpgradeRequired,
+}
+
+/// How loud a finding is said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Level {
+    /// Something is set up wrongly.
+    Warn,
+    /// Part of a public address's day, or of a tunnel's life.
+    Info,
+}
+
+impl Finding {
+    /// Whatever is ever said, with some numbers: what the documentation must show.
+    pub fn examples() -> Vec<Self> {
+        let no_slash = Asked {
+            what: What::WebSocket,
+            no_slash: Some("/socket.io".to_owned()),
+        };
+        let moved = StatusCode::MOVED_PERMANENTLY;
+        let asked = [What::WebSocket, What::EngineIo, What::Session].map(Asked::of);
+        let lost = [Lost::Both, Lost::Upgrade, Lost::Connection, Lost::Version];
+        let signs = [
+            Sign::FirstMessage,
+            Sign::Silence(Duration::from_secs(20)),
+            Sign::UpgradeRequired,
+        ];
+        let mut examples = vec![
+            Self::Eio3Refused(Taker::Node),
+            Self::Eio3Refused(Taker::Python),
+            Self::OldServer,
+            Self::SessionUnknown,
+            Self::TransportUnknown,
+            Self::NotFound(no_slash.clone()),
+            Self::NoLocation,
+            Self::Redirected(By::Status(moved)),
+            Self::Redirected(By::Listener),
+            Self::LostHeaders(None),
+            Self::PlainClient,
+            Self::NoClient,
+            Self::TunnelTimeout(Duration::from_secs(3600)),
+            Self::Unanswered(no_slash),
+        ];
+        for asked in asked {
+            examples.push(Self::GotPage(asked.clone(), StatusCode::OK));
+            examples.push(Self::NotFound(asked.clone()));
+            examples.push(Self::Unanswered(asked));
+        }
+        examples.extend(lost.map(|lost| Self::LostHeaders(Some(lost))));
+        examples.extend(signs.map(Self::PlainServer));
+        examples
+    }
+
+    /// Its name, for programs and for the documentation.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Eio3Refused(_) => "eio3_refused",
+            Self::OldServer => "old_server",
+            Self::SessionUnknown => "session_unknown",
+            Self::TransportUnknown => "transport_unknown",
+            Self::GotPage(..) => "got_page",
+            Self::NotFound(_) => "not_found",
+            Self::NoLocation => "no_location",
+            Self::Redirected(_) => "redirected",
+            Self::LostHeaders(_) => "lost_headers",
+            Self::PlainClient => "plain_client",
+            Self::PlainServer(_) => "plain_server",
+            Self::NoClient => "no_client",
+            Self::TunnelTimeout(_) => "tunnel_timeout",
+            Self::Unanswered(_) => "unanswered",
+        }
+    }
+
+    pub(super) fn level(&self) -> Level {
+        match self {
+            Self::Eio3Refused(_)
+            | Self::OldServer
+            | Self::TransportUnknown
+            | Self::GotPage(..)
+            | Self::NotFound(_)
+            | Self::Redirected(By::Status(_))
+            | Self::LostHeaders(_)
+            | Self::PlainClient
+            | Self::PlainServer(_)
+            | Self::Unanswered(_) => Level::Warn,
+            Self::SessionUnknown
+            | Self::NoLocation
+            | Self::Redirected(By::Listener)
+            | Self::NoClient
+            | Self::TunnelTimeout(_) => Level::Info,
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Eio3Refused(Taker::Node) => {
+                let help = RefusedCode::UnsupportedProtocol.help();
+                return help.unwrap_or_default().to_owned();
+            }
+            Self::Eio3Refused(Taker::Python) => {
+                "python-socketio has taken EIO=4 alone since its version 5: use a client of version 3 or 4"
+            }
+            Self::OldServer => {
+                "use a client of version 2, or a server of version 3 or 4, with `allowEIO3: true` for the clients that cannot \
+                 be changed"
+            }
+            Self::SessionUnknown => {
+                "after a restart of the server, or where it has just closed the session, this is normal, and the client begins \
+                 anew; if it goes on, several servers share this address, and all requests of a session must come to the same \
+                 one: use one server, or sticky sessions"
+            }
+            Self::TransportUnknown => {
+                let help = RefusedCode::TransportUnknown.help();
+                return help.unwrap_or_default().to_owned();
+            }
+            Self::GotPage(asked, _) | Self::NotFound(asked) => return somewhere_else(asked),
+            Self::NoLocation => {
+                "write a location for this path, or correct the client's address; `wsgate explain URL` says which route would \
+                 answer and why the others do not"
+            }
+            Self::Redirected(By::Status(_)) => hints::NOT_REDIRECTED,
+            Self::Redirected(By::Listener) => "give the client the wss:// address",
+            Self::LostHeaders(_) => {
+                "an nginx before wsgate needs `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
+                 `proxy_set_header Connection upgrade;` in its location"
+            }
+            Self::PlainClient => {
+                "connect with a Socket.IO client, or lead other WebSockets to their own server by a location of their own"
+            }
+            Self::PlainServer(_) => {
+                "connect with `new WebSocket`, or lead this location to the Socket.IO server"
+            }
+            Self::NoClient => {
+                "this is a browser's address line or a health check: a server that is well answers \
+                 `/socket.io/?EIO=4&transport=polling`"
+            }
+            Self::TunnelTimeout(_) => {
+                "let the application send something more often, such as pings, or raise `tunnel_timeout`, at the top or in \
+                 the route"
+            }
+            Self::Unanswered(asked) => return unanswered(asked),
+        }
+        .to_owned()
+    }
+}
+
+impl fmt::Display for Finding {
+    /// What is wrong.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eio3Refused(_) => {
+                f.write_str("the client speaks EIO=3, and the server does not take that")
+            }
+            Self::OldServer => {
+                f.write_str("the client speaks EIO=4, and the server is of version 2, which speaks EIO=3")
+            }
+            Self::SessionUnknown => f.write_str("the server knows no such session (code 1)"),
+            Self::TransportUnknown => {
+                f.write_str("the server does not speak this transport (code 0)")
+            }
+            Self::GotPage(asked, status) => {
+                let status = status.as_u16();
+                write!(f, "{} was answered {status}, as a page is", subject(asked))
+            }
+            Self::NotFound(asked) => {
+                write!(f, "{} was answered 404 by the upstream", subject(asked))
+            }
+            Self::NoLocation => f.write_str("no location matches an upgrade request"),
+            Self::Redirected(By::Status(status)) => write!(
+                f,
+                "an upgrade request was answered {}, a redirect",
+                status.as_u16()
+            ),
+            Self::Redirected(By::Listener) => f.write_str(
+                "an upgrade request came to a listener that only redirects (`redirect: https`)",
+            ),
+            Self::LostHeaders(lost) => {
+                let lost = match lost {
+                    Some(Lost::Version) => "as HTTP/1.0",
+                    Some(Lost::Upgrade) => "without `Upgrade: websocket`",
+                    Some(Lost::Connection) => "without `Connection: Upgrade`",
+                    Some(Lost::Both) => "without `Upgrade: websocket` and `Connection: Upgrade`",
+                    None => {
+                        return f.write_str(
+                            "`transport=websocket` was asked for without an upgrade: a proxy before wsgate does not pass that \
+                             on, or somebody opened the address in a browser",
+                        );
+                    }
+                };
+                write!(
+                    f,
+                    "an upgrade request came {lost}, which a proxy before wsgate does not pass on"
+                )
+            }
+            Self::PlainClient => f.write_str(
+                "a WebSocket client without `EIO` in its query, so not one of Socket.IO, asks a Socket.IO server",
+            ),
+            Self::PlainServer(sign) => {
+                f.write_str("a Socket.IO client asks a WebSocket server that does not speak Engine.IO: ")?;
+                match sign {
+                    Sign::FirstMessage => f.write_str("its first message is no open packet"),
+                    Sign::Silence(lasted) => {
+                        write!(f, "it said nothing in {} s", lasted.as_secs())
+                    }
+                    Sign::UpgradeRequired => f.write_str("it answers polling by 426"),
+                }
+            }
+            Self::NoClient => f.write_str(
+                "a request without `EIO` in its query, so not of a Socket.IO client, came to a Socket.IO server (code 0)",
+            ),
+            Self::TunnelTimeout(limit) => {
+                write!(f, "a tunnel was ended: no byte within {limit:?} (`tunnel_timeout`)")
+            }
+            Self::Unanswered(_) => {
+                f.write_str("the upstream closed the connection without an answer")
+            }
+        }
+    }
+}
+
+fn subject(asked: &Asked) -> &'static str {
+    match asked.what {
+        What::Session => "the first request of a Socket.IO client",
+        What::WebSocket | What::EngineIo | What::Other => "an upgrade request",
+    }
+}
+
+/// What to do when something else answered.
+fn somewhere_else(asked: &Asked) -> String {
+    if let Some(path) = &asked.no_slash {
+        return hints::no_slash(path);
+    }
+    match asked.what {
+        What::EngineIo | What::Session => format!(
+            "no Socket.IO server is at this path: {}; `wsgate explain URL --connect` asks it",
+            hints::OTHER_PATH
+        ),
+        What::WebSocket | What::Other => {
+            "what the location leads to has no WebSocket at this path: correct the path, or lead the location to the server \
+             that has; `wsgate explain URL --connect` asks it"
+                .to_owned()
+        }
+    }
+}
+
+fn unanswered(asked: &Asked) -> String {
+    const LOG: &str = "the upstream's own log may say why; if it is told to speak TLS, write `https://` in `proxy_pass`";
+    if let Some(path) = &asked.no_slash {
+        return hints::no_slash(path);
+    }
+    match asked.what {
+        What::WebSocket | What::EngineIo => format!("{}; else {LOG}", hints::CLOSED_UPGRADE),
+        What::Session | What::Other => format!("{LOG}; after a restart this is normal"),
+    }
+}
