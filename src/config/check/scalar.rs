@@ -18,8 +18,15 @@ pub(super) enum Zero {
     Refused,
 }
 
+/// Whose values may end with a semicolon.
+const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "path"];
+
 /// More threads than any machine has cores are a slip of the fingers.
 pub(super) const MOST_THREADS: usize = 1024;
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 impl Checker<'_> {
     /// A value that must be a text.
@@ -30,7 +37,17 @@ impl Checker<'_> {
         expected: &str,
     ) -> Option<&'n str> {
         match &node.value {
-            Value::Text(text) => return Some(text),
+            Value::Text(text) => {
+                let semicolon = text.strip_suffix(';');
+                match semicolon.filter(|begin| !WORDS.contains(&key) || is_number(begin)) {
+                    None => return Some(text),
+                    Some(begin) => {
+                        let begin = begin.trim_end();
+                        self.error(&node.span, format!("`{key}` ends with a semicolon"))
+                            .help(format!("write `{begin}`: in YAML a line just ends"));
+                    }
+                }
+            }
             Value::Nothing => {
                 self.error(&node.span, format!("`{key}` has no value"))
                     .help(format!("give it {expected}"));
