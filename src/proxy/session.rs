@@ -204,12 +204,15 @@ impl Session {
         }
     }
 
-    /// The kept connection if it is for `route` and may be used; one that is not is closed.
+    /// The kept connection if it is for `route` and may be used; one that is not is closed. A route of before a reload is
+    /// the same one if its upstream is.
     pub(super) async fn kept(&self, route: &Arc<Route>) -> Option<Kept> {
         let keep = self.keep.take()?;
         match keep {
             Keep::Http(mut kept) => {
-                let fits = Arc::ptr_eq(&kept.route, route) && kept.connection.is_reusable().await;
+                let same = kept.route.upstream.is(&route.upstream);
+                let fits = same && kept.connection.is_reusable().await;
+                kept.route = Arc::clone(route);
                 fits.then_some(kept)
             }
             keep @ Keep::Resting(..) => {
@@ -266,7 +269,7 @@ impl Keep {
     /// The bare connection, if it is one and for `route`.
     fn wake(self, route: &Arc<Route>) -> Option<(Stream, UpstreamAddr)> {
         match self {
-            Self::Resting(of, resting) if Arc::ptr_eq(&of, route) => resting.wake(),
+            Self::Resting(of, resting) if of.upstream.is(&route.upstream) => resting.wake(),
             // Once hyper speaks with an upstream, it does with the client, to the end.
             Self::Resting(..) | Self::Http(_) => None,
         }

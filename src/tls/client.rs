@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -33,7 +32,7 @@ const TICKETS: usize = 8;
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    ca: Option<Arc<Path>>,
+    roots: Roots,
 }
 
 impl Client {
@@ -54,7 +53,7 @@ impl Client {
         Some(Self {
             config: Arc::new(config),
             name,
-            ca: roots.ca().cloned(),
+            roots: roots.clone(),
         })
     }
 
@@ -73,10 +72,15 @@ impl Client {
         connected.map_err(|error| self.error(error))
     }
 
+    /// Whether both verify the same host by the same authorities, though each may have sessions of its own.
+    pub fn means(&self, other: &Self) -> bool {
+        self.name == other.name && self.roots.means(&other.roots)
+    }
+
     fn error(&self, error: io::Error) -> ClientError {
         ClientError {
             name: self.name.clone(),
-            ca: self.ca.clone(),
+            ca: self.roots.ca().cloned(),
             fault: Fault::from(error),
         }
     }
@@ -95,7 +99,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("name", &self.name)
-            .field("ca", &self.ca)
+            .field("ca", &self.roots.ca())
             .finish_non_exhaustive()
     }
 }

@@ -114,6 +114,15 @@ impl Roots {
         self.ca.as_ref()
     }
 
+    /// Whether both were read from the same place and it held the same.
+    pub(crate) fn means(&self, other: &Self) -> bool {
+        let (one, other_one) = (&self.verifier, &other.verifier);
+        Arc::ptr_eq(one, other_one)
+            || (self.ca == other.ca
+                && one.given == other_one.given
+                && one.store.roots == other_one.store.roots)
+    }
+
     /// What rustls asks.
     pub(crate) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
         Arc::clone(&self.verifier) as _
@@ -146,6 +155,8 @@ impl std::error::Error for NoSystemRoots {}
 struct Verifier {
     /// `None` where nobody may issue: each certificate vouches for itself alone.
     webpki: Option<Arc<WebPkiServerVerifier>>,
+    /// Who may issue.
+    store: Arc<RootCertStore>,
     /// The content of `ca`.
     given: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -155,8 +166,10 @@ impl Verifier {
     fn new(store: RootCertStore, given: Vec<CertificateDer<'static>>) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
+        let store = Arc::new(store);
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), provider);
         Self {
+            store,
             // Its one error is that there is no root.
             webpki: builder.build().ok(),
             given,

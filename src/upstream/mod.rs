@@ -12,6 +12,7 @@ mod proxy_pass;
 mod resting;
 mod server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::upstream::connect::Connected;
@@ -39,20 +40,32 @@ pub struct Limits {
     pub connect: Duration,
 }
 
-/// One or more servers that answer the same requests.
+/// One or more servers that answer the same requests. Clones are one: a connection to one is a connection to the other.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    server: Server,
+    server: Arc<Server>,
 }
 
 impl Upstream {
     /// The one server of a `proxy_pass`.
     pub fn new(server: Server) -> Self {
-        Self { server }
+        Self {
+            server: Arc::new(server),
+        }
     }
 
     /// The server for the next request.
     pub fn pick(&self) -> &Server {
         &self.server
+    }
+
+    /// Whether one is a clone of the other, so that what was connected for the other will do.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.server, &other.server)
+    }
+
+    /// Whether both say the same, so that one could stand for the other.
+    pub fn means(&self, other: &Self) -> bool {
+        self.server.means(&other.server)
     }
 }

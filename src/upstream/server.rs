@@ -55,6 +55,15 @@ impl Server {
         self.proxy_pass.address() == other.proxy_pass.address() && self.tls == other.tls
     }
 
+    /// Whether both are asked for the same in the same way, though each may have TLS sessions of its own.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        let tls = match (&self.tls, &other.tls) {
+            (Some(tls), Some(other)) => tls.means(other),
+            (tls, other) => tls.is_none() && other.is_none(),
+        };
+        self.proxy_pass == other.proxy_pass && tls
+    }
+
     /// How TLS is spoken with it, if it is.
     pub(super) fn tls(&self) -> Option<&tls::Client> {
         self.tls.as_ref()
@@ -85,5 +94,14 @@ mod tests {
         assert!(one.same_as(&server("http://A.test:80")));
         assert!(!one.same_as(&server("http://a.test:81/x")));
         assert!(!one.same_as(&server("http://unix:/a.test:/x")));
+    }
+
+    #[test]
+    fn a_server_means_the_same_when_it_is_read_again() {
+        let server = |text: &str| Server::new(text.parse().unwrap(), |_| None).unwrap();
+        let one = server("http://a.test:80/x");
+        assert!(one.means(&server("http://a.test:80/x")));
+        assert!(!one.means(&server("http://a.test:80/y")));
+        assert!(!one.means(&server("http://a.test:81/x")));
     }
 }
