@@ -1,8 +1,10 @@
 //! The rules of `routes.yaml`: the tree that was read becomes a [`Config`], or a list of all that is wrong with it.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -45,6 +47,8 @@ pub(super) struct Checker<'a> {
     /// The moment at which certificates must be in date.
     pub(super) now: OffsetDateTime,
     pub(super) found: Vec<Diagnostic>,
+    /// Which files are named so far, whether they are there or not.
+    pub(super) files: BTreeSet<PathBuf>,
 }
 
 /// The content of a file, to be served only if no error was found.

@@ -120,6 +120,19 @@ impl Diagnostic {
         &self.message
     }
 
+    /// The same in parts, each ready to be shown: the place as in `routes.yaml:8:15`, what is wrong, what to do.
+    pub fn in_parts(&self) -> (String, String, Option<String>) {
+        let mut place = clean(&self.file);
+        if let Some(there) = &self.place {
+            place += &format!(":{}:{}", there.line, there.column);
+        }
+        let help = self.help.as_deref().map(|help| {
+            let lines: Vec<String> = help.lines().map(clean).collect();
+            lines.join("\n")
+        });
+        (place, clean(&self.message), help)
+    }
+
     /// The same as `Display`, with colours if asked for.
     pub fn shown(&self, paint: Paint) -> impl fmt::Display {
         fmt::from_fn(move |f| self.write(f, paint))

@@ -14,6 +14,7 @@ mod schema;
 mod source;
 mod values;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -73,6 +74,15 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// What the file says of itself under `tests`. Whether that is true is not known here.
     pub promises: Vec<Promise>,
+}
+
+/// What came of reading the file once.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The configuration with the warnings, in file order, or all that is wrong, warnings included.
+    pub outcome: Result<(Config, Vec<Diagnostic>), Errors>,
+    /// What was looked at: the file, and each file that it names, whether it is there or not.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// One entry of `tests`.
@@ -199,9 +209,21 @@ impl Config {
     ///
     /// If the file cannot be read, is no YAML, or breaks a rule: then with all that breaks one, warnings included.
     pub fn read(file: &Path, now: OffsetDateTime) -> Result<(Self, Vec<Diagnostic>), Errors> {
+        Self::look_at(file, now).outcome
+    }
+
+    /// The same, and which files it depends on.
+    pub fn look_at(file: &Path, now: OffsetDateTime) -> Reading {
         let name = file.display().to_string();
-        let text = file::read(file).map_err(|error| Errors::new(vec![error.diagnostic(&name)]))?;
-        Self::check(file, &Source::new(name, text), now)
+        let mut reading = match file::read(file) {
+            Ok(text) => Self::check(file, &Source::new(name, text), now),
+            Err(error) => Reading {
+                outcome: Err(Errors::new(vec![error.diagnostic(&name)])),
+                files: BTreeSet::new(),
+            },
+        };
+        reading.files.insert(file.to_owned());
+        reading
     }
 
     /// A line of the file, as messages name it: `routes.yaml:8`.
@@ -209,17 +231,15 @@ impl Config {
         format!("{}:{line}", self.file.display())
     }
 
-    fn check(
-        file: &Path,
-        source: &Source,
-        now: OffsetDateTime,
-    ) -> Result<(Self, Vec<Diagnostic>), Errors> {
+    fn check(file: &Path, source: &Source, now: OffsetDateTime) -> Reading {
         let root = match schema::read(source.text()) {
             Ok(root) => root,
             Err(refused) => {
-                return Err(Errors::new(vec![check::not_yaml::diagnostic(
-                    &refused, source,
-                )]));
+                let diagnostic = check::not_yaml::diagnostic(&refused, source);
+                return Reading {
+                    outcome: Err(Errors::new(vec![diagnostic])),
+                    files: BTreeSet::new(),
+                };
             }
         };
         let dir = file.parent().unwrap_or(Path::new(""));
@@ -228,10 +248,11 @@ impl Config {
             dir,
             now,
             found: Vec::new(),
+            files: BTreeSet::new(),
         };
         let checked = checker.check(&root);
         let found = Errors::new(checker.found);
-        match checked {
+        let outcome = match checked {
             Some(checked) if found.iter().all(|one| one.level() == Level::Warning) => {
                 let config = Self {
                     file: file.to_owned(),
@@ -245,6 +266,10 @@ impl Config {
                 Ok((config, found.iter().cloned().collect()))
             }
             _ => Err(found),
+        };
+        Reading {
+            outcome,
+            files: checker.files,
         }
     }
 }
@@ -270,6 +295,7 @@ mod tests {
             &source,
             OffsetDateTime::UNIX_EPOCH,
         )
+        .outcome
         .map(|(config, _)| config)
     }
 
@@ -293,6 +319,29 @@ mod tests {
             (7200, 3)
         );
         assert_eq!(timeouts.response, Timeouts::default().response);
+    }
+
+    #[test]
+    fn a_reading_knows_every_file_that_it_depends_on_though_none_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("routes.yaml");
+        let files = || {
+            let reading = Config::look_at(&file, OffsetDateTime::UNIX_EPOCH);
+            assert!(reading.outcome.is_err());
+            let names = reading.files.into_iter();
+            let names = names.map(|path| path.strip_prefix(dir.path()).unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(files(), [Path::new("routes.yaml")]);
+        let text = "listen:
+  - { address: 1, tls: { cert: a.pem, key: a.key } }
+  - { address: 2, tls: [{ cert: b.pem, key: a.key }] }
+routes:
+  - { location: /, proxy_pass: https://a.test, ca: certs/ca.pem }
+";
+        std::fs::write(&file, text).unwrap();
+        let named = ["a.key", "a.pem", "b.pem", "certs/ca.pem", "routes.yaml"];
+        assert_eq!(files(), named.map(Path::new));
     }
 
     /// Pieces that real files are made of, in any order.

@@ -24,6 +24,7 @@ use crate::tls::pem::{Concerns, Given, PemFile};
 #[derive(Clone)]
 pub struct Certificate {
     path: PathBuf,
+    key_path: PathBuf,
     names: Vec<String>,
     not_after: OffsetDateTime,
     key_mode: Option<u32>,
@@ -97,6 +98,7 @@ impl Certificate {
         let certified = Arc::new(CertifiedKey::new(chain, signing_key));
         Ok(Self {
             path: cert.to_owned(),
+            key_path: key.to_owned(),
             names,
             not_after,
             key_mode,
@@ -124,6 +126,16 @@ impl Certificate {
     /// The file of the certificate, as it was given to [`Certificate::load`].
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file of the key, as it was given to [`Certificate::load`].
+    pub fn key_path(&self) -> &Path {
+        &self.key_path
+    }
+
+    /// Whether clients are shown the same, whatever files it was read from. Its key is then the same too.
+    pub fn shows_the_same_as(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
     }
 
     /// What rustls sends and signs with.

@@ -78,6 +78,7 @@ impl Checker<'_> {
                 .help(format!("write a path, as in `{example}`"));
             None
         } else {
+            self.files.insert(self.dir.join(path));
             Some(path)
         }
     }
