@@ -45,8 +45,8 @@ fn serve(config: &Config, voice: Voice, now: OffsetDateTime) -> Result<(), Start
         let _inside = runtime.enter();
         Signals::new().map_err(StartError::Thread)?
     };
-    let opened = server::open(config, now)?;
-    let listening = opened.listening().to_vec();
+    let opened = server::open(config.clone(), now)?;
+    let listening = opened.listening();
     let running = opened.start()?;
     voice.started(config, &listening);
     let outcome = runtime.block_on(async {

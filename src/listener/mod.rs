@@ -152,31 +152,65 @@ enum Sharing {
 /// # Errors
 /// In use, not permitted, or no address of this machine.
 pub fn claim(address: SocketAddr) -> Result<(), ListenError> {
-    match socket(address, Sharing::Alone) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(ListenError { address, source }),
+    let claimed = socket(address, Sharing::Alone).and_then(|socket| socket.listen(BACKLOG));
+    claimed.map_err(|source| ListenError { address, source })
+}
+
+/// Sockets that have one address and do not listen on it yet, so that nobody has connected when something else fails.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    sockets: Vec<Socket>,
+}
+
+impl Bound {
+    /// The address that they have: a port 0 has become one of the system's.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn listen(self) -> Result<Vec<std::net::TcpListener>, ListenError> {
+        let address = self.address;
+        let listening = self.sockets.into_iter().map(|socket| {
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        });
+        let listening: io::Result<_> = listening.collect();
+        listening.map_err(|source| ListenError { address, source })
     }
 }
 
-/// Opens `count` sockets on one address and returns them with the address they have (a port 0 is one of the system's).
+/// Gives one address to `count` sockets.
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
-pub fn open(
-    address: SocketAddr,
-    count: usize,
-) -> Result<(SocketAddr, Vec<std::net::TcpListener>), ListenError> {
+pub fn bind(address: SocketAddr, count: usize) -> Result<Bound, ListenError> {
     let error = |source| ListenError { address, source };
     let first = socket(address, Sharing::Shared).map_err(error)?;
     let bound = first.local_addr().map_err(error)?;
+    let bound = bound.as_socket().unwrap_or(address);
     let mut sockets = vec![first];
     for _ in 1..count {
         sockets.push(socket(bound, Sharing::Shared).map_err(error)?);
     }
-    Ok((bound, sockets))
+    Ok(Bound {
+        address: bound,
+        sockets,
+    })
 }
 
-fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+/// Whether nobody could listen on one of the two while somebody else listens on the other.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -198,8 +232,7 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpList
         .with_retries(4);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Accepts until the process drains or the door is closed, then takes what the system has accepted already, and closes the socket.

@@ -1,4 +1,4 @@
-//! Why a start does not work although the configuration is right.
+//! Why a start or a reload does not work although the configuration is right.
 
 use std::fmt;
 use std::io;

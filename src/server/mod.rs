@@ -1,10 +1,15 @@
-//! The only place that turns a [`Config`] into running parts: sockets, threads, and at the end their drain.
+//! The only place that turns a [`Config`] into running parts: sockets, threads, what replaces them at a reload, and at the
+//! end their drain.
 //!
 //! [`open`] does what the system can still refuse, so that everything that can go wrong at a start goes wrong before the
 //! first thread runs. [`Opened::start`] gives every thread its own runtime and its own listening sockets.
+//! [`Running::reload`] does the same beside what runs, and swaps only when all of it is there.
 
+mod changes;
 mod descriptors;
 mod error;
+mod listeners;
+mod reload;
 mod worker;
 
 use std::net::SocketAddr;
@@ -13,26 +18,30 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::config;
 use crate::config::Config;
-use crate::config::Tls;
 use crate::engineio::Diagnosis;
-use crate::listener;
-use crate::listener::Entrance;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
+use crate::observe::Observer;
 use crate::proxy::Proxy;
-use crate::proxy::Redirect;
+use crate::server::listeners::Listener;
+use crate::server::listeners::Listeners;
+use crate::server::listeners::Means;
+use crate::server::listeners::Sockets;
+use crate::server::worker::Order;
+use crate::server::worker::Worker;
 use crate::table::Table;
 use crate::tls;
 
+pub use crate::server::changes::Change;
+pub use crate::server::changes::Sign;
 pub use crate::server::error::StartError;
-use crate::server::worker::Opening;
+pub use crate::server::reload::Renewed;
 
 /// Longest wait for tunnels to close once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -56,129 +65,102 @@ pub struct Shown {
 /// Sockets and parts, not yet served.
 #[derive(Debug)]
 pub struct Opened {
-    listening: Vec<Listening>,
-    /// One list a thread.
-    openings: Vec<Vec<Opening>>,
-    proxy: Proxy,
+    config: Config,
+    listeners: Listeners,
+    sockets: Sockets,
+    shared: tls::Shared,
 }
 
 /// Opens every address on every thread.
 ///
 /// # Errors
 /// An address cannot be listened on, or what `self_signed` needs cannot be written.
-pub fn open(config: &Config, now: OffsetDateTime) -> Result<Opened, StartError> {
+pub fn open(config: Config, now: OffsetDateTime) -> Result<Opened, StartError> {
     descriptors::raise_limit();
-    for listener in &config.listeners {
-        if !listener.reuseport && listener.address.port() != 0 {
-            let place = config.place(listener.line);
-            listener::claim(listener.address)
-                .map_err(|source| StartError::Listen { place, source })?;
-        }
-    }
     let shared = tls::Shared::new().map_err(StartError::Tickets)?;
-    let mut listening = Vec::new();
-    let mut openings: Vec<Vec<Opening>> = (0..config.threads.get()).map(|_| Vec::new()).collect();
-    for listener in &config.listeners {
-        let place = config.place(listener.line);
-        let (tls, shown) = match &listener.tls {
-            None => (None, None),
-            Some(tls) => {
-                let (config, shown) = certificates(tls, &shared, now, &place)?;
-                (Some(config), Some(shown))
-            }
-        };
-        let (address, sockets) = listener::open(listener.address, openings.len())
-            .map_err(|source| StartError::Listen { place, source })?;
-        for (openings, socket) in openings.iter_mut().zip(sockets) {
-            openings.push(Opening {
-                socket,
-                entrance: Entrance {
-                    tls: tls.clone(),
-                    port: address.port(),
-                    redirect: None,
-                },
-            });
-        }
-        listening.push(Listening {
-            address,
-            tls: shown,
-        });
-    }
-    // A port 0 is known only now.
-    for (at, listener) in config.listeners.iter().enumerate() {
-        let redirect = listener.redirect.map(|to| Redirect {
-            port: listening[to].address.port(),
-        });
-        for openings in &mut openings {
-            openings[at].entrance.redirect = redirect;
-        }
-    }
+    let means = Means {
+        shared: &shared,
+        threads: config.threads.get(),
+        now,
+    };
+    let (listeners, sockets) = Listeners::default().prepare(&config, means)?;
     Ok(Opened {
-        listening,
-        openings,
-        proxy: proxy(config),
+        config,
+        listeners,
+        sockets,
+        shared,
     })
 }
 
-fn certificates(
-    tls: &Tls,
-    shared: &tls::Shared,
-    now: OffsetDateTime,
-    place: &str,
-) -> Result<(Arc<ServerConfig>, Shown), StartError> {
-    let pairs = match tls {
-        Tls::Pairs(pairs) => pairs.clone(),
-        Tls::SelfSigned { dir } => {
-            let made =
-                tls::self_signed::ensure(dir, now).map_err(|source| StartError::SelfSigned {
-                    place: place.to_owned(),
-                    source,
-                })?;
-            vec![made]
-        }
-    };
-    let certificates = pairs
-        .iter()
-        .map(|pair| {
-            (
-                pair.path().to_owned(),
-                pair.names().to_vec(),
-                pair.not_after(),
-            )
-        })
-        .collect();
-    Ok((tls::server_config(pairs, shared), Shown { certificates }))
+/// What decides about requests, and who hears of them.
+fn proxy(config: &Config, observer: Arc<dyn Observer>) -> Proxy {
+    Proxy {
+        sites: Arc::new(Table::new(config).sites),
+        observer,
+    }
 }
 
-fn proxy(config: &Config) -> Proxy {
+/// Hears of everything, and has said nothing yet.
+fn observer(config: &Config) -> Arc<dyn Observer> {
     let access_log = match config.access_log {
         config::AccessLog::On => AccessLog::On,
         config::AccessLog::Off => AccessLog::Off,
     };
-    Proxy {
-        sites: Arc::new(Table::new(config).sites),
-        observer: Arc::new((access_log, Diagnosis::default())),
+    Arc::new((access_log, Diagnosis::default()))
+}
+
+/// What each thread is told: the same, and a socket of its own for each new listener.
+fn orders(
+    proxy: &Proxy,
+    listeners: &Listeners,
+    sockets: Sockets,
+    threads: usize,
+    done: &mpsc::UnboundedSender<()>,
+) -> Vec<Order> {
+    let all = listeners.all.iter();
+    let entrances: Vec<_> = all
+        .map(|listener| (listener.id, listener.entrance()))
+        .collect();
+    let mut orders: Vec<Order> = (0..threads)
+        .map(|_| Order {
+            proxy: proxy.clone(),
+            entrances: entrances.clone(),
+            sockets: Vec::new(),
+            done: done.clone(),
+        })
+        .collect();
+    for (id, sockets) in sockets {
+        for (order, socket) in orders.iter_mut().zip(sockets) {
+            order.sockets.push((id, socket));
+        }
     }
+    orders
 }
 
 impl Opened {
     /// What listens where.
-    pub fn listening(&self) -> &[Listening] {
-        &self.listening
+    pub fn listening(&self) -> Vec<Listening> {
+        self.listeners.all.iter().map(Listener::listening).collect()
     }
 
-    /// Serves on one thread for each list of openings.
+    /// Serves on as many threads as the configuration says.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(self) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, workers_ended) = mpsc::unbounded_channel();
-        let mut threads = Vec::new();
-        for (number, openings) in self.openings.into_iter().enumerate() {
-            let worker = worker::Worker {
-                openings,
-                proxy: self.proxy.clone(),
+        let proxy = proxy(&self.config, observer(&self.config));
+        let count = self.config.threads.get();
+        let (done, _) = mpsc::unbounded_channel();
+        let orders = orders(&proxy, &self.listeners, self.sockets, count, &done);
+        let (mut threads, mut workers) = (Vec::new(), Vec::new());
+        for (number, first) in orders.into_iter().enumerate() {
+            let (worker, orders) = mpsc::unbounded_channel();
+            workers.push(worker);
+            let worker = Worker {
+                first,
+                orders,
                 phase: told.clone(),
             };
             let ended = ended.clone();
@@ -193,6 +175,11 @@ impl Opened {
             threads.push(thread);
         }
         Ok(Running {
+            config: self.config,
+            listeners: self.listeners,
+            proxy,
+            shared: self.shared,
+            workers,
             phase,
             threads,
             workers_ended,
@@ -203,6 +190,12 @@ impl Opened {
 /// Threads that serve.
 #[derive(Debug)]
 pub struct Running {
+    config: Config,
+    listeners: Listeners,
+    proxy: Proxy,
+    /// Outlives every configuration, and with it the sessions of clients.
+    shared: tls::Shared,
+    workers: Vec<mpsc::UnboundedSender<Order>>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<Result<usize, StartError>>>,
     workers_ended: mpsc::UnboundedReceiver<()>,

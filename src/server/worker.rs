@@ -1,11 +1,14 @@
 //! One thread: its runtime, its sockets, and the end of both.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -20,19 +23,28 @@ use crate::proxy::Handle;
 use crate::proxy::Proxy;
 use crate::server::LAST_WORDS;
 use crate::server::StartError;
+use crate::server::listeners::Id;
 use crate::tunnel::Keeper;
 
-/// A listening socket, and what is behind it.
+/// All that a thread serves from now on.
 #[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) socket: std::net::TcpListener,
-    pub(super) entrance: Entrance,
+pub(super) struct Order {
+    /// What decides about requests.
+    pub(super) proxy: Proxy,
+    /// Every listener there shall be; others are closed.
+    pub(super) entrances: Vec<(Id, Entrance)>,
+    /// The sockets of those that are new.
+    pub(super) sockets: Vec<(Id, std::net::TcpListener)>,
+    /// Dropped when it is done.
+    pub(super) done: mpsc::UnboundedSender<()>,
 }
 
 /// What a thread is given.
 pub(super) struct Worker {
-    pub(super) openings: Vec<Opening>,
-    pub(super) proxy: Proxy,
+    /// The first thing to be done.
+    pub(super) first: Order,
+    /// What comes later.
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -50,11 +62,11 @@ impl Worker {
     }
 
     async fn serve(self) -> Result<usize, StartError> {
-        let mut phase = self.phase;
+        let (mut phase, mut orders) = (self.phase, self.orders);
         let keeper = Rc::new(Keeper::default());
         let tasks = Tasks::new(phase.clone());
         let context = Rc::new(Context {
-            handle: Handle::new(self.proxy),
+            handle: Handle::new(self.first.proxy.clone()),
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
@@ -64,16 +76,28 @@ impl Worker {
             let keeper = Rc::clone(&keeper);
             async move { keeper.run().await }
         });
-        let mut accepting = Vec::new();
-        for opening in self.openings {
-            let socket = TcpListener::from_std(opening.socket).map_err(StartError::Thread)?;
-            accepting.push(spawn_local(listener::accept(
-                socket,
-                Rc::new(Door::new(opening.entrance)),
-                Rc::clone(&context),
-            )));
+        let mut accepting = Accepting {
+            context,
+            doors: BTreeMap::new(),
+        };
+        accepting.obey(self.first).await?;
+        loop {
+            tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
+                order = orders.recv() => match order {
+                    Some(order) => match accepting.obey(order).await {
+                        // One socket less, on one thread; everything else is done.
+                        Err(StartError::Thread(reason)) => {
+                            tracing::error!(%reason, "cannot accept connections; open ones go on");
+                        }
+                        obeyed => obeyed?,
+                    },
+                    None => break,
+                },
+            }
         }
-        for accepting in accepting {
+        for (_, accepting) in accepting.doors.into_values() {
             // Each ends when the drain begins, with its last connection begun.
             accepting.await.map_err(|_| StartError::Died)?;
         }
@@ -85,5 +109,54 @@ impl Worker {
             }
         }
         Ok(tasks.cut())
+    }
+}
+
+/// The listeners of a thread.
+struct Accepting {
+    context: Rc<Context>,
+    doors: BTreeMap<Id, (Rc<Door>, JoinHandle<()>)>,
+}
+
+impl Accepting {
+    /// Changes everything between two requests, then closes what is to be closed. A socket that the runtime refuses is left
+    /// out, and is the error.
+    async fn obey(&mut self, order: Order) -> Result<(), StartError> {
+        let mut refused = None;
+        let mut sockets = BTreeMap::from_iter(order.sockets);
+        let mut closing = std::mem::take(&mut self.doors);
+        self.context.handle.set(order.proxy);
+        for (id, entrance) in order.entrances {
+            let door = match (closing.remove(&id), sockets.remove(&id)) {
+                (Some((door, accepting)), _) => {
+                    door.change(entrance);
+                    (door, accepting)
+                }
+                (None, Some(socket)) => {
+                    let socket = match TcpListener::from_std(socket) {
+                        Ok(socket) => socket,
+                        Err(error) => {
+                            refused = Some(StartError::Thread(error));
+                            continue;
+                        }
+                    };
+                    let door = Rc::new(Door::new(entrance));
+                    let context = Rc::clone(&self.context);
+                    let accepting = listener::accept(socket, Rc::clone(&door), context);
+                    (door, spawn_local(accepting))
+                }
+                (None, None) => continue,
+            };
+            self.doors.insert(id, door);
+        }
+        for (door, _) in closing.values() {
+            door.close();
+        }
+        for (_, accepting) in closing.into_values() {
+            // With its last connection begun.
+            accepting.await.map_err(|_| StartError::Died)?;
+        }
+        drop(order.done);
+        refused.map_or(Ok(()), Err)
     }
 }

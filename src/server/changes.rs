@@ -1,0 +1,361 @@
+//! What is different between two configurations, in the words of the file.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::config::AccessLog;
+use crate::config::Action;
+use crate::config::Config;
+use crate::config::Route;
+use crate::routing::HostPattern;
+use crate::server::listeners::Id;
+use crate::server::listeners::Listener;
+use crate::server::listeners::Listeners;
+use crate::tls::Certificate;
+
+/// How something is different.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sign {
+    /// It was not there before.
+    Added,
+    /// It is there no more.
+    Removed,
+    /// It is there in another form.
+    Changed,
+}
+
+impl Sign {
+    /// As a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Added => "+",
+            Self::Removed => "-",
+            Self::Changed => "~",
+        })
+    }
+}
+
+/// One thing that is different.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// How.
+    pub sign: Sign,
+    /// What it is: `location`, `listen`, `tls`, or a key of the top.
+    pub kind: &'static str,
+    /// Which one.
+    pub name: String,
+    /// What is to be known about it, if anything.
+    pub detail: String,
+    /// Where it is written, if it is.
+    pub place: Option<String>,
+}
+
+/// On one line: `+ location /chat -> http://127.0.0.1:5003   routes.yaml:9`.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.sign, self.kind)?;
+        for part in [&self.name, &self.detail] {
+            if !part.is_empty() {
+                write!(f, " {part}")?;
+            }
+        }
+        match &self.place {
+            Some(place) => write!(f, "   {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A configuration and its listeners.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State<'a> {
+    pub(super) config: &'a Config,
+    pub(super) listeners: &'a Listeners,
+    /// How many serve, whatever the file says.
+    pub(super) threads: usize,
+}
+
+/// All that is different: listeners, certificates, routes, and the keys of the top.
+pub(super) fn between(before: State<'_>, after: State<'_>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    listeners(before, after, &mut changes);
+    certificates(before, after, &mut changes);
+    routes(before.config, after.config, &mut changes);
+    settings(before, after, &mut changes);
+    changes
+}
+
+fn listeners(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+    let mut gone: BTreeMap<_, _> = of(before).collect();
+    for (id, (listener, line)) in of(after) {
+        let place = Some(after.config.place(line));
+        let change = |sign, detail| Change {
+            sign,
+            kind: "listen",
+            name: listener.address.to_string(),
+            detail,
+            place,
+        };
+        let now = entrance(listener);
+        match gone.remove(&id) {
+            None => changes.push(change(Sign::Added, now)),
+            Some((was, _)) if entrance(was) != now => {
+                let now = if now.is_empty() { "plain".into() } else { now };
+                changes.push(change(Sign::Changed, now));
+            }
+            Some(_) => {}
+        }
+    }
+    changes.extend(gone.into_values().map(|(listener, _)| Change {
+        sign: Sign::Removed,
+        kind: "listen",
+        name: listener.address.to_string(),
+        detail: "(its connections go on)".to_owned(),
+        place: None,
+    }));
+}
+
+fn of(state: State<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
+    let lines = state.config.listeners.iter().map(|written| written.line);
+    let all = state.listeners.all.iter().zip(lines);
+    all.map(|(listener, line)| (listener.id, (listener, line)))
+}
+
+/// What a client meets behind an address.
+fn entrance(listener: &Listener) -> String {
+    let entrance = listener.entrance();
+    match (&entrance.tls, entrance.redirect) {
+        (Some(_), _) => "tls".to_owned(),
+        (None, Some(to)) => format!("redirect to https on port {}", to.port),
+        (None, None) => String::new(),
+    }
+}
+
+/// Certificates by their files, each once, though several listeners may show it.
+fn certificates(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+    let mut gone: BTreeMap<&Path, &Certificate> = pairs(before.listeners);
+    for (path, pair) in pairs(after.listeners) {
+        match gone.remove(path) {
+            None => changes.push(certificate(Sign::Added, pair)),
+            Some(was) if !was.shows_the_same_as(pair) => {
+                changes.push(certificate(Sign::Changed, pair));
+            }
+            Some(_) => {}
+        }
+    }
+    changes.extend(
+        gone.into_values()
+            .map(|pair| certificate(Sign::Removed, pair)),
+    );
+}
+
+fn pairs(listeners: &Listeners) -> BTreeMap<&Path, &Certificate> {
+    let pairs = listeners.all.iter().flat_map(|listener| &listener.pairs);
+    pairs.map(|pair| (pair.path(), pair)).collect()
+}
+
+/// The line about a certificate.
+pub(super) fn certificate(sign: Sign, pair: &Certificate) -> Change {
+    Change {
+        sign,
+        kind: "tls",
+        name: format!(
+            "{}, valid until {}",
+            pair.names().join(", "),
+            day(pair.not_after())
+        ),
+        detail: String::new(),
+        place: Some(pair.path().display().to_string()),
+    }
+}
+
+fn day(moment: OffsetDateTime) -> String {
+    moment.date().to_string()
+}
+
+fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
+    let mut gone = by_requests(before);
+    let mut last = None;
+    let mut moved = false;
+    for route in &after.routes {
+        let known = gone.get_mut(&requests(route));
+        let known = known.and_then(|alike| {
+            let at = alike
+                .iter()
+                .position(|at| before.routes[*at].when == route.when)?;
+            Some(alike.remove(at))
+        });
+        let place = Some(after.place(route.line));
+        let Some(at) = known else {
+            changes.push(location(Sign::Added, route, to(route), place));
+            continue;
+        };
+        moved |= last.is_some_and(|last| at < last);
+        last = Some(at);
+        let different = differences(&before.routes[at], route);
+        if !different.is_empty() {
+            changes.push(location(Sign::Changed, route, different.join(", "), place));
+        }
+    }
+    let mut gone: Vec<usize> = gone.into_values().flatten().collect();
+    gone.sort_unstable();
+    changes.extend(gone.into_iter().map(|at| {
+        let route = &before.routes[at];
+        location(Sign::Removed, route, to(route), None)
+    }));
+    // It decides between regexes.
+    if moved {
+        changes.push(Change {
+            sign: Sign::Changed,
+            kind: "routes",
+            name: "stand in another order".to_owned(),
+            detail: String::new(),
+            place: None,
+        });
+    }
+}
+
+/// Which requests a route is for, but for its conditions.
+type Requests<'c> = (String, &'c [HostPattern]);
+
+fn requests(route: &Route) -> Requests<'_> {
+    (route.location.to_string(), &route.hosts)
+}
+
+/// The places of routes in a file by the requests that they are for: there may be several, under different conditions.
+pub(super) fn by_requests(config: &Config) -> HashMap<Requests<'_>, Vec<usize>> {
+    let mut found: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, route) in config.routes.iter().enumerate() {
+        found.entry(requests(route)).or_default().push(at);
+    }
+    found
+}
+
+/// The upstreams of `before` in `config`, wherever they mean the same: a route that did not change keeps the connections
+/// of its clients, and TLS sessions.
+pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
+    let known = by_requests(before);
+    for route in &mut config.routes {
+        let alike = known.get(&requests(route)).into_iter().flatten();
+        let same = alike
+            .map(|at| &before.routes[*at])
+            .find(|known| known.when == route.when);
+        if let (Some(Action::ProxyPass(known)), Action::ProxyPass(to)) =
+            (same.map(|known| &known.to), &route.to)
+            && known.means(to)
+        {
+            route.to = Action::ProxyPass(known.clone());
+        }
+    }
+}
+
+fn location(sign: Sign, route: &Route, detail: String, place: Option<String>) -> Change {
+    let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
+    let mut name = match hosts.as_slice() {
+        [] => route.location.to_string(),
+        hosts => format!("{} {}", hosts.join(", "), route.location),
+    };
+    if !route.when.is_empty() {
+        name.push_str(" when ..");
+    }
+    Change {
+        sign,
+        kind: "location",
+        name,
+        detail,
+        place,
+    }
+}
+
+fn to(route: &Route) -> String {
+    match &route.to {
+        Action::ProxyPass(to) => format!("-> {}", to.pick().proxy_pass()),
+        Action::Return(written) => format!("-> return {}", written.status().as_u16()),
+    }
+}
+
+/// What is different about a route that is for the same requests.
+fn differences(before: &Route, after: &Route) -> Vec<String> {
+    let mut found = Vec::new();
+    let (was, is) = (to(before), to(after));
+    match (&before.to, &after.to) {
+        _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
+        // It would have been kept if it meant the same.
+        (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is(before) => {
+            found.push("ca".to_owned());
+        }
+        (Action::Return(before), Action::Return(after)) if before != after => {
+            found.push(is);
+        }
+        _ => {}
+    }
+    if before.set_headers != after.set_headers {
+        found.push("set_headers".to_owned());
+    }
+    let (was, is) = (before.timeouts, after.timeouts);
+    for (key, was, is) in [
+        ("connect_timeout", was.connect, is.connect),
+        ("handshake_timeout", was.handshake, is.handshake),
+        ("response_timeout", was.response, is.response),
+        ("tunnel_timeout", was.tunnel, is.tunnel),
+    ] {
+        if was != is {
+            found.push(format!("{key} {}", from_to(was, is)));
+        }
+    }
+    found
+}
+
+fn from_to(was: Duration, is: Duration) -> String {
+    format!("{is:?} (was {was:?})")
+}
+
+fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+    let mut changed = |kind, name| {
+        changes.push(Change {
+            sign: Sign::Changed,
+            kind,
+            name,
+            detail: String::new(),
+            place: None,
+        });
+    };
+    let (was, is) = (before.config, after.config);
+    if was.drain_timeout != is.drain_timeout {
+        changed(
+            "drain_timeout",
+            from_to(was.drain_timeout, is.drain_timeout),
+        );
+    }
+    if was.access_log != is.access_log {
+        let word = match is.access_log {
+            AccessLog::On => "on",
+            AccessLog::Off => "off",
+        };
+        changed("access_log", word.to_owned());
+    }
+    if was.threads != is.threads {
+        let (wanted, serve) = (is.threads.get(), after.threads);
+        let name = if wanted == serve {
+            format!("{wanted}, as now")
+        } else {
+            format!("{wanted} takes effect at the next start; until then {serve}")
+        };
+        changed("threads", name);
+    }
+}

@@ -1,0 +1,161 @@
+//! Another configuration, or other certificates, while everything goes on.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::server::Running;
+use crate::server::StartError;
+use crate::server::changes;
+use crate::server::changes::Change;
+use crate::server::changes::Sign;
+use crate::server::changes::State;
+use crate::server::changes::keep_upstreams;
+use crate::server::listeners::Means;
+use crate::server::listeners::Sockets;
+use crate::server::observer;
+use crate::server::proxy;
+use crate::tls::Certificate;
+use crate::tls::CertificateError;
+
+/// Longest wait for the threads, which need milliseconds: were one stuck, signals must still be heard.
+const OBEYED: Duration = Duration::from_secs(5);
+
+/// What came of certificates that were read again.
+#[derive(Debug, Default)]
+pub struct Renewed {
+    /// Those that are shown from now on.
+    pub changes: Vec<Change>,
+    /// Why others are not: the ones of before are still shown.
+    pub kept: Vec<CertificateError>,
+}
+
+impl Running {
+    /// Serves by `config` from the next request on. Listeners that stay keep their sockets; what is under way goes on as it
+    /// began, in tunnels and in connections whose listener is gone. The number of threads stays what it was at the start.
+    ///
+    /// Returns what is different, when every thread is done with it.
+    ///
+    /// # Errors
+    /// The system refuses something; then nothing has changed.
+    pub async fn reload(
+        &mut self,
+        mut config: Config,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Change>, StartError> {
+        keep_upstreams(&mut config, &self.config);
+        let means = Means {
+            shared: &self.shared,
+            threads: self.workers.len(),
+            now,
+        };
+        let (listeners, sockets) = self.listeners.prepare(&config, means)?;
+        let state = |config, listeners| State {
+            config,
+            listeners,
+            threads: self.workers.len(),
+        };
+        let changes = changes::between(
+            state(&self.config, &self.listeners),
+            state(&config, &listeners),
+        );
+        // Whoever has just edited something wants to know whether it helped: what was said once is said again.
+        let observer = match changes.as_slice() {
+            [] => Arc::clone(&self.proxy.observer),
+            _ => observer(&config),
+        };
+        // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
+        let _before = std::mem::replace(&mut self.proxy, proxy(&config, observer));
+        self.listeners = listeners;
+        self.config = config;
+        self.order(sockets).await;
+        Ok(changes)
+    }
+
+    /// Reads those pairs again of which a file is among `files`, each for itself, and shows what is in order from the next
+    /// TLS handshake on.
+    pub async fn renew(&mut self, files: &BTreeSet<PathBuf>, now: OffsetDateTime) -> Renewed {
+        let mut renewed = Renewed::default();
+        let mut read: BTreeMap<(PathBuf, PathBuf), Certificate> = BTreeMap::new();
+        for pair in self.pairs() {
+            let paths = (pair.path().to_owned(), pair.key_path().to_owned());
+            if read.contains_key(&paths) || !(files.contains(&paths.0) || files.contains(&paths.1))
+            {
+                continue;
+            }
+            let mut fresh = pair.clone();
+            match Certificate::load(&paths.0, &paths.1, now) {
+                Ok(certificate) if certificate.shows_the_same_as(pair) => {}
+                Ok(certificate) => {
+                    renewed
+                        .changes
+                        .push(changes::certificate(Sign::Changed, &certificate));
+                    fresh = certificate;
+                }
+                Err(error) => renewed.kept.push(error),
+            }
+            read.insert(paths, fresh);
+        }
+        if renewed.changes.is_empty() {
+            return renewed;
+        }
+        for listener in &mut self.listeners.all {
+            let fresh: Vec<Certificate> = listener
+                .pairs
+                .iter()
+                .map(|pair| {
+                    let paths = (pair.path().to_owned(), pair.key_path().to_owned());
+                    read.get(&paths).unwrap_or(pair).clone()
+                })
+                .collect();
+            let mut pairs = fresh.iter().zip(&listener.pairs);
+            if pairs.any(|(fresh, pair)| !fresh.shows_the_same_as(pair)) {
+                listener.show(fresh, &self.shared);
+            }
+        }
+        self.order(Vec::new()).await;
+        renewed
+    }
+
+    /// What is served now.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The files of all certificates that are shown, and of their keys.
+    pub fn certificate_files(&self) -> BTreeSet<PathBuf> {
+        let pairs = self.pairs();
+        let files = pairs.flat_map(|pair| [pair.path(), pair.key_path()]);
+        files.map(ToOwned::to_owned).collect()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Certificate> {
+        self.listeners
+            .all
+            .iter()
+            .flat_map(|listener| &listener.pairs)
+    }
+
+    /// Tells every thread what there is now, and waits until each has done it. A thread that has ended says so elsewhere.
+    async fn order(&mut self, sockets: Sockets) {
+        let (done, mut all_done) = mpsc::unbounded_channel();
+        for (worker, order) in self.workers.iter().zip(super::orders(
+            &self.proxy,
+            &self.listeners,
+            sockets,
+            self.workers.len(),
+            &done,
+        )) {
+            let _ = worker.send(order);
+        }
+        drop(done);
+        let _ = timeout(OBEYED, async { while all_done.recv().await.is_some() {} }).await;
+    }
+}
