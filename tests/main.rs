@@ -25,6 +25,7 @@ mod nginx_locations;
 
 mod refused_requests;
 mod refused_upgrades;
+mod reload;
 mod requests;
 mod robustness;
 mod routing;

@@ -241,6 +241,8 @@ async fn wsgate_starts_before_its_upstream_does() {
         .await;
     let mut client = gate.connect().await;
     assert_eq!(client.get("/").await.status(), 502);
+    // The question at the start would be taken for the request.
+    gate.log().first("upstream does not answer").await;
     let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await else {
         println!("somebody else took port {port} in the meantime");
         return;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::cli::logging;
 use crate::cli::report::counted;
+use crate::cli::report::one_line;
 use crate::cli::report::say;
 use crate::nginx;
 use crate::nginx::ImportError;
@@ -62,16 +63,7 @@ pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A line for a terminal: what the file has is shown as it is, but for control characters.
+/// A line for a terminal.
 fn shown(text: &str) -> String {
-    let mut line = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line.push('\n');
-    line
+    one_line(text) + "\n"
 }

@@ -5,9 +5,11 @@ mod completions;
 mod explain;
 mod import;
 mod logging;
+mod reload;
 mod report;
 mod run;
 mod schema;
+mod watch;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,9 +23,14 @@ use clap_complete::Shell;
 
 use crate::cli::import::Strictness;
 
+/// What `run` does when it is told to.
+const SIGNALS: &str = "Signals:
+  SIGHUP           Read the file, the certificates and the keys again
+  SIGTERM, SIGINT  Accept nothing new, and end when nothing is under way or `drain_timeout` is over; a second one ends at once";
+
 /// A reverse proxy for WebSocket upgrades: Socket.IO or any WebSocket server behind one address.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, after_long_help = SIGNALS)]
 struct Arguments {
     /// The file with listeners and routes
     #[arg(
@@ -43,7 +50,11 @@ struct Arguments {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT (this is the default)
+    /// Serve until SIGTERM or SIGINT (this is the default); a saved file takes effect at once
+    ///
+    /// The file is watched, and so are the certificates and keys that it names. A file that is wrong changes nothing, and the
+    /// log says what is wrong with it. No connection is lost.
+    #[command(after_long_help = SIGNALS)]
     Run,
     /// Read and check the file as a start would, and say what is wrong with it
     Check,

@@ -1,5 +1,7 @@
 //! What a start and an end say: lines for a person, or JSON for a program.
 
+mod reload;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -16,7 +18,7 @@ use crate::config::Route;
 use crate::server::Listening;
 use crate::server::StartError;
 use crate::upstream;
-use crate::upstream::Server;
+use crate::upstream::Upstream;
 
 /// Who is spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -52,21 +54,14 @@ impl Voice {
 
     /// Asks every upstream once, by connecting only (with the TLS handshake of `https://`), and says as soon as it knows
     /// whether it answers.
-    pub(super) async fn upstreams(self, config: &Config) {
-        let mut asked: Vec<&Server> = Vec::new();
-        for route in &config.routes {
-            let Action::ProxyPass(upstream) = &route.to else {
-                continue;
-            };
+    pub(super) async fn upstreams(self, asked: Vec<Asked>) {
+        for Asked {
+            upstream,
+            limits,
+            place,
+        } in asked
+        {
             let to = upstream.pick();
-            if asked.iter().any(|known| known.same_as(to)) {
-                continue;
-            }
-            asked.push(to);
-            let limits = upstream::Limits {
-                connect: route.timeouts.connect,
-            };
-            let place = config.place(route.line);
             let authority = to.authority();
             match upstream::connect(to, limits, &[]).await {
                 Ok(connected) => {
@@ -107,26 +102,58 @@ impl Voice {
     }
 }
 
+/// An upstream that is to be asked whether it answers.
+#[derive(Debug)]
+pub(super) struct Asked {
+    upstream: Upstream,
+    limits: upstream::Limits,
+    /// The first route that leads there.
+    place: String,
+}
+
+/// The upstreams of `config`, each once, but for those that are `known`.
+pub(super) fn to_ask(config: &Config, known: &[Upstream]) -> Vec<Asked> {
+    let mut asked: Vec<Asked> = Vec::new();
+    for route in &config.routes {
+        let Action::ProxyPass(upstream) = &route.to else {
+            continue;
+        };
+        let same = |other: &Upstream| other.pick().same_as(upstream.pick());
+        if known.iter().any(same) || asked.iter().any(|asked| same(&asked.upstream)) {
+            continue;
+        }
+        asked.push(Asked {
+            upstream: upstream.clone(),
+            limits: upstream::Limits {
+                connect: route.timeouts.connect,
+            },
+            place: config.place(route.line),
+        });
+    }
+    asked
+}
+
 /// Why there is no start.
 pub(super) fn cannot_run(error: &StartError, format: LogFormat) {
-    let help = error.help();
     match format {
-        LogFormat::Text => {
-            let mut text = format!("{error}\n");
-            if let Some(help) = help {
-                // Writing to a String cannot go wrong.
-                let _ = writeln!(text, "  = help: {help}");
-            }
-            say(&text);
-        }
+        LogFormat::Text => say(&in_words(error)),
         LogFormat::Json => {
             tracing::error!(
                 reason = error.to_string().as_str(),
-                help = help.as_deref(),
+                help = error.help().as_deref(),
                 "cannot run"
             );
         }
     }
+}
+
+fn in_words(error: &StartError) -> String {
+    let mut text = format!("{error}\n");
+    if let Some(help) = error.help() {
+        // Writing to a String cannot go wrong.
+        let _ = writeln!(text, "  = help: {help}");
+    }
+    text
 }
 
 /// Words on standard error. When it is closed there is nobody to tell.
@@ -229,4 +256,17 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     } else {
         format!("{count} {what}s")
     }
+}
+
+/// What a file has is shown as it is, but for control characters.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }

@@ -44,6 +44,10 @@ impl Authority {
         }
     }
 
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        self.certificate.der()
+    }
+
     /// What `ca` takes.
     pub(crate) fn pem(&self) -> String {
         self.certificate.pem()
@@ -87,6 +91,14 @@ impl Identity {
 
     pub(crate) fn pem(&self) -> &str {
         &self.pem
+    }
+
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    pub(crate) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
     }
 
     /// What it signs though nobody said that it may.

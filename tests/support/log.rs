@@ -53,6 +53,34 @@ impl Log {
         self.closed.store(true, Ordering::SeqCst);
     }
 
+    /// The JSON lines from number `from` up to the next with this message; `from` then counts all of these too.
+    pub(crate) async fn next(&self, from: &mut usize, message: &str) -> Vec<Value> {
+        let mut changed = self.changed.clone();
+        let mut passed = Vec::new();
+        within(&format!("the log line \"{message}\""), async {
+            loop {
+                changed.mark_unchanged();
+                let lines = self.lines.lock().unwrap()[*from..].to_vec();
+                for line in lines {
+                    *from += 1;
+                    let Ok(line) = serde_json::from_str::<Value>(&line) else {
+                        continue;
+                    };
+                    let found = line["message"] == message;
+                    passed.push(line);
+                    if found {
+                        return passed;
+                    }
+                }
+                assert!(
+                    changed.changed().await.is_ok(),
+                    "the log ended without \"{message}\": {passed:#?}"
+                );
+            }
+        })
+        .await
+    }
+
     /// Everything so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
@@ -93,11 +121,17 @@ impl Log {
 
     /// The first line that contains `text`.
     pub(crate) async fn containing(&self, text: &str) -> String {
+        self.containing_times(text, 1).await
+    }
+
+    /// The line that is the `count`th to contain `text`.
+    pub(crate) async fn containing_times(&self, text: &str, count: usize) -> String {
         let mut changed = self.changed.clone();
         within(&format!("a log line with {text:?}"), async {
             loop {
                 changed.mark_unchanged();
-                if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
+                let mut lines = self.lines().into_iter().filter(|line| line.contains(text));
+                if let Some(line) = lines.nth(count - 1) {
                     return line;
                 }
                 assert!(

@@ -49,6 +49,7 @@ pub(crate) use crate::support::websocket::UPGRADE;
 pub(crate) use crate::support::websocket::tunnel;
 pub(crate) use crate::support::websocket::tunnel_of;
 pub(crate) use crate::support::websocket::upgrade_to;
+pub(crate) use crate::support::wire::Wire;
 
 /// Longest wait for anything that should happen at once; long, since many tests share two cores.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);

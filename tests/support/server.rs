@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -40,7 +41,7 @@ impl Over {
 pub(crate) struct TestServer {
     process: Process,
     addresses: Vec<SocketAddr>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl TestServer {
@@ -63,7 +64,7 @@ impl TestServer {
         Self {
             process,
             addresses,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -133,6 +134,20 @@ impl TestServer {
     /// Waits for the process's end.
     pub(crate) async fn finished(mut self) -> Finished {
         self.process.finished().await
+    }
+
+    /// A file beside `routes.yaml`, or that.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Saves another `routes.yaml`, in place.
+    pub(crate) fn save(&self, setup: &Setup) {
+        let yaml = setup.yaml();
+        if yaml.contains("cert.pem") && !self.path("cert.pem").exists() {
+            tls::write_pair(self.dir.path());
+        }
+        fs::write(self.path("routes.yaml"), yaml).unwrap();
     }
 
     /// The process's id.

@@ -25,6 +25,7 @@ pub(crate) struct Setup {
     listen: String,
     routes: String,
     log_format: LogFormat,
+    pipe: bool,
     uid: Option<u32>,
     files: Vec<(&'static str, String)>,
     environment: Vec<(&'static str, String)>,
@@ -117,6 +118,12 @@ impl Setup {
         self
     }
 
+    /// `routes.yaml` is a pipe, from which it can be read once.
+    pub(crate) fn through_a_pipe(mut self) -> Self {
+        self.pipe = true;
+        self
+    }
+
     /// Under another user's number. Only root may.
     pub(crate) fn user(mut self, uid: u32) -> Self {
         self.uid = Some(uid);
@@ -136,18 +143,31 @@ impl Setup {
         process.finished().await
     }
 
-    fn spawn(self) -> (Process, TempDir) {
-        let dir = TempDir::new().unwrap();
+    /// The text of the file.
+    pub(crate) fn yaml(&self) -> String {
         let listen = if self.listen.is_empty() {
             "  - address: \"127.0.0.1:0\"\n"
         } else {
             &self.listen
         };
-        let yaml = self
-            .whole
+        self.whole
             .clone()
-            .unwrap_or_else(|| format!("{}listen:\n{listen}routes:\n{}", self.top, self.routes));
-        fs::write(dir.path().join("routes.yaml"), &yaml).unwrap();
+            .unwrap_or_else(|| format!("{}listen:\n{listen}routes:\n{}", self.top, self.routes))
+    }
+
+    fn spawn(self) -> (Process, TempDir) {
+        let dir = TempDir::new().unwrap();
+        let yaml = self.yaml();
+        let file = dir.path().join("routes.yaml");
+        if self.pipe {
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).unwrap();
+            let yaml = yaml.clone();
+            // Opening it waits for a reader.
+            std::thread::spawn(move || fs::write(file, yaml));
+        } else {
+            fs::write(file, &yaml).unwrap();
+        }
         for (name, content) in &self.files {
             fs::write(dir.path().join(name), content).unwrap();
         }

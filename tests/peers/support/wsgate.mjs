@@ -76,6 +76,14 @@ export async function startWsgate({ routes, tls, top, format = 'json', listen, f
     return there.exec(entry.url ?? entry.message)[1];
   }
 
+  /** Saves another routes.yaml, and waits until it is served. */
+  async function save(content) {
+    const isReload = ({ message }) => message === 'reloaded';
+    const before = log.filter(isReload).length;
+    await writeFile(config, routesYaml(content));
+    await log.several(before + 1, isReload);
+  }
+
   async function stop() {
     child.kill('SIGTERM');
     try {
@@ -101,6 +109,7 @@ export async function startWsgate({ routes, tls, top, format = 'json', listen, f
       ...(secure && { https: `https://${secure}`, wss: `wss://${secure}`, tlsPort: Number(secure.split(':')[1]) }),
       log,
       text,
+      save,
       stop,
     };
   } catch (error) {
