@@ -8,11 +8,14 @@ mod door;
 mod tasks;
 mod whole;
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::Domain;
@@ -37,8 +40,12 @@ pub use crate::listener::tasks::Tasks;
 /// restarted upstream brings thousands of clients back within a second.
 const BACKLOG: i32 = 4096;
 
-/// Connections that are accepted before others get their turn: some 5 ms of work.
-const ACCEPTS_IN_A_ROW: usize = 1024;
+/// Connections that are begun before others get their turn: a millisecond or two of work.
+const BEGUN_IN_A_ROW: usize = 64;
+
+/// Connections that are taken from the system before they are begun. Its queue is short, and whoever finds it full is turned
+/// away and tries again after a second; here there is room for twice as many.
+const TAKEN_AHEAD: usize = 8192;
 
 /// How long accepting pauses when the process or the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -252,32 +259,50 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
         }
     });
     let mut failing = false;
-    let mut taken: usize = 0;
+    let mut taken = VecDeque::new();
     loop {
-        taken = taken.wrapping_add(1);
-        if taken.is_multiple_of(ACCEPTS_IN_A_ROW) {
-            yield_now().await;
-        }
-        let accepted = tokio::select! {
-            biased;
-            () = &mut over => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((tcp, peer)) => {
+        let next = poll_fn(|cx| {
+            if over.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Over);
+            }
+            match listener.poll_accept(cx) {
+                Poll::Ready(accepted) => Poll::Ready(Next::Accepted(accepted)),
+                Poll::Pending if taken.is_empty() => Poll::Pending,
+                Poll::Pending => Poll::Ready(Next::Nothing),
+            }
+        });
+        match next.await {
+            Next::Over => break,
+            Next::Accepted(Ok(connection)) => {
                 failing = false;
-                begin(tcp, peer, &door, &context);
+                taken.push_back(connection);
+                if taken.len() < TAKEN_AHEAD {
+                    continue;
+                }
             }
             // The client was gone before it was accepted.
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
+            Next::Accepted(Err(error)) if is_about_one_connection(&error) => continue,
+            Next::Accepted(Err(error)) => {
                 if !failing {
                     failing = true;
                     tracing::error!(reason = %error, "cannot accept connections; open ones go on");
                 }
+                for (tcp, peer) in taken.drain(..) {
+                    begin(tcp, peer, &door, &context);
+                }
                 tokio::time::sleep(PAUSE).await;
             }
+            Next::Nothing => {}
         }
+        for (tcp, peer) in taken.drain(..taken.len().min(BEGUN_IN_A_ROW)) {
+            begin(tcp, peer, &door, &context);
+        }
+        if !taken.is_empty() {
+            yield_now().await;
+        }
+    }
+    for (tcp, peer) in taken {
+        begin(tcp, peer, &door, &context);
     }
     // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
     let Ok(listener) = listener.into_std() else {
@@ -296,6 +321,14 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             Err(_) => return,
         }
     }
+}
+
+/// What a listening socket says.
+enum Next {
+    Over,
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
+    /// Nobody waits, but some were taken before.
+    Nothing,
 }
 
 fn begin(tcp: TcpStream, peer: SocketAddr, door: &Rc<Door>, context: &Rc<Context>) {
