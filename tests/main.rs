@@ -14,6 +14,7 @@ mod drain;
 mod explain;
 mod full_queue;
 mod half_close;
+mod hostile;
 mod hosts;
 mod https_refused;
 mod https_upstream;
