@@ -8,6 +8,8 @@
 mod case;
 mod clear;
 mod client;
+mod differential;
+mod generate;
 mod judge;
 mod reader;
 mod text;
