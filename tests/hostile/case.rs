@@ -20,6 +20,8 @@
 //! | `= never` | it sees no whole request |
 //! | `< bytes` | what it answers, the first to the first request; then `ok` to each |
 //! | `<x`, `<r`, `<1`, `<+` | it closes behind that, or resets; it sends byte for byte, or again and again |
+//! | `<0` | it answers as soon as the head is there |
+//! | `> bytes` | the client sends this behind the first answer |
 //! | `: 200 \| X: y \|\| body` | the client gets this; without lines or a body these may be any |
 //! | `: cut 200` | what the client gets, if it gets anything, is visibly not whole |
 //! | `: head 200` | it answers a HEAD |
@@ -47,6 +49,7 @@ pub(super) struct Case {
     pub(super) place: String,
     pub(super) name: String,
     pub(super) sends: Vec<u8>,
+    pub(super) sends_then: Vec<u8>,
     pub(super) trickles: bool,
     pub(super) leaves: bool,
     pub(super) script: Vec<Reply>,
@@ -65,6 +68,8 @@ pub(super) struct Reply {
     pub(super) resets: bool,
     pub(super) trickles: bool,
     pub(super) endless: bool,
+    /// It does not wait for the body.
+    pub(super) at_head: bool,
 }
 
 /// A request that the upstream must see.
@@ -153,6 +158,7 @@ fn case(line: &str, frame: &str, usual: &str, names: &Names) -> Result<Case, Str
         place: String::new(),
         name,
         sends: text::bytes(&frame.replace('@', bytes), names)?,
+        sends_then: Vec::new(),
         trickles: false,
         leaves: false,
         script: Vec::new(),
@@ -178,6 +184,7 @@ fn case(line: &str, frame: &str, usual: &str, names: &Names) -> Result<Case, Str
                 }
                 (case.ends, is_told) = (true, true);
             }
+            ">" => case.sends_then = text::bytes(rest, names)?,
             "~" => case.early = text::bytes(rest, names)?,
             "trickle" => case.trickles = true,
             "leaves" => case.leaves = true,
@@ -189,6 +196,7 @@ fn case(line: &str, frame: &str, usual: &str, names: &Names) -> Result<Case, Str
                 resets: flags.contains('r'),
                 trickles: flags.contains('1'),
                 endless: flags.contains('+'),
+                at_head: flags.contains('0'),
             }),
             _ => return Err(format!("no field: {field}")),
         }

@@ -45,8 +45,8 @@ struct State {
     replies: usize,
     open: usize,
     seen: Seen,
-    /// Who has connected last of those that only look.
-    passed: Option<SocketAddr>,
+    /// Who has connected.
+    accepted: Vec<SocketAddr>,
 }
 
 /// What one case made the upstream see.
@@ -85,7 +85,7 @@ impl Recorder {
                     {
                         let mut state = shared.state();
                         state.open += 1;
-                        state.passed = Some(from);
+                        state.accepted.push(from);
                     }
                     tokio::spawn(serve(tcp, Arc::clone(&shared)));
                     shared.ended.notify_one();
@@ -105,6 +105,7 @@ impl Recorder {
         let mut state = self.shared.state();
         state.script = script.to_vec();
         state.replies = 0;
+        state.accepted.clear();
     }
 
     /// All that it saw, once each connection is over.
@@ -112,7 +113,7 @@ impl Recorder {
         // Connections are accepted in their order, so all that began before this one are known when it is.
         let last = TcpStream::connect(self.address).await.unwrap();
         let own = last.local_addr().unwrap();
-        while self.shared.state().passed != Some(own) {
+        while !self.shared.state().accepted.contains(&own) {
             self.shared.ended.notified().await;
         }
         drop(last);
@@ -168,6 +169,7 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
 async fn answer(tcp: &mut TcpStream, shared: &Shared, number: usize) -> Option<Next> {
     let mut bytes = Vec::new();
     let mut done = 0;
+    let mut is_answered = false;
     let record = |bytes: &[u8]| {
         if let Some(kept) = shared.state().seen.connections.get_mut(number) {
             kept.clear();
@@ -185,6 +187,10 @@ async fn answer(tcp: &mut TcpStream, shared: &Shared, number: usize) -> Option<N
                         tokio::task::yield_now().await;
                         let _ = tcp.try_read_buf(&mut bytes);
                         record(&bytes);
+                    }
+                    if std::mem::take(&mut is_answered) {
+                        shared.state().seen.requests.push(message);
+                        continue;
                     }
                     let reply = {
                         let mut state = shared.state();
@@ -215,8 +221,24 @@ async fn answer(tcp: &mut TcpStream, shared: &Shared, number: usize) -> Option<N
                 other => break other,
             }
         };
-        if let Next::Garbage(_) = left {
-            return Some(left);
+        match &left {
+            Next::Garbage(_) => return Some(left),
+            Next::Partial(Some(_)) if !is_answered => {
+                let reply = {
+                    let mut state = shared.state();
+                    let reply = state.script.get(state.replies).cloned();
+                    let reply = reply.filter(|reply| reply.at_head);
+                    state.replies += usize::from(reply.is_some());
+                    reply
+                };
+                if reply.is_some() {
+                    is_answered = true;
+                    if !reply_with(tcp, reply).await {
+                        return Some(left);
+                    }
+                }
+            }
+            Next::Partial(_) | Next::Whole(_) => {}
         }
         bytes.reserve(64 * 1024);
         let read = tcp.read_buf(&mut bytes).await;
