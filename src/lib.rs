@@ -4,6 +4,7 @@
 //! [`proxy`] asks [`routing`] and [`upstream`], and after a 101 a [`tunnel`] moves bytes. `docs/architecture.md` has the
 //! floors that say which module may know which.
 
+pub mod access;
 pub mod cli;
 pub mod clients;
 pub mod config;

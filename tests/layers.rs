@@ -9,6 +9,7 @@ use std::path::PathBuf;
 /// Module -> the modules that it may import, floor by floor. A new module is a new row.
 const HOUSE: &[(&str, &[&str])] = &[
     // floor 0
+    ("access", &[]),
     ("headers", &[]),
     ("routing", &[]),
     ("stream", &[]),
@@ -25,13 +26,13 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "headers", "observe", "returns", "routing", "stream", "tunnel", "upstream",
+            "access", "headers", "observe", "returns", "routing", "stream", "tunnel", "upstream",
         ],
     ),
     (
         "config",
         &[
-            "clients", "engineio", "headers", "returns", "routing", "tls", "upstream",
+            "access", "clients", "engineio", "headers", "returns", "routing", "tls", "upstream",
         ],
     ),
     // floor 4
@@ -47,15 +48,15 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "clients", "config", "headers", "proxy", "routing", "table", "upstream",
+            "access", "clients", "config", "headers", "proxy", "routing", "table", "upstream",
         ],
     ),
     // floor 5
     (
         "server",
         &[
-            "config", "engineio", "headers", "listener", "observe", "proxy", "returns", "routing",
-            "stream", "table", "tls", "tunnel", "upstream",
+            "access", "config", "engineio", "headers", "listener", "observe", "proxy", "returns",
+            "routing", "stream", "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 6

@@ -36,6 +36,7 @@ mod streaming;
 mod support;
 mod timeouts;
 mod trouble;
+mod trusted_proxies;
 mod tunnel_cost;
 mod two_ways;
 mod unix_upstream;

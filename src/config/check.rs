@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::access::Networks;
 use crate::config::AccessLog;
 use crate::config::Listener;
 use crate::config::Promise;
@@ -21,6 +22,7 @@ use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::Source;
 
+mod access;
 mod https;
 mod keys;
 mod listen;
@@ -55,6 +57,7 @@ pub(super) struct Checker<'a> {
 pub(super) struct Checked {
     pub(super) listeners: Vec<Listener>,
     pub(super) routes: Vec<Route>,
+    pub(super) trusted_proxies: Networks,
     pub(super) access_log: AccessLog,
     pub(super) threads: NonZeroUsize,
     pub(super) drain_timeout: Duration,
@@ -92,6 +95,10 @@ impl Checker<'_> {
             Some(false) => AccessLog::Off,
             _ => AccessLog::On,
         };
+        let trusted_proxies = fields
+            .get("trusted_proxies")
+            .map(|node| access::networks(node, "trusted_proxies", self))
+            .unwrap_or_default();
         let threads = fields
             .get("threads")
             .and_then(|node| self.threads(node))
@@ -112,6 +119,7 @@ impl Checker<'_> {
         Some(Checked {
             listeners,
             routes,
+            trusted_proxies,
             access_log,
             threads,
             drain_timeout,

@@ -24,6 +24,7 @@ use std::time::Duration;
 use http::HeaderName;
 use time::OffsetDateTime;
 
+use crate::access::Networks;
 use crate::clients;
 use crate::config::check::Checker;
 pub(crate) use crate::config::check::request::is_never_set;
@@ -66,6 +67,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// What leads where, at least one.
     pub routes: Vec<Route>,
+    /// The proxies in front that are believed who their client is.
+    pub trusted_proxies: Networks,
     /// Whether exchanges are logged.
     pub access_log: AccessLog,
     /// How many threads serve.
@@ -258,6 +261,7 @@ impl Config {
                     file: file.to_owned(),
                     listeners: checked.listeners,
                     routes: checked.routes,
+                    trusted_proxies: checked.trusted_proxies,
                     access_log: checked.access_log,
                     threads: checked.threads,
                     drain_timeout: checked.drain_timeout,

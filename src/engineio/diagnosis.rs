@@ -29,7 +29,7 @@ macro_rules! line {
         tracing::event!(
             $level,
             kind = $finding.kind(),
-            remote_addr = $exchange.remote_addr.to_string().as_str(),
+            remote_addr = $exchange.shown_addr().as_str(),
             request = $exchange.request.to_string().as_str(),
             upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
             location = $exchange.location.as_deref(),

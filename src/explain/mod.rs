@@ -24,7 +24,9 @@ use crate::clients::Options;
 use crate::clients::Request;
 use crate::clients::Url;
 use crate::config::Config;
+use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
+use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Body;
 use crate::proxy;
 use crate::proxy::Action;
@@ -248,10 +250,11 @@ impl<'c> Explainer<'c> {
             Ok(Becomes::Pass { route, target }) => {
                 let asked_for = target.to_string();
                 let mut outgoing = head;
+                let address = forwarded::address(client.address.ip());
                 let passing = proxy::Passing {
                     checked: &checked,
                     client,
-                    address: &crate::headers::forwarded::address(client.address.ip()),
+                    sender: Sender::Client(&address),
                     route,
                 };
                 match proxy::rewrite(&mut outgoing, target, proxy::Framing::Length, &passing) {

@@ -281,6 +281,7 @@ pub(super) mod test_support {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use crate::access::Networks;
     use crate::config::AccessLog;
     use crate::config::Action;
     use crate::config::Config;
@@ -331,6 +332,7 @@ pub(super) mod test_support {
             file: PathBuf::from("routes.yaml"),
             listeners: listeners.iter().map(listener).collect(),
             routes: routes.iter().enumerate().map(route).collect(),
+            trusted_proxies: Networks::default(),
             access_log: AccessLog::Off,
             threads: NonZeroUsize::MIN,
             drain_timeout: Duration::ZERO,

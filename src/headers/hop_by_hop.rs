@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::header;
 
+use crate::headers::forwarded;
 use crate::headers::lists::members;
 
 /// Removed from every message, whether `Connection` names them or not.
@@ -22,8 +23,15 @@ const ALWAYS: [HeaderName; 9] = [
     header::TRAILER,
 ];
 
-/// What `Connection` cannot remove: without these the message would be another one.
-const NEVER_BY_CONNECTION: [HeaderName; 2] = [header::HOST, header::CONTENT_LENGTH];
+/// What `Connection` cannot remove: without the first two the message would be another one. The others are written anew for
+/// each request, and what a believed proxy says in them must not be taken out by a client whose `Connection` it passed on.
+const NEVER_BY_CONNECTION: [HeaderName; 5] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    forwarded::X_FORWARDED_FOR,
+    forwarded::X_FORWARDED_PROTO,
+    forwarded::X_FORWARDED_HOST,
+];
 
 /// Whether a field of this name is removed whatever `Connection` names.
 pub fn is_one(name: &str) -> bool {

@@ -232,7 +232,7 @@ const LEFT: &[(&[&str], &str)] = &[
     (&["stream", "mail"], "wsgate serves http alone"),
     (
         &["set_real_ip_from", "real_ip_header", "real_ip_recursive"],
-        "proxies in front are not believed in this version yet",
+        "name the proxies in front under `trusted_proxies`: X-Forwarded-For is what they are believed",
     ),
     (
         &[

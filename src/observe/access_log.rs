@@ -28,7 +28,7 @@ macro_rules! line {
     ($level:expr, $message:literal, $exchange:expr, $($rest:tt)*) => {
         tracing::event!(
             $level,
-            remote_addr = text(Some($exchange.remote_addr)).as_deref(),
+            remote_addr = $exchange.shown_addr().as_str(),
             request = $exchange.request.to_string().as_str(),
             upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
             location = $exchange.location.as_deref(),

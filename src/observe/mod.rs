@@ -58,7 +58,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
 /// What is known of a request while it is under way.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// The client's socket address.
+    /// The client's socket address. Its port is 0 if it is known by the word of a proxy in front alone.
     pub remote_addr: SocketAddr,
     /// The request line as it may be shown.
     pub request: RequestLine,
@@ -70,6 +70,16 @@ pub struct Exchange {
     pub location: Option<Arc<str>>,
     /// Where that location is written: `routes.yaml:9`.
     pub route: Option<Arc<str>>,
+}
+
+impl Exchange {
+    /// The client's address as it is shown: without a port that nobody knows.
+    pub fn shown_addr(&self) -> String {
+        match self.remote_addr.port() {
+            0 => self.remote_addr.ip().to_string(),
+            _ => self.remote_addr.to_string(),
+        }
+    }
 }
 
 /// What a request had of a WebSocket's opening handshake (RFC 6455 §4.1) when it came.

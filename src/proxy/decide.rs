@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use crate::headers::forwarded::Sender;
 use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::proxy::own;
@@ -168,10 +168,10 @@ fn upstream_target(
 pub struct Passing<'a> {
     /// What it asks for.
     pub checked: &'a Checked,
-    /// Who sent it.
+    /// Whose it is.
     pub client: &'a Client,
-    /// The client's address as upstreams are told.
-    pub address: &'a HeaderValue,
+    /// Who sent it, as the upstream is told.
+    pub sender: Sender<'a>,
     /// Where it goes.
     pub route: &'a Route,
 }
@@ -191,7 +191,7 @@ pub fn rewrite(
         target,
         &passing.checked.asked,
         framing,
-        passing.address,
+        passing.sender,
         passing.client.scheme,
     );
     if passing.route.set_headers.is_empty() {

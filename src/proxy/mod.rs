@@ -6,6 +6,7 @@
 //! clients, TLS, and what a tunnel does with its bytes.
 
 mod answer_body;
+mod behind;
 mod decide;
 mod error;
 mod exchange;
@@ -39,10 +40,12 @@ use http::request::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
+use crate::proxy::behind::Behind;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Answer;
 use crate::proxy::exchange::exchange;
@@ -187,9 +190,18 @@ fn prepare(
         Framing::None => Body::None,
         Framing::Length | Framing::Chunked => Body::Some,
     };
+    let mut client = session.client();
+    let behind = Behind::find(&proxy.trusted, client.address, &head.headers);
+    let sender = match &behind {
+        None => Sender::Client(&session.address),
+        Some(behind) => {
+            client.address = behind.client;
+            report.exchange.remote_addr = behind.client;
+            behind.sender()
+        }
+    };
     let checked = check(head, body).map_err(ProxyError::Request)?;
     report.asks(&checked.asked, head);
-    let client = session.client();
     let decision = decide(&proxy.sites, &client, head, &checked);
     if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
@@ -202,7 +214,7 @@ fn prepare(
     let passing = Passing {
         checked: &checked,
         client: &client,
-        address: &session.address,
+        sender,
         route: &route,
     };
     rewrite(head, target, framing, &passing).map_err(ProxyError::Request)?;

@@ -15,6 +15,7 @@ use http::uri::PathAndQuery;
 
 use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
+use crate::headers::forwarded::Sender;
 use crate::headers::hop_by_hop;
 use crate::headers::host;
 use crate::headers::lists::members;
@@ -187,7 +188,7 @@ pub(super) fn rewrite(
     target: PathAndQuery,
     asked: &Asked,
     framing: Framing,
-    client: &HeaderValue,
+    sender: Sender<'_>,
     scheme: Scheme,
 ) {
     request.uri = Uri::from(target);
@@ -197,7 +198,7 @@ pub(super) fn rewrite(
     // We answer it ourselves, so a 100 is on its way to the client before the upstream hears of the request.
     headers.remove(header::EXPECT);
     remove_underscored(headers);
-    forwarded::write(headers, client, scheme);
+    forwarded::write(headers, sender, scheme);
     if framing == Framing::Chunked {
         // Hyper would otherwise send a GET without its body, which then reads as the next request.
         headers.insert(
@@ -256,6 +257,7 @@ mod tests {
     use http::request::Parts;
 
     use crate::headers::forwarded::Scheme;
+    use crate::headers::forwarded::Sender;
     use crate::headers::upgrade::Asked;
     use crate::headers::upgrade::Body;
     use crate::proxy::request::Framing;
@@ -367,7 +369,7 @@ mod tests {
             target,
             &Asked::Nothing,
             Framing::None,
-            &HeaderValue::from_static("127.0.0.1"),
+            Sender::Client(&HeaderValue::from_static("127.0.0.1")),
             Scheme::Http,
         );
         let mut names: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();

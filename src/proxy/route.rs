@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::access::Networks;
 use crate::headers::template::Template;
 use crate::observe::Observer;
 use crate::returns::Return;
@@ -68,6 +69,8 @@ pub struct Route {
 pub struct Proxy {
     /// Finds the rule of a request.
     pub sites: Arc<Sites<Arc<Rule>>>,
+    /// The proxies in front that are believed who their client is.
+    pub trusted: Networks,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

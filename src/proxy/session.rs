@@ -37,7 +37,8 @@ use crate::upstream::Resting;
 /// The client's side of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// Its socket address; an IPv4 address in IPv6's clothes is shown as IPv4.
+    /// Its socket address; an IPv4 address in IPv6's clothes is shown as IPv4. For a request behind a believed proxy that of
+    /// the client before it, whose port is 0 if it was not said.
     pub address: SocketAddr,
     /// Over what it came.
     pub scheme: Scheme,

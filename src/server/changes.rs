@@ -349,6 +349,9 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
         };
         changed("access_log", word.to_owned());
     }
+    if was.trusted_proxies != is.trusted_proxies {
+        changed("trusted_proxies", is.trusted_proxies.to_string());
+    }
     if was.threads != is.threads {
         let (wanted, serve) = (is.threads.get(), after.threads);
         let name = if wanted == serve {

@@ -96,6 +96,7 @@ pub fn open(config: Config, now: OffsetDateTime) -> Result<Opened, StartError> {
 fn proxy(config: &Config, observer: Arc<dyn Observer>) -> Proxy {
     Proxy {
         sites: Arc::new(Table::new(config).sites),
+        trusted: config.trusted_proxies.clone(),
         observer,
     }
 }

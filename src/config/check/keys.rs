@@ -46,6 +46,7 @@ impl Within {
                 "connect_timeout",
                 "tunnel_timeout",
                 "drain_timeout",
+                "trusted_proxies",
                 "access_log",
                 "threads",
                 "tests",

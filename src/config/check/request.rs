@@ -244,7 +244,7 @@ fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Hea
 }
 
 /// A text, or a list of them with at least one.
-fn texts<'n>(
+pub(super) fn texts<'n>(
     node: &'n Node,
     key: &str,
     expected: &str,

@@ -1,7 +1,7 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 11] = [
+const LATER: [&str; 10] = [
     "allow",
     "allowed_origins",
     "body_timeout",
@@ -12,7 +12,6 @@ const LATER: [&str; 11] = [
     "per_ip",
     "proxy_protocol",
     "tls_handshake_timeout",
-    "trusted_proxies",
 ];
 
 /// Whether `key` is planned and not there yet.
@@ -42,6 +41,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "ssl" | "https" => "tls",
         "proxy_ssl_trusted_certificate" | "ca_file" | "cafile" | "cacert" | "ca_cert" => "ca",
         "proxy_connect_timeout" => "connect_timeout",
+        "set_real_ip_from" | "trusted_proxy" | "trust_proxy" => "trusted_proxies",
         "worker_processes" | "workers" => "threads",
         "worker_shutdown_timeout" => "drain_timeout",
         _ => return None,
@@ -140,8 +140,8 @@ pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
         "limit_conn" | "limit_req" => {
             "limits for each client are not in this version yet: take it out"
         }
-        "set_real_ip_from" | "real_ip_header" => {
-            "proxies in front are not believed in this version yet: take it out"
+        "real_ip_header" | "real_ip_recursive" => {
+            "`trusted_proxies` at the top of the file is enough: it is X-Forwarded-For that they are believed, over all of them"
         }
         "worker_connections"
         | "worker_rlimit_nofile"

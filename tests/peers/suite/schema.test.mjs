@@ -67,7 +67,7 @@ check('every good file of the repository is good for the schema too', ONLY, asyn
     assert.equal(error, undefined, name);
     assert.deepEqual([documents.length, ...problems(documents[0])], [1], name);
   }
-  assert.equal(good.size, 45, 'files were added or lost');
+  assert.equal(good.size, 47, 'files were added or lost');
 });
 
 check('every broken file is refused, or stands here with what a schema cannot see', ONLY, async () => {
@@ -81,7 +81,7 @@ check('every broken file is refused, or stands here with what a schema cannot se
     else if (problems(documents[0]).length === 0) found.unseen.push(name);
   }
   assert.deepEqual(found, { unseen: Object.keys(UNSEEN), notYaml: NOT_YAML, notOne: NOT_ONE });
-  assert.equal(broken.size, 85, 'fixtures were added or lost');
+  assert.equal(broken.size, 86, 'fixtures were added or lost');
 });
 
 check('what the schema offers is good for the schema', ONLY, async () => {
@@ -99,7 +99,7 @@ check('what the schema offers is good for the schema', ONLY, async () => {
     }
   };
   walk(schema, '');
-  assert.equal(offered, 69, 'examples were added or lost');
+  assert.equal(offered, 70, 'examples were added or lost');
 });
 
 /** Texts for one key each: many that people write, and many that they should not. */
@@ -169,6 +169,11 @@ const TRIED = {
     'self_signed', 'on', 'self-signed', 'true', '""', '~', '[]', '{}', '{ cert: a }', '{ key: a }', '[a]', '[{}]', '1',
     '{ cert: a, key: b, x: y }',
   ],
+  trusted_proxies: [
+    '10.0.0.0/8', '192.0.2.7', '::1', '"::1"', '[10.0.0.0/8, ::1]', '"::ffff:10.0.0.0/104"', '0.0.0.0/0', '["::/0"]', '10.0.0.0/08',
+    '2001:DB8::/32', 'lb.test', '10.0.0.1:80', '"[::1]"', '10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/255.0.0.0', '10.0.0',
+    'fe80::1%eth0', 'unix:', '[]', '[[::1]]', '[::1, ::1]', '""', '~', '{}', '8', '10.0.0.1/8', '256.0.0.1', '1::2::3',
+  ],
   threads: ['1', '1024', '"2"', '0', '1025', '-1', '1.5', 'auto', '""', '~', '[]'],
 };
 
@@ -177,6 +182,11 @@ const MISSED = {
   set_headers: [
     ['{ X-A: b, x-a: c }', '`x-a` is set twice'],
     ['{ Host: "a b" }', 'Host cannot be `a b`'],
+  ],
+  trusted_proxies: [
+    ['10.0.0.1/8', '`10.0.0.1/8` is an address within a network, not a network'],
+    ['256.0.0.1', '`256.0.0.1` is no address and no network'],
+    ['1::2::3', '`1::2::3` is no address and no network'],
   ],
 };
 
@@ -192,7 +202,8 @@ function fileOf(key, text) {
     case 'redirect':
       return `listen:\n  - { address: 8443, tls: self_signed }\n  - address: 8080\n    redirect: ${text}\nroutes:\n  - { location: /, return: 404 }\n`;
     case 'threads':
-      return `threads: ${text}\n${route('return: 404')}`;
+    case 'trusted_proxies':
+      return `${key}: ${text}\n${route('return: 404')}`;
     case 'location':
       return `${LISTEN}routes:\n  - location: ${text}\n    return: 404\n`;
     case 'return':
@@ -237,5 +248,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [397, 163], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [427, 173], 'values were added or lost, or are taken now');
 });

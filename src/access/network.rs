@@ -1,0 +1,237 @@
+//! Networks of IPv4 and IPv6 addresses, written as nginx does: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// A network, or a single address.
+///
+/// IPv4 addresses in IPv6's clothes (`::ffff:10.0.0.1`) are IPv4 here, as those of clients are.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Network(IpNet);
+
+/// What a network cannot be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NetworkError {
+    /// No address stands before the slash, or anywhere.
+    NotAnAddress,
+    /// An address in brackets, which belong to a port.
+    Brackets,
+    /// A prefix length that is no number, or more than this address has bits.
+    Length(u8),
+    /// Bits behind the prefix are set, of which nobody knows what they are to mean; with what may have been meant.
+    Bits(Network),
+}
+
+impl NetworkError {
+    /// What to write instead.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NotAnAddress => {
+                "write an address such as `192.0.2.7`, or a network such as `10.0.0.0/8` or `2001:db8::/32`; names are \
+                 not looked up"
+                    .to_owned()
+            }
+            Self::Brackets => "write it without them, as in `::1`".to_owned(),
+            Self::Length(most) => format!("write how many bits are fixed, from 0 to {most}"),
+            Self::Bits(network) => format!("write `{network}`, or the address without a slash"),
+        }
+    }
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAnAddress => "is no address and no network",
+            Self::Brackets => "has brackets",
+            Self::Length(_) => "has no prefix length behind its slash",
+            Self::Bits(_) => "is an address within a network, not a network",
+        })
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+impl Network {
+    /// Whether `address` is one of its own.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        if address.starts_with('[') {
+            return Err(NetworkError::Brackets);
+        }
+        let address: IpAddr = address.parse().map_err(|_| NetworkError::NotAnAddress)?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => bits,
+            Some(length) => length
+                .parse()
+                .ok()
+                .filter(|_| length.bytes().all(|byte| byte.is_ascii_digit()))
+                .filter(|length| *length <= bits)
+                .ok_or(NetworkError::Length(bits))?,
+        };
+        // The 96 bits in front are what makes it one.
+        let (address, length) = match (address.to_canonical(), length.checked_sub(96)) {
+            (inside @ IpAddr::V4(_), Some(length)) if address.is_ipv6() => (inside, length),
+            _ => (address, length),
+        };
+        let network = IpNet::new(address, length).map_err(|_| NetworkError::Length(bits))?;
+        if network.trunc() == network {
+            Ok(Self(network))
+        } else {
+            Err(NetworkError::Bits(Self(network.trunc())))
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            write!(f, "{}", self.0.addr())
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+/// Some networks; by default none. Cheap to clone.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Networks(Arc<[Network]>);
+
+impl Networks {
+    /// Whether one of them holds `address`, which is IPv4 if it can be.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+impl FromIterator<Network> for Networks {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
+
+/// In their order, with commas; `none` if there are none.
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, network) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{network}")?;
+        }
+        if self.0.is_empty() {
+            f.write_str("none")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
+
+    use crate::access::network::Network;
+    use crate::access::network::NetworkError;
+    use crate::access::network::Networks;
+
+    fn read(text: &str) -> Result<String, NetworkError> {
+        text.parse().map(|network: Network| network.to_string())
+    }
+
+    #[test]
+    fn an_address_or_a_network_of_either_family_is_read() {
+        for (text, shown) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7/32", "192.0.2.7"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::1", "::1"),
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("::/0", "::/0"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_for_its_reason() {
+        let bits = |text: &str| NetworkError::Bits(text.parse().unwrap());
+        for (text, error) in [
+            ("", NetworkError::NotAnAddress),
+            ("lb.test", NetworkError::NotAnAddress),
+            ("10.0.0", NetworkError::NotAnAddress),
+            ("010.0.0.1", NetworkError::NotAnAddress),
+            ("10.0.0.1:80", NetworkError::NotAnAddress),
+            ("fe80::1%eth0", NetworkError::NotAnAddress),
+            ("unix:", NetworkError::NotAnAddress),
+            ("[::1]", NetworkError::Brackets),
+            ("10.0.0.0/", NetworkError::Length(32)),
+            ("10.0.0.0/33", NetworkError::Length(32)),
+            ("10.0.0.0/+8", NetworkError::Length(32)),
+            ("10.0.0.0/255.0.0.0", NetworkError::Length(32)),
+            ("::/129", NetworkError::Length(128)),
+            ("10.0.0.1/8", bits("10.0.0.0/8")),
+            ("2001:db8::1/64", bits("2001:db8::/64")),
+            ("::ffff:10.0.0.1/104", bits("10.0.0.0/8")),
+        ] {
+            assert_eq!(read(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_network_is_in_none_and_an_ipv6_one_holds_no_ipv4_address() {
+        let address: IpAddr = "10.1.2.3".parse().unwrap();
+        let networks = |texts: &[&str]| -> Networks {
+            texts
+                .iter()
+                .map(|text| text.parse::<Network>().unwrap())
+                .collect()
+        };
+        assert!(!Networks::default().contain(address));
+        assert_eq!(Networks::default().to_string(), "none");
+        assert!(!networks(&["::/0", "10.1.2.4"]).contain(address));
+        let both = networks(&["::/0", "10.0.0.0/8"]);
+        assert!(both.contain(address) && both.contain("::1".parse().unwrap()));
+        assert_eq!(both.to_string(), "::/0, 10.0.0.0/8");
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_holds_what_has_its_first_bits(base: u32, other: u32, length in 0_u32..=32) {
+            let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+            let text = format!("{}/{length}", std::net::Ipv4Addr::from(base & mask));
+            let network: Network = text.parse().unwrap();
+            for address in [base, other] {
+                let within = address & mask == base & mask;
+                prop_assert_eq!(network.contains(std::net::Ipv4Addr::from(address).into()), within);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_network_or_none(text in "[0-9a-f:./\\[\\] -]{0,24}") {
+            if let Ok(network) = text.parse::<Network>() {
+                prop_assert_eq!(network.to_string().parse::<Network>(), Ok(network));
+            }
+        }
+    }
+}
