@@ -88,6 +88,7 @@ fn rule(config: &Config, route: &config::Route) -> Rule {
         shown: route.location.to_string().into(),
         place: config.place(route.line).into(),
         when: route.when.clone(),
+        access: route.access.clone(),
         to,
     }
 }

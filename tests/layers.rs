@@ -63,8 +63,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "clients", "config", "engineio", "explain", "headers", "listener", "nginx", "observe",
-            "proxy", "returns", "routing", "server", "stream", "tls", "tunnel", "upstream",
+            "access", "clients", "config", "engineio", "explain", "headers", "listener", "nginx",
+            "observe", "proxy", "returns", "routing", "server", "stream", "tls", "tunnel",
+            "upstream",
         ],
     ),
 ];

@@ -41,6 +41,7 @@ mod tunnel_cost;
 mod two_ways;
 mod unix_upstream;
 mod upgrade;
+mod who_may;
 
 // The benchmark has no test harness of its own: its arithmetic and its report are tested here.
 #[allow(dead_code)]

@@ -24,6 +24,7 @@ use std::time::Duration;
 use http::HeaderName;
 use time::OffsetDateTime;
 
+use crate::access::Access;
 use crate::access::Networks;
 use crate::clients;
 use crate::config::check::Checker;
@@ -148,6 +149,8 @@ pub struct Route {
     pub hosts: Vec<HostPattern>,
     /// Further conditions.
     pub when: When,
+    /// Who may ask it.
+    pub access: Access,
     /// What becomes of them.
     pub to: Action,
     /// Fields written over the client's and wsgate's own.

@@ -281,6 +281,7 @@ pub(super) mod test_support {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use crate::access::Access;
     use crate::access::Networks;
     use crate::config::AccessLog;
     use crate::config::Action;
@@ -320,6 +321,7 @@ pub(super) mod test_support {
                     ..When::default()
                 },
             },
+            access: Access::default(),
             to: match to.parse() {
                 Ok(to) => Action::ProxyPass(Upstream::new(Server::new(to, |_| None).unwrap())),
                 Err(_) => Action::Return(to.parse().unwrap()),

@@ -58,6 +58,8 @@ pub enum Warning {
     },
     /// No client follows this redirect when it opens a WebSocket.
     UpgradeNotRedirected,
+    /// Only some pages may open a WebSocket at this route.
+    OnlyOrigins(usize),
 }
 
 impl Warning {
@@ -78,6 +80,7 @@ impl Warning {
             Self::NeverOnPort(_) => "never_on_port",
             Self::NeverBesideRegex { .. } => "never_beside_regex",
             Self::UpgradeNotRedirected => "upgrade_not_redirected",
+            Self::OnlyOrigins(_) => "only_origins",
         }
     }
 }
@@ -104,6 +107,7 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     if explanation.asks.kind.is_socket_io() && requests.iter().any(|one| eio3(&one.target)) {
         warnings.push(Warning::AllowEio3);
     }
+    only_some(config, explanation, &mut warnings);
     never(config, &mut warnings);
     warnings
 }
@@ -216,6 +220,20 @@ fn is_for(name: &str, url: &Url) -> bool {
     match name.strip_prefix("*.") {
         Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
         None => name.eq_ignore_ascii_case(host),
+    }
+}
+
+/// What is known of no client here: its page, and from where it comes.
+fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+    for (request, trace) in explanation.asks.requests.iter().zip(&explanation.traces) {
+        let Some(route) = trace.outcome.route() else {
+            continue;
+        };
+        let access = &config.routes[route].access;
+        let origins = Warning::OnlyOrigins(route);
+        if access.origins.is_some() && request.is_upgrade() && !warnings.contains(&origins) {
+            warnings.push(origins);
+        }
     }
 }
 

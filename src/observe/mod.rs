@@ -136,6 +136,8 @@ pub enum Said {
 pub enum Reason {
     /// The client's: part of a public address's day.
     Client(String),
+    /// A rule or a limit of the configuration, which it names: whoever wrote it may have meant another one.
+    Rule(String),
     /// The upstream's: somebody may have to act.
     Upstream(String),
     /// The upstream's too: it closed the connection without an answer.

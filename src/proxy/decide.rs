@@ -5,11 +5,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
+use http::header;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use crate::access::Forbidden;
 use crate::headers::forwarded::Sender;
 use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
@@ -57,6 +60,8 @@ pub enum Refusal {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
+    /// Whoever sent it may not.
+    Forbidden(Forbidden),
 }
 
 impl Refusal {
@@ -65,6 +70,7 @@ impl Refusal {
         match self {
             Self::Request(error) => error.status(),
             Self::NoLocation => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
         }
     }
 
@@ -73,6 +79,7 @@ impl Refusal {
         match self {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => "no location matches this path".to_owned(),
+            Self::Forbidden(forbidden) => forbidden.told().to_owned(),
         }
     }
 }
@@ -123,6 +130,22 @@ pub fn decide<'p>(
         rule: Some(&entry.to),
         becomes,
     }
+}
+
+/// Whether a request may be sent to `rule`, which has taken it. Asked once that is decided, since whoever explains knows
+/// neither the page of a client nor its address.
+///
+/// # Errors
+/// It may not.
+pub(super) fn admit(rule: &Rule, head: &Parts, checked: &Checked) -> Result<(), Refusal> {
+    let access = &rule.access;
+    if let (Some(origins), Asked::WebSocket(_)) = (&access.origins, &checked.asked) {
+        let lines = head.headers.get_all(header::ORIGIN).into_iter();
+        origins
+            .admit(lines.map(HeaderValue::as_bytes))
+            .map_err(Refusal::Forbidden)?;
+    }
+    Ok(())
 }
 
 fn pass<'p>(

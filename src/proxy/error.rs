@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::access::Forbidden;
 use crate::headers::upgrade::DisagreedError;
 use crate::observe::Reason;
 use crate::proxy::decide::Refusal;
@@ -22,6 +23,8 @@ pub(super) enum ProxyError {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
+    /// Whoever sent it may not.
+    Forbidden(Forbidden),
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
@@ -66,6 +69,7 @@ impl From<Refusal> for ProxyError {
         match refusal {
             Refusal::Request(error) => Self::Request(error),
             Refusal::NoLocation => Self::NoLocation,
+            Refusal::Forbidden(forbidden) => Self::Forbidden(forbidden),
         }
     }
 }
@@ -82,6 +86,7 @@ impl ProxyError {
         match self {
             Self::Request(error) => error.status(),
             Self::NoLocation => Refusal::NoLocation.status(),
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Connect(
                 ConnectError::Refused { .. }
                 | ConnectError::Resolve { .. }
@@ -101,6 +106,7 @@ impl ProxyError {
         match self {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => Refusal::NoLocation.told(),
+            Self::Forbidden(forbidden) => forbidden.told().to_owned(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }
@@ -128,6 +134,7 @@ impl ProxyError {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
+            Self::Forbidden(_) => Reason::Rule(self.to_string()),
             Self::NoAnswer { source, .. } if is_silence(source) => {
                 Reason::Unanswered(self.to_string())
             }
@@ -146,6 +153,7 @@ impl fmt::Display for ProxyError {
         match self {
             Self::Request(error) => write!(f, "refused: {error}"),
             Self::NoLocation => f.write_str("no location matches"),
+            Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
                 write!(
@@ -194,6 +202,7 @@ impl StdError for ProxyError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Request(error) => Some(error),
+            Self::Forbidden(forbidden) => Some(forbidden),
             Self::Connect(error) => Some(error),
             Self::NoAnswer { source, .. } => Some(source),
             Self::Answer { source, .. } => Some(source),

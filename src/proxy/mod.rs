@@ -46,6 +46,7 @@ use crate::headers::upgrade::Body;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::behind::Behind;
+use crate::proxy::decide::admit;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Answer;
 use crate::proxy::exchange::exchange;
@@ -206,6 +207,7 @@ fn prepare(
     if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
         report.exchange.route = Some(Arc::clone(&rule.place));
+        admit(rule, head, &checked)?;
     }
     let (route, target) = match decision.becomes? {
         Becomes::Answer(response) => return Ok(Prepared::Own(response)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::access::Access;
 use crate::access::Networks;
 use crate::headers::template::Template;
 use crate::observe::Observer;
@@ -34,6 +35,8 @@ pub struct Rule {
     pub place: Arc<str>,
     /// Conditions beside host and location.
     pub when: When,
+    /// Who may ask it.
+    pub access: Access,
     /// What it leads to.
     pub to: Action,
 }

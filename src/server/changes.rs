@@ -307,6 +307,13 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if before.set_headers != after.set_headers {
         found.push("set_headers".to_owned());
     }
+    let (was, is) = (&before.access, &after.access);
+    if was.origins.as_ref().map(|was| &was.list) != is.origins.as_ref().map(|is| &is.list) {
+        found.push("allowed_origins".to_owned());
+    }
+    if was.missing_origin() != is.missing_origin() {
+        found.push("missing_origin".to_owned());
+    }
     let (was, is) = (before.timeouts, after.timeouts);
     for (key, was, is) in [
         ("connect_timeout", was.connect, is.connect),

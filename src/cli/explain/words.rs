@@ -1,5 +1,6 @@
 //! The findings in words: verdicts, warnings, and where things stand in the file.
 
+use crate::access::MissingOrigin;
 use crate::config::Action;
 use crate::config::Config;
 use crate::engineio::hints;
@@ -143,5 +144,23 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
             place(config, *regex)
         ),
         Warning::UpgradeNotRedirected => hints::NOT_REDIRECTED.to_owned(),
+        Warning::OnlyOrigins(route) => {
+            let origins = config.routes[*route].access.origins.iter();
+            let origins: Vec<String> = origins
+                .flat_map(|origins| &origins.list)
+                .map(ToString::to_string)
+                .collect();
+            let missing = match config.routes[*route].access.missing_origin() {
+                MissingOrigin::Allow => "may too",
+                MissingOrigin::Deny => "may not either (`missing_origin`)",
+            };
+            format!(
+                "`{}` ({}) opens a WebSocket for pages of {} only, and tells others 403 (`allowed_origins`); a client that \
+                 sends no Origin {missing}",
+                config.routes[*route].location,
+                place(config, *route),
+                origins.join(", ")
+            )
+        }
     }
 }

@@ -60,6 +60,8 @@ impl Within {
                 "ca",
                 "return",
                 "set_headers",
+                "allowed_origins",
+                "missing_origin",
                 "handshake_timeout",
                 "response_timeout",
                 "connect_timeout",

@@ -11,6 +11,7 @@ use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::check::Checker;
 use crate::config::check::ROUTE;
+use crate::config::check::access;
 use crate::config::check::https::Https;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
@@ -67,6 +68,7 @@ pub(super) fn routes(
         {
             once(location, hosts, &when, node, &mut taken, checker);
         }
+        let access = access::access(&fields, checker);
         let set_headers = fields.get("set_headers");
         if let (Some(node), true) = (set_headers, fields.get("return").is_some()) {
             checker
@@ -89,6 +91,7 @@ pub(super) fn routes(
                 location,
                 hosts,
                 when,
+                access,
                 to,
                 set_headers,
                 timeouts,

@@ -1,9 +1,8 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "allow",
-    "allowed_origins",
     "body_timeout",
     "deny",
     "half_closed_timeout",
@@ -23,7 +22,7 @@ pub(super) fn is_later(key: &str) -> bool {
 pub(super) fn without(key: &str) -> &'static str {
     match key {
         "upstreams" => "write the address of one server in each `proxy_pass`",
-        "allow" | "deny" | "allowed_origins" => "take it out, and every client is answered",
+        "allow" | "deny" => "take it out, and every client is answered",
         "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
         _ => "take it out; it would do nothing",
     }
@@ -42,6 +41,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "proxy_ssl_trusted_certificate" | "ca_file" | "cafile" | "cacert" | "ca_cert" => "ca",
         "proxy_connect_timeout" => "connect_timeout",
         "set_real_ip_from" | "trusted_proxy" | "trust_proxy" => "trusted_proxies",
+        "origin" | "origins" | "allowed_origin" | "allow_origin" => "allowed_origins",
         "worker_processes" | "workers" => "threads",
         "worker_shutdown_timeout" => "drain_timeout",
         _ => return None,

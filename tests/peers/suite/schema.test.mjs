@@ -67,7 +67,7 @@ check('every good file of the repository is good for the schema too', ONLY, asyn
     assert.equal(error, undefined, name);
     assert.deepEqual([documents.length, ...problems(documents[0])], [1], name);
   }
-  assert.equal(good.size, 47, 'files were added or lost');
+  assert.equal(good.size, 49, 'files were added or lost');
 });
 
 check('every broken file is refused, or stands here with what a schema cannot see', ONLY, async () => {
@@ -81,7 +81,7 @@ check('every broken file is refused, or stands here with what a schema cannot se
     else if (problems(documents[0]).length === 0) found.unseen.push(name);
   }
   assert.deepEqual(found, { unseen: Object.keys(UNSEEN), notYaml: NOT_YAML, notOne: NOT_ONE });
-  assert.equal(broken.size, 86, 'fixtures were added or lost');
+  assert.equal(broken.size, 87, 'fixtures were added or lost');
 });
 
 check('what the schema offers is good for the schema', ONLY, async () => {
@@ -99,7 +99,7 @@ check('what the schema offers is good for the schema', ONLY, async () => {
     }
   };
   walk(schema, '');
-  assert.equal(offered, 70, 'examples were added or lost');
+  assert.equal(offered, 72, 'examples were added or lost');
 });
 
 /** Texts for one key each: many that people write, and many that they should not. */
@@ -174,6 +174,15 @@ const TRIED = {
     '2001:DB8::/32', 'lb.test', '10.0.0.1:80', '"[::1]"', '10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/255.0.0.0', '10.0.0',
     'fe80::1%eth0', 'unix:', '[]', '[[::1]]', '[::1, ::1]', '""', '~', '{}', '8', '10.0.0.1/8', '256.0.0.1', '1::2::3',
   ],
+  allowed_origins: [
+    'https://a.test', 'HTTPS://A.test:443', '"https://*.a.test"', 'http://localhost:8080', '[https://a.test, "null"]', 'file://',
+    'capacitor://localhost', 'chrome-extension://abc', '"https://[::1]:80"', '"null"', 'https://a.', 'https://a_b.c', '"http://a:080"',
+    'null', '"*"', 'a.test', '//a.test', 'wss://a.test', 'ws://a', 'https://a.test/', 'https://a.test/x', 'https://a?b', 'https://a#b',
+    '"https://*"', 'https://a.*', '"https://*a"', 'https://', 'https://a..b', 'https://.a', '"https://a:"', 'https://a:0', 'https://u@a',
+    'https://é', '"https://a b"', '"https://[a]"', '"https://*.[::1]"', '[]', '{}', '""', '~', '8080', '[https://a, https://a]',
+    '[[https://a]]', 'https://a:65536', '[https://a, HTTPS://A]', '"https://[::1::]"',
+  ],
+  missing_origin: ['allow', 'deny', 'Deny', 'off', 'true', '""', '~', '[]'],
   threads: ['1', '1024', '"2"', '0', '1025', '-1', '1.5', 'auto', '""', '~', '[]'],
 };
 
@@ -182,6 +191,11 @@ const MISSED = {
   set_headers: [
     ['{ X-A: b, x-a: c }', '`x-a` is set twice'],
     ['{ Host: "a b" }', 'Host cannot be `a b`'],
+  ],
+  allowed_origins: [
+    ['https://a:65536', 'an origin whose port is none: `https://a:65536`'],
+    ['[https://a, HTTPS://A]', 'origin `HTTPS://A` stands here twice'],
+    ['"https://[::1::]"', 'an origin with a character that none has: `[`: `https://[::1::]`'],
   ],
   trusted_proxies: [
     ['10.0.0.1/8', '`10.0.0.1/8` is an address within a network, not a network'],
@@ -209,6 +223,8 @@ function fileOf(key, text) {
     case 'return':
     case 'proxy_pass':
       return `${LISTEN}routes:\n  - location: /\n    ${key}: ${text}\n`;
+    case 'missing_origin':
+      return `${LISTEN}routes:\n  - location: /\n    proxy_pass: http://127.0.0.1:1\n    allowed_origins: https://a\n    ${key}: ${text}\n`;
     case 'ca':
       return `${LISTEN}routes:\n  - location: /\n    proxy_pass: https://127.0.0.1:1\n    ca: ${text}\n`;
     case 'url':
@@ -248,5 +264,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [427, 173], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [481, 188], 'values were added or lost, or are taken now');
 });
