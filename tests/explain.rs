@@ -125,6 +125,61 @@ fn what_no_route_takes_is_a_404_that_says_so() {
 }
 
 #[test]
+fn what_depends_on_the_client_is_minded_and_not_guessed() {
+    let dir = folder(
+        "listen: [{ address: 0.0.0.0:80 }]\nroutes:\n\
+         \x20 - { location: /a, proxy_pass: \"http://127.0.0.1:1\", allowed_origins: [\"https://a.test\", \"https://*.b.test\"] }\n\
+         \x20 - { location: /b, proxy_pass: \"http://127.0.0.1:1\", allowed_origins: \"https://a.test\", missing_origin: deny }\n\
+         \x20 - { location: /c, proxy_pass: \"http://127.0.0.1:1\", allow: [10.0.0.0/8, all], deny: \"2001:db8::/32\" }\n\
+         \x20 - { location: /d, proxy_pass: \"http://127.0.0.1:1\", deny: all }\n\
+         tests: [{ url: \"ws://a.test/d\", client: ws, expect: 403 }]\n",
+    );
+    let minded = |question: &[&str]| {
+        let found = json(dir.path(), question);
+        let outcome = &found["requests"][0]["outcome"];
+        let warnings = found["warnings"].as_array().unwrap().clone();
+        let texts = warnings
+            .iter()
+            .map(|warning| warning["text"].as_str().unwrap().to_owned());
+        let texts: Vec<String> = texts.filter(|text| text.contains("403")).collect();
+        (outcome["kind"].clone(), outcome["text"].clone(), texts)
+    };
+    let upstream = |text: &str| ("upstream".into(), Value::Null, vec![text.to_owned()]);
+    assert_eq!(
+        minded(&["ws://localhost/a", "--client", "ws"]),
+        upstream(
+            "`/a` (routes.yaml:3) opens a WebSocket for pages of https://a.test, https://*.b.test only, and tells others 403 \
+             (`allowed_origins`); a client that sends no Origin may too"
+        )
+    );
+    assert_eq!(
+        minded(&["ws://localhost/b", "--client", "ws"]),
+        upstream(
+            "`/b` (routes.yaml:4) opens a WebSocket for pages of https://a.test only, and tells others 403 \
+             (`allowed_origins`); a client that sends no Origin may not either (`missing_origin`)"
+        )
+    );
+    assert_eq!(
+        minded(&["ws://localhost/c", "--client", "ws"]),
+        upstream(
+            "`/c` (routes.yaml:5) answers clients of some addresses only, and tells others 403 (`allow`: 10.0.0.0/8, \
+             0.0.0.0/0, ::/0; `deny`: 2001:db8::/32)"
+        )
+    );
+    // What is no upgrade is not judged by its page.
+    let page = minded(&["http://localhost/a", "--client", "http"]);
+    assert_eq!(page, ("upstream".into(), Value::Null, vec![]));
+    assert_eq!(
+        minded(&["ws://localhost/d", "--client", "ws"]),
+        (
+            "refused".into(),
+            "this address may not ask here (deny)".into(),
+            vec![]
+        )
+    );
+}
+
+#[test]
 fn a_wrong_question_is_a_usage_error() {
     let dir = folder(ROUTES);
     for (question, said) in [

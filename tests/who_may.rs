@@ -181,3 +181,127 @@ async fn a_list_of_origins_that_is_saved_is_in_force_and_leaves_tunnels_alone() 
     server.send("still").await;
     assert_eq!(tunnel.take(5).await, b"still");
 }
+
+/// What `/` answers a client that a believed proxy names: 200 of the upstream, or 403.
+async fn statuses(gate: &TestServer, addresses: &[&str]) -> Vec<u16> {
+    let mut client = gate.connect().await;
+    let mut statuses = Vec::new();
+    for address in addresses {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: chat.test\r\nX-Forwarded-For: {address}\r\n\r\n");
+        statuses.push(client.ask(request).await.status());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn of_the_networks_that_hold_a_client_the_narrowest_decides() {
+    let addresses = [
+        "10.2.2.3",
+        "10.1.2.3",
+        "10.1.2.4",
+        "192.0.2.7",
+        "2001:db8::7",
+        "::1",
+    ];
+    for (keys, expected) in [
+        (&["allow: 10.0.0.0/8"][..], [200, 200, 200, 403, 403, 403]),
+        (
+            &["deny: [10.0.0.0/8, '::/0']"],
+            [403, 403, 403, 200, 403, 403],
+        ),
+        (
+            &[
+                "deny: [10.1.0.0/16, '::1']",
+                "allow: [10.0.0.0/8, 10.1.2.3, '::/0']",
+            ],
+            [200, 200, 403, 403, 200, 403],
+        ),
+        (
+            &["allow: [10.1.2.3, all]", "deny: 10.0.0.0/8"],
+            [403, 200, 403, 200, 200, 200],
+        ),
+        (&["deny: all"], [403; 6]),
+        (&["allow: all"], [200; 6]),
+    ] {
+        let upstream = Upstream::saying("ok").await;
+        let gate = setup(&upstream, keys).top("trusted_proxies: 127.0.0.1");
+        let gate = gate.start().await;
+        assert_eq!(statuses(&gate, &addresses).await, expected, "{keys:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_ask_is_told_so_both_ways_and_the_log_names_the_key() {
+    for way in Way::BOTH {
+        let mut upstream = Upstream::scripted().await;
+        let other = Upstream::saying("other").await;
+        // Its word about itself is nobody's.
+        let claim = "X-Forwarded-For: 10.1.2.3\r\n";
+        let setup = setup(&upstream, &["allow: 10.0.0.0/8"])
+            .raw_route("{ location: /closed/, deny: [127.0.0.0/8, 127.0.0.2], proxy_pass: 'http://127.0.0.1:1' }")
+            .raw_route("{ location: /said, return: 200 secret, deny: all }")
+            .route("/other", &other);
+        let gate = setup.start().await;
+        let mut client = way.client(&gate).await;
+        for request in [
+            upgrade_to("/", claim),
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{claim}Content-Length: 4\r\n\r\nbody").into(),
+            b"GET /closed HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            upgrade_to("/closed", claim),
+            b"GET /said HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        ] {
+            let key = match request
+                .windows(7)
+                .any(|part| part == b"/closed" || part == b"T /said")
+            {
+                true => "deny",
+                false => "allow",
+            };
+            let answer = client.ask(request).await;
+            assert_eq!(answer.status(), 403);
+            assert_eq!(
+                answer.text(),
+                format!("wsgate: this address may not ask here ({key})\n")
+            );
+        }
+        let reasons: Vec<_> = refusals(&gate, 5)
+            .await
+            .iter()
+            .map(|line| line["reason"].as_str().unwrap().to_owned())
+            .collect();
+        let nowhere = "refused by `allow`: the address is in none of its networks";
+        let closed = "refused by `deny`: the address is in 127.0.0.0/8";
+        let all = "refused by `deny`: the address is in 0.0.0.0/0";
+        assert_eq!(reasons, [nowhere, nowhere, closed, closed, all]);
+        assert!(upstream.has_nothing_more());
+    }
+}
+
+#[tokio::test]
+async fn a_saved_list_of_addresses_is_in_force_and_leaves_tunnels_alone() {
+    let mut upstream = Upstream::scripted().await;
+    let before = setup(&upstream, &["deny: 10.0.0.0/8"]);
+    let after = setup(&upstream, &["allow: [10.0.0.0/8, '::1']"]);
+    let gate = before.start().await;
+    let mut idle = gate.connect().await;
+    let mut tunnel = gate.connect().await;
+    tunnel.send(origin("")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(tunnel.head().await.status(), 101);
+    gate.save(&after);
+    let lines = gate.log().next(&mut 0, "reloaded").await;
+    let change = lines
+        .iter()
+        .find(|line| line["kind"] == "location")
+        .unwrap();
+    assert_eq!(
+        change["detail"],
+        "allow 10.0.0.0/8, ::1 (was none), deny none (was 10.0.0.0/8)"
+    );
+    assert_eq!(idle.get("/").await.status(), 403);
+    server.send("still").await;
+    assert_eq!(tunnel.take(5).await, b"still");
+}

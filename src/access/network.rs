@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use ipnet::Ipv4Net;
+use ipnet::Ipv6Net;
 
 /// A network, or a single address.
 ///
@@ -56,6 +60,12 @@ impl fmt::Display for NetworkError {
 impl std::error::Error for NetworkError {}
 
 impl Network {
+    /// All addresses of IPv4, and all of IPv6.
+    pub const ALL: [Self; 2] = [
+        Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0))),
+        Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))),
+    ];
+
     /// Whether `address` is one of its own.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
@@ -116,6 +126,24 @@ impl Networks {
     /// Whether one of them holds `address`, which is IPv4 if it can be.
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// The narrowest of those that hold `address`, and how many bits it fixes.
+    pub(super) fn narrowest(&self, address: IpAddr) -> Option<(u8, Network)> {
+        let holding = self.0.iter().filter(|network| network.contains(address));
+        holding
+            .map(|network| (network.0.prefix_len(), *network))
+            .max_by_key(|(length, _)| *length)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this one is among them, as it is.
+    pub fn has(&self, network: &Network) -> bool {
+        self.0.contains(network)
     }
 }
 

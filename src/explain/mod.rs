@@ -232,7 +232,12 @@ impl<'c> Explainer<'c> {
             }),
             Ok(_) | Err(_) => Vec::new(),
         };
-        let outcome = match decision.becomes {
+        let closed = decision.rule.and_then(|rule| rule.access.closed());
+        let becomes = match closed {
+            Some(forbidden) => Err(Refusal::Forbidden(forbidden)),
+            None => decision.becomes,
+        };
+        let outcome = match becomes {
             Err(refusal) => refused(&refusal).outcome,
             Ok(Becomes::Answer(answer)) => Outcome::Answer {
                 route: chosen,

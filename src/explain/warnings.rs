@@ -58,6 +58,8 @@ pub enum Warning {
     },
     /// No client follows this redirect when it opens a WebSocket.
     UpgradeNotRedirected,
+    /// Only clients of some addresses may ask this route.
+    OnlyAddresses(usize),
     /// Only some pages may open a WebSocket at this route.
     OnlyOrigins(usize),
 }
@@ -80,6 +82,7 @@ impl Warning {
             Self::NeverOnPort(_) => "never_on_port",
             Self::NeverBesideRegex { .. } => "never_beside_regex",
             Self::UpgradeNotRedirected => "upgrade_not_redirected",
+            Self::OnlyAddresses(_) => "only_addresses",
             Self::OnlyOrigins(_) => "only_origins",
         }
     }
@@ -230,6 +233,10 @@ fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warn
             continue;
         };
         let access = &config.routes[route].access;
+        let addresses = Warning::OnlyAddresses(route);
+        if access.asks_for_addresses() && !warnings.contains(&addresses) {
+            warnings.push(addresses);
+        }
         let origins = Warning::OnlyOrigins(route);
         if access.origins.is_some() && request.is_upgrade() && !warnings.contains(&origins) {
             warnings.push(origins);

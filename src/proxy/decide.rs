@@ -132,13 +132,21 @@ pub fn decide<'p>(
     }
 }
 
-/// Whether a request may be sent to `rule`, which has taken it. Asked once that is decided, since whoever explains knows
+/// Whether a request of `client` may be sent to `rule`, which has taken it. Asked once that is decided, since whoever explains knows
 /// neither the page of a client nor its address.
 ///
 /// # Errors
 /// It may not.
-pub(super) fn admit(rule: &Rule, head: &Parts, checked: &Checked) -> Result<(), Refusal> {
+pub(super) fn admit(
+    rule: &Rule,
+    client: &Client,
+    head: &Parts,
+    checked: &Checked,
+) -> Result<(), Refusal> {
     let access = &rule.access;
+    access
+        .admit(client.address.ip())
+        .map_err(Refusal::Forbidden)?;
     if let (Some(origins), Asked::WebSocket(_)) = (&access.origins, &checked.asked) {
         let lines = head.headers.get_all(header::ORIGIN).into_iter();
         origins

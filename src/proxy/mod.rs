@@ -207,7 +207,7 @@ fn prepare(
     if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
         report.exchange.route = Some(Arc::clone(&rule.place));
-        admit(rule, head, &checked)?;
+        admit(rule, &client, head, &checked)?;
     }
     let (route, target) = match decision.becomes? {
         Becomes::Answer(response) => return Ok(Prepared::Own(response)),

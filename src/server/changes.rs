@@ -308,6 +308,14 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         found.push("set_headers".to_owned());
     }
     let (was, is) = (&before.access, &after.access);
+    for (key, was, is) in [
+        ("allow", &was.allow, &is.allow),
+        ("deny", &was.deny, &is.deny),
+    ] {
+        if was != is {
+            found.push(format!("{key} {is} (was {was})"));
+        }
+    }
     if was.origins.as_ref().map(|was| &was.list) != is.origins.as_ref().map(|is| &is.list) {
         found.push("allowed_origins".to_owned());
     }

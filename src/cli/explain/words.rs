@@ -144,6 +144,21 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
             place(config, *regex)
         ),
         Warning::UpgradeNotRedirected => hints::NOT_REDIRECTED.to_owned(),
+        Warning::OnlyAddresses(route) => {
+            let access = &config.routes[*route].access;
+            let keys = [("allow", &access.allow), ("deny", &access.deny)];
+            let keys: Vec<String> = keys
+                .iter()
+                .filter(|(_, networks)| !networks.is_empty())
+                .map(|(key, networks)| format!("`{key}`: {networks}"))
+                .collect();
+            format!(
+                "`{}` ({}) answers clients of some addresses only, and tells others 403 ({})",
+                config.routes[*route].location,
+                place(config, *route),
+                keys.join("; ")
+            )
+        }
         Warning::OnlyOrigins(route) => {
             let origins = config.routes[*route].access.origins.iter();
             let origins: Vec<String> = origins

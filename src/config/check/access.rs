@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::access::MissingOrigin;
 use crate::access::Network;
+use crate::access::NetworkError;
 use crate::access::Networks;
 use crate::access::Origin;
 use crate::access::Origins;
@@ -14,16 +15,29 @@ use crate::config::schema::Node;
 
 /// The networks of `key`, as far as they are right.
 pub(super) fn networks(node: &Node, key: &str, checker: &mut Checker<'_>) -> Networks {
-    let mut networks: Vec<Network> = Vec::new();
+    let read = |text: &str| text.parse().map(|network| vec![network]);
+    let networks = networks_by(read, node, key, checker);
+    networks.into_iter().map(|(network, _)| network).collect()
+}
+
+/// The same, read by `read`, each with its place.
+fn networks_by<'n>(
+    read: impl Fn(&str) -> Result<Vec<Network>, NetworkError>,
+    node: &'n Node,
+    key: &str,
+    checker: &mut Checker<'_>,
+) -> Vec<(Network, &'n Node)> {
+    let mut networks: Vec<(Network, &Node)> = Vec::new();
     let expected = "a network such as `10.0.0.0/8`, or an address";
     for (node, text) in texts(node, key, expected, checker) {
-        match text.parse::<Network>() {
-            Ok(network) if networks.contains(&network) => {
+        let known = |network| networks.iter().any(|(known, _)| known == network);
+        match read(text) {
+            Ok(read) if read.iter().any(known) => {
                 checker
                     .error(&node.span, format!("{} stands here twice", quoted(text)))
                     .help("remove one of the two");
             }
-            Ok(network) => networks.push(network),
+            Ok(read) => networks.extend(read.into_iter().map(|network| (network, node))),
             Err(error) => {
                 checker
                     .error(&node.span, format!("{} {error}", quoted(text)))
@@ -31,11 +45,12 @@ pub(super) fn networks(node: &Node, key: &str, checker: &mut Checker<'_>) -> Net
             }
         }
     }
-    networks.into_iter().collect()
+    networks
 }
 
 /// Who may ask a route.
 pub(super) fn access(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Access {
+    let (allow, deny) = addresses(fields, checker);
     let list = fields.get("allowed_origins");
     let missing = fields.get("missing_origin");
     if let (Some(node), true) = (list.or(missing), fields.get("return").is_some()) {
@@ -58,8 +73,38 @@ pub(super) fn access(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Access {
         .and_then(|node| missing_origin(node, checker))
         .unwrap_or_default();
     Access {
+        allow,
+        deny,
         origins: list.map(|list| Origins { list, missing }),
     }
+}
+
+/// What `allow` and `deny` say. Of one network they cannot both say it.
+fn addresses(fields: &Fields<'_>, checker: &mut Checker<'_>) -> (Networks, Networks) {
+    let read = |text: &str| match text {
+        "all" => Ok(Network::ALL.to_vec()),
+        text => text.parse().map(|network| vec![network]),
+    };
+    let mut of = |key| match fields.get(key) {
+        Some(node) => networks_by(read, node, key, checker),
+        None => Vec::new(),
+    };
+    let (allow, deny) = (of("allow"), of("deny"));
+    let mut marked: Option<&Node> = None;
+    for (network, node) in &deny {
+        let is_allowed = allow.iter().any(|(allowed, _)| allowed == network);
+        if is_allowed && !marked.is_some_and(|marked| std::ptr::eq(marked, *node)) {
+            marked = Some(node);
+            checker
+                .error(&node.span, "this network is both in `allow` and in `deny`")
+                .label("the narrowest network decides, and these are as narrow")
+                .help("remove one of the two");
+        }
+    }
+    let networks = |pairs: Vec<(Network, &Node)>| -> Networks {
+        pairs.into_iter().map(|(network, _)| network).collect()
+    };
+    (networks(allow), networks(deny))
 }
 
 fn origins(node: &Node, checker: &mut Checker<'_>) -> Vec<Origin> {

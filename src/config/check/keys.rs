@@ -60,6 +60,8 @@ impl Within {
                 "ca",
                 "return",
                 "set_headers",
+                "allow",
+                "deny",
                 "allowed_origins",
                 "missing_origin",
                 "handshake_timeout",

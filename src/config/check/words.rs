@@ -1,10 +1,8 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 9] = [
-    "allow",
+const LATER: [&str; 7] = [
     "body_timeout",
-    "deny",
     "half_closed_timeout",
     "header_timeout",
     "max_connections",
@@ -22,7 +20,6 @@ pub(super) fn is_later(key: &str) -> bool {
 pub(super) fn without(key: &str) -> &'static str {
     match key {
         "upstreams" => "write the address of one server in each `proxy_pass`",
-        "allow" | "deny" => "take it out, and every client is answered",
         "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
         _ => "take it out; it would do nothing",
     }

@@ -67,7 +67,7 @@ check('every good file of the repository is good for the schema too', ONLY, asyn
     assert.equal(error, undefined, name);
     assert.deepEqual([documents.length, ...problems(documents[0])], [1], name);
   }
-  assert.equal(good.size, 49, 'files were added or lost');
+  assert.equal(good.size, 51, 'files were added or lost');
 });
 
 check('every broken file is refused, or stands here with what a schema cannot see', ONLY, async () => {
@@ -81,7 +81,7 @@ check('every broken file is refused, or stands here with what a schema cannot se
     else if (problems(documents[0]).length === 0) found.unseen.push(name);
   }
   assert.deepEqual(found, { unseen: Object.keys(UNSEEN), notYaml: NOT_YAML, notOne: NOT_ONE });
-  assert.equal(broken.size, 87, 'fixtures were added or lost');
+  assert.equal(broken.size, 88, 'fixtures were added or lost');
 });
 
 check('what the schema offers is good for the schema', ONLY, async () => {
@@ -99,7 +99,7 @@ check('what the schema offers is good for the schema', ONLY, async () => {
     }
   };
   walk(schema, '');
-  assert.equal(offered, 72, 'examples were added or lost');
+  assert.equal(offered, 76, 'examples were added or lost');
 });
 
 /** Texts for one key each: many that people write, and many that they should not. */
@@ -182,6 +182,7 @@ const TRIED = {
     'https://é', '"https://a b"', '"https://[a]"', '"https://*.[::1]"', '[]', '{}', '""', '~', '8080', '[https://a, https://a]',
     '[[https://a]]', 'https://a:65536', '[https://a, HTTPS://A]', '"https://[::1::]"',
   ],
+  allow: ['all', '10.0.0.0/8', '[::1, all]', '[all, all]', '[all, 0.0.0.0/0]', 'All', '*', '[]', '~', '10.0.0.1/8'],
   missing_origin: ['allow', 'deny', 'Deny', 'off', 'true', '""', '~', '[]'],
   threads: ['1', '1024', '"2"', '0', '1025', '-1', '1.5', 'auto', '""', '~', '[]'],
 };
@@ -191,6 +192,10 @@ const MISSED = {
   set_headers: [
     ['{ X-A: b, x-a: c }', '`x-a` is set twice'],
     ['{ Host: "a b" }', 'Host cannot be `a b`'],
+  ],
+  allow: [
+    ['[all, 0.0.0.0/0]', '`0.0.0.0/0` stands here twice'],
+    ['10.0.0.1/8', '`10.0.0.1/8` is an address within a network, not a network'],
   ],
   allowed_origins: [
     ['https://a:65536', 'an origin whose port is none: `https://a:65536`'],
@@ -264,5 +269,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [481, 188], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [491, 191], 'values were added or lost, or are taken now');
 });
