@@ -38,7 +38,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     // floor 4
     (
         "nginx",
-        &["config", "headers", "returns", "routing", "upstream"],
+        &[
+            "access", "config", "headers", "returns", "routing", "upstream",
+        ],
     ),
     ("listener", &["headers", "proxy", "stream", "tls", "tunnel"]),
     (

@@ -66,6 +66,11 @@ impl Network {
         Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))),
     ];
 
+    /// Whether all addresses of `other` are its own.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
     /// Whether `address` is one of its own.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)

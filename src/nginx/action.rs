@@ -53,7 +53,7 @@ pub(super) fn action<'t>(
     }
     let mut route = unguarded(block, around, scope, notes);
     match guard {
-        None | Some(Guard::Closed) => {}
+        None | Some(Guard::Closed) => guarded(&mut route, scope),
         Some(Guard::Some(guard)) => {
             let mut closed = answering(block.place, "403");
             let why = "wsgate cannot tell who may pass: this answers 403, so that nobody does";
@@ -68,6 +68,25 @@ pub(super) fn action<'t>(
         }
     }
     route
+}
+
+/// Says who may pass to an upstream; an answer that keeps requests from going elsewhere is for everybody.
+fn guarded(route: &mut Route, scope: &Scope<'_>) {
+    let addresses = scope.addresses().unwrap_or_default();
+    if !matches!(route.does, Does::ProxyPass(_)) || addresses.is_open() {
+        return;
+    }
+    if route.addresses.is_open() || route.addresses == addresses {
+        route.addresses = addresses;
+        return;
+    }
+    // Of `try_files … @name`, where nginx asks both lists.
+    let mut closed = answering(route.place, "403");
+    closed.comments.append(&mut route.comments);
+    closed
+        .comments
+        .push("two lists say who may pass: this answers 403, so that nobody does".to_owned());
+    *route = closed;
 }
 
 fn unguarded<'t>(
@@ -118,7 +137,11 @@ fn tried<'t>(
         let scope = around.scope.within(named.inside());
         let mut comments = Vec::new();
         server::note_rest(named.inside(), &scope, notes, &mut comments);
-        let mut route = proxied(named, around, &scope, notes);
+        let mut route = match scope.guard(named.inside()) {
+            None => proxied(named, around, &scope, notes),
+            Some(_) => answering(named.place, "403"),
+        };
+        guarded(&mut route, &scope);
         comments.append(&mut route.comments);
         let why = format!("no file is looked for: all goes to the upstream of {name} at once");
         comments.push(notes.left(files, why));

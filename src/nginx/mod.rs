@@ -2,11 +2,11 @@
 //!
 //! A file's text becomes words (`lexer`), directives (`reader`, `tree`), servers with their routes (`server`, `location`),
 //! a plan of hosts and ports (`sites`), and text (`write`). What cannot be carried over becomes a comment at its place and
-//! is counted; what wsgate makes unnecessary is listed at the end. A location that only some may enter (`allow` before `deny
-//! all`, `auth_…`, `limit_except`) answers 403 rather than letting everybody in; lists of refused addresses, `if` and limits
-//! are only noted.
+//! is counted; what wsgate makes unnecessary is listed at the end. A location that only some may enter (`auth_…`,
+//! `limit_except`) answers 403 rather than letting everybody in; `if` and limits are only noted.
 
 mod action;
+mod addresses;
 mod fields;
 mod glob;
 mod lexer;

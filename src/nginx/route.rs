@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::nginx::addresses::Addresses;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::Place;
@@ -14,6 +15,7 @@ pub(super) struct Route {
     pub(super) place: Place,
     pub(super) location: String,
     pub(super) does: Does,
+    pub(super) addresses: Addresses,
     pub(super) timeouts: Timeouts,
     pub(super) set_headers: Vec<(String, String)>,
     pub(super) ca: Option<String>,
@@ -77,6 +79,7 @@ pub(super) fn answering(place: Place, returns: &str) -> Route {
         place,
         location: String::new(),
         does: Does::Return(returns.to_owned()),
+        addresses: Addresses::default(),
         timeouts: Timeouts::default(),
         set_headers: Vec::new(),
         ca: None,

@@ -1,6 +1,7 @@
 //! What a location inherits from the blocks around it, by nginx's rule: a level that says something about a thing says
 //! all of it.
 
+use crate::nginx::addresses::Addresses;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
@@ -82,8 +83,9 @@ impl<'t> Scope<'t> {
         if first.is_some_and(|one| is(&one, "deny", "all")) {
             return Some(Guard::Closed);
         }
-        let opens = first.is_some_and(|one| is(&one, "allow", "all"));
-        if let Some(denies) = rules.find(|one| is(one, "deny", "all")).filter(|_| !opens) {
+        if self.addresses().is_none()
+            && let Some(denies) = rules.find(|one| is(one, "deny", "all"))
+        {
             return Some(Guard::Some(denies));
         }
         let asks = |one: &&&Directive| !matches!(one.arg(0), "off" | "optional" | "optional_no_ca");
@@ -93,10 +95,18 @@ impl<'t> Scope<'t> {
         last(location, "limit_except").map(Guard::Some)
     }
 
-    /// Whether this rule is one that the import obeys, by closing what it guards or by there being nothing to close.
+    /// The addresses that may pass. `None` if that cannot be said.
+    pub(super) fn addresses(&self) -> Option<Addresses> {
+        Addresses::of(&self.access)
+    }
+
+    /// Whether this rule is one that the import obeys, by saying the same, by closing what it guards or by there being nothing
+    /// to close.
     pub(super) fn obeys(&self, directive: &Directive) -> bool {
         match directive.name.as_str() {
-            "allow" | "deny" => self.access.iter().any(|one| one.arg(0) == "all"),
+            "allow" | "deny" => {
+                self.addresses().is_some() || self.access.iter().any(|one| one.arg(0) == "all")
+            }
             _ => true,
         }
     }

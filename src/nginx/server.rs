@@ -77,7 +77,7 @@ pub(super) fn note_rest(
         match words::judge(directive) {
             Verdict::Taken if scope.obeys(directive) => {}
             Verdict::Taken => {
-                comments.push(notes.left(directive, "who may come is not in this version yet"));
+                comments.push(notes.left(directive, "what it names is no address and no network"));
             }
             Verdict::Needless(why) => notes.needless(directive, why),
             Verdict::Left(why) => comments.push(notes.left(directive, why)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::nginx::Top;
+use crate::nginx::addresses;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
@@ -207,6 +208,20 @@ fn of_site(site: &Site, server: &Server, shared: &Limits, notes: &Notes<'_>) -> 
         match &route.does {
             Does::ProxyPass(to) => *text += &format!("    proxy_pass: {}\n", scalar(to)),
             Does::Return(answer) => *text += &format!("    return: {}\n", scalar(answer)),
+        }
+        for (key, networks) in [
+            ("allow", &route.addresses.allow),
+            ("deny", &route.addresses.deny),
+        ] {
+            let networks: Vec<String> = addresses::written(networks)
+                .iter()
+                .map(|text| flow(text))
+                .collect();
+            match networks.as_slice() {
+                [] => {}
+                [one] => *text += &format!("    {key}: {one}\n"),
+                several => *text += &format!("    {key}: [{}]\n", several.join(", ")),
+            }
         }
         if let Some(ca) = &route.ca {
             *text += &format!("    ca: {}\n", scalar(ca));
