@@ -42,7 +42,10 @@ const HOUSE: &[(&str, &[&str])] = &[
             "access", "config", "headers", "returns", "routing", "upstream",
         ],
     ),
-    ("listener", &["headers", "proxy", "stream", "tls", "tunnel"]),
+    (
+        "listener",
+        &["access", "headers", "proxy", "stream", "tls", "tunnel"],
+    ),
     (
         "table",
         &["config", "proxy", "routing", "tunnel", "upstream"],

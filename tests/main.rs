@@ -24,6 +24,7 @@ mod last_bytes;
 mod layers;
 mod nginx_locations;
 
+mod proxy_protocol;
 mod refused_requests;
 mod refused_upgrades;
 mod reload;

@@ -1,10 +1,11 @@
-//! Who may, as values: origins of pages, networks of addresses.
+//! Who may, as values: origins of pages, networks of addresses, and the header with which a proxy names its client.
 //!
 //! Pure: what a request has in, an answer out. Where the answer counts, and who of two addresses is the client, is for `proxy`
 //! to say.
 
 mod network;
 mod origin;
+mod proxy_header;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +18,9 @@ pub use crate::access::origin::Origin;
 pub use crate::access::origin::OriginError;
 pub use crate::access::origin::OriginHost;
 pub use crate::access::origin::Origins;
+pub use crate::access::proxy_header::ProxyHeaderError;
+pub use crate::access::proxy_header::Source;
+pub use crate::access::proxy_header::proxy_header;
 
 /// Who may ask a route. By default everybody.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

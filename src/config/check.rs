@@ -105,7 +105,7 @@ impl Checker<'_> {
             .unwrap_or_else(cores);
         let listen = fields.require("listen", &listed("listen", LISTEN), self);
         let listeners = listen
-            .map(|node| listen::listeners(node, self))
+            .map(|node| listen::listeners(node, fields.get("trusted_proxies"), self))
             .unwrap_or_default();
         let routes = fields.require("routes", &listed("routes", ROUTE), self);
         let routes = routes

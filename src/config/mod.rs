@@ -120,6 +120,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether a second instance may listen there too: nginx's `reuseport`.
     pub reuseport: bool,
+    /// Whether each connection begins with a PROXY header, which only a proxy that is trusted can send.
+    pub proxy_protocol: bool,
     /// TLS, or none.
     pub tls: Option<Tls>,
     /// `redirect: https`: the listener in this list to which clients are sent.

@@ -302,6 +302,7 @@ pub(super) mod test_support {
         let listener = |text: &&str| Listener {
             address: text.trim_start_matches("tls ").parse().unwrap(),
             reuseport: false,
+            proxy_protocol: false,
             tls: text.starts_with("tls ").then(|| Tls::SelfSigned {
                 dir: PathBuf::from("certs"),
             }),

@@ -24,6 +24,8 @@ use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::Limits;
 use crate::listener::Phase;
+use crate::listener::announced::AnnounceError;
+use crate::listener::announced::announced;
 use crate::listener::whole;
 use crate::listener::whole::Became;
 use crate::proxy;
@@ -49,14 +51,18 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// Serves one connection until it ends or becomes a tunnel.
 pub(super) async fn serve(
-    tcp: TcpStream,
+    mut tcp: TcpStream,
     peer: SocketAddr,
     door: Rc<Door>,
     context: Rc<Context>,
 ) -> Option<(End<Stream>, Switch)> {
+    let mut address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let tls = door.tls();
+    if door.proxy_protocol() {
+        address = Box::pin(client_of(&mut tcp, address, &context)).await?;
+    }
     let client = Client {
-        address: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        address,
         scheme: if tls.is_some() {
             Scheme::Https
         } else {
@@ -119,6 +125,42 @@ pub(super) async fn serve(
             None
         }
         Became::Over => None,
+    }
+}
+
+/// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, there is a line in the log.
+async fn client_of(
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+    context: &Context,
+) -> Option<SocketAddr> {
+    let mut phase = context.phase.clone();
+    let leaving = async {
+        drained(&mut phase).await;
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    let is_trusted = context.handle.load().trusted.contain(proxy.ip());
+    let announced = async {
+        if !is_trusted {
+            return Err(AnnounceError::NotTrusted);
+        }
+        tokio::select! {
+            biased;
+            client = announced(tcp, proxy, context.limits.header) => client,
+            () = leaving => Err(AnnounceError::Closed),
+        }
+    };
+    match announced.await {
+        Ok(client) => Some(client),
+        Err(AnnounceError::Closed) => None,
+        Err(error) => {
+            tracing::info!(
+                remote_addr = proxy.to_string().as_str(),
+                reason = error.to_string().as_str(),
+                "no PROXY header"
+            );
+            None
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::proxy::Redirect;
 pub struct Entrance {
     /// TLS, if it is behind it.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Whether each connection begins with a PROXY header.
+    pub proxy_protocol: bool,
     /// The port that clients connect to.
     pub port: u16,
     /// Whether it only sends clients elsewhere.
@@ -26,6 +28,7 @@ pub struct Entrance {
 #[derive(Debug)]
 pub struct Door {
     tls: RefCell<Option<Arc<ServerConfig>>>,
+    proxy_protocol: Cell<bool>,
     port: u16,
     redirect: Rc<Cell<Option<Redirect>>>,
     closing: Notify,
@@ -36,6 +39,7 @@ impl Door {
     pub fn new(entrance: Entrance) -> Self {
         Self {
             tls: RefCell::new(entrance.tls),
+            proxy_protocol: Cell::new(entrance.proxy_protocol),
             port: entrance.port,
             redirect: Rc::new(Cell::new(entrance.redirect)),
             closing: Notify::new(),
@@ -45,6 +49,7 @@ impl Door {
     /// What is behind it from now on. The port is its socket's, which does not change.
     pub fn change(&self, entrance: Entrance) {
         self.tls.replace(entrance.tls);
+        self.proxy_protocol.set(entrance.proxy_protocol);
         self.redirect.set(entrance.redirect);
     }
 
@@ -60,6 +65,11 @@ impl Door {
 
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.borrow().clone()
+    }
+
+    /// Whether connections that are accepted now begin with a PROXY header.
+    pub(super) fn proxy_protocol(&self) -> bool {
+        self.proxy_protocol.get()
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -3,6 +3,7 @@
 //! Every thread has a socket of its own on each address (SO_REUSEPORT), so that a connection lives and dies on one thread.
 //! A failed accept is waited out: it never ends the listener and never spins.
 
+mod announced;
 mod connection;
 mod door;
 mod tasks;

@@ -92,8 +92,8 @@ fn one(
             }
             "quic" => return Err("no WebSocket client comes over HTTP/3".to_owned()),
             "proxy_protocol" => {
-                let why =
-                    "`proxy_protocol` is not in this version yet: what comes with it is refused";
+                let why = "write `proxy_protocol: true` at this listener, and the proxies that send it under \
+                           `trusted_proxies`; until then what comes with it is refused";
                 comments.push(notes.left(directive, why));
             }
             other => comments.push(notes.left(directive, format!("wsgate has no `{other}`"))),

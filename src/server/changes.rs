@@ -139,10 +139,15 @@ fn of(state: State<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
 /// What a client meets behind an address.
 fn entrance(listener: &Listener) -> String {
     let entrance = listener.entrance();
-    match (&entrance.tls, entrance.redirect) {
+    let meets = match (&entrance.tls, entrance.redirect) {
         (Some(_), _) => "tls".to_owned(),
         (None, Some(to)) => format!("redirect to https on port {}", to.port),
         (None, None) => String::new(),
+    };
+    match (entrance.proxy_protocol, meets.as_str()) {
+        (false, _) => meets,
+        (true, "") => "proxy_protocol".to_owned(),
+        (true, meets) => format!("{meets}, proxy_protocol"),
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) struct Listener {
     pub(super) pairs: Vec<Certificate>,
     tls: Option<Arc<ServerConfig>>,
     redirect: Option<Redirect>,
+    proxy_protocol: bool,
 }
 
 impl Listener {
@@ -44,6 +45,7 @@ impl Listener {
     pub(super) fn entrance(&self) -> Entrance {
         Entrance {
             tls: self.tls.clone(),
+            proxy_protocol: self.proxy_protocol,
             port: self.address.port(),
             redirect: self.redirect,
         }
@@ -135,6 +137,7 @@ impl Listeners {
                 pairs,
                 tls,
                 redirect: None,
+                proxy_protocol: listener.proxy_protocol,
             });
         }
         // A port 0 is known only now.

@@ -94,6 +94,12 @@ impl Setup {
         self
     }
 
+    /// A further key of the last listener.
+    pub(crate) fn of_listener(mut self, line: &str) -> Self {
+        writeln!(self.listen, "    {line}").unwrap();
+        self
+    }
+
     /// A further key of the last location.
     pub(crate) fn of_route(mut self, line: &str) -> Self {
         writeln!(self.routes, "    {line}").unwrap();

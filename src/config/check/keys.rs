@@ -51,7 +51,7 @@ impl Within {
                 "threads",
                 "tests",
             ],
-            Self::Listen => &["address", "tls", "redirect", "reuseport"],
+            Self::Listen => &["address", "tls", "redirect", "reuseport", "proxy_protocol"],
             Self::Route => &[
                 "host",
                 "location",

@@ -19,8 +19,12 @@ use crate::tls::Concerns;
 /// Where `tls: self_signed` keeps its files, beside `routes.yaml`.
 const SELF_SIGNED: &str = "certs";
 
-/// The listeners of `listen`, as far as they are right.
-pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener> {
+/// The listeners of `listen`, as far as they are right. Only the `trusted` can send a PROXY header.
+pub(super) fn listeners(
+    node: &Node,
+    trusted: Option<&Node>,
+    checker: &mut Checker<'_>,
+) -> Vec<Listener> {
     let Some(entries) = checker.entries(node, "listen", LISTEN) else {
         return Vec::new();
     };
@@ -36,6 +40,15 @@ pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener>
         let reuseport = fields
             .get("reuseport")
             .and_then(|node| checker.switch(node, "reuseport"));
+        let proxy_protocol = fields
+            .get("proxy_protocol")
+            .and_then(|node| Some((checker.switch(node, "proxy_protocol")?, node)));
+        if let (Some((true, node)), None) = (proxy_protocol, trusted) {
+            checker
+                .error(&node.span, "`proxy_protocol` needs `trusted_proxies`")
+                .label("nobody is trusted, so no connection would be served")
+                .help("name the proxies in front at the top of the file: `trusted_proxies: [10.0.0.0/8]`");
+        }
         let Some(node) = fields.require("address", "address: 8080", checker) else {
             continue;
         };
@@ -73,6 +86,7 @@ pub(super) fn listeners(node: &Node, checker: &mut Checker<'_>) -> Vec<Listener>
             redirect: None,
             address,
             reuseport: reuseport.unwrap_or(false),
+            proxy_protocol: proxy_protocol.is_some_and(|(on, _)| on),
             tls: tls.flatten(),
             line,
         });

@@ -81,6 +81,9 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
         Within::Top => file[key] = value.clone(),
         Within::Listen => {
             file["listen"][0][key] = value.clone();
+            if key == "proxy_protocol" {
+                file["trusted_proxies"] = json!("10.0.0.0/8");
+            }
             if key == "redirect" {
                 let secure = json!({ "address": 8443, "tls": "self_signed" });
                 file["listen"].as_array_mut().unwrap().push(secure);
@@ -184,7 +187,7 @@ fn every_example_can_be_served() {
             }
         }
     }
-    assert_eq!(served, 88, "examples were added or lost");
+    assert_eq!(served, 90, "examples were added or lost");
 }
 
 #[test]
@@ -224,8 +227,9 @@ fn what_is_required_is_missed_by_the_reader() {
 fn settings(file: &Value, folder: &TempDir) -> String {
     let config = read(file, folder).unwrap();
     let reuseport = config.listeners[0].reuseport;
+    let proxy_protocol = config.listeners[0].proxy_protocol;
     format!(
-        "{:?} {:?} {:?} {reuseport}",
+        "{:?} {:?} {:?} {reuseport} {proxy_protocol}",
         config.routes[0].timeouts, config.drain_timeout, config.access_log
     )
 }
@@ -267,6 +271,7 @@ fn the_defaults_are_those_of_the_code() {
             "handshake_timeout",
             "response_timeout",
             "tunnel_timeout",
+            "proxy_protocol",
             "reuseport"
         ]
     );

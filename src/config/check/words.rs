@@ -1,13 +1,12 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "body_timeout",
     "half_closed_timeout",
     "header_timeout",
     "max_connections",
     "per_ip",
-    "proxy_protocol",
     "tls_handshake_timeout",
 ];
 

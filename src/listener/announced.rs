@@ -1,0 +1,168 @@
+//! The PROXY header with which a proxy in front begins each connection: who its client is.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::access::ProxyHeaderError;
+use crate::access::Source;
+use crate::access::proxy_header;
+
+/// How much is looked at to find where a header ends; most are shorter.
+const LOOK: usize = 256;
+
+/// Why a connection is ended before anything of its client was read.
+#[derive(Debug)]
+pub(super) enum AnnounceError {
+    /// The other end is none of `trusted_proxies`.
+    NotTrusted,
+    /// It begins otherwise.
+    Header(ProxyHeaderError),
+    /// It does not begin in time.
+    Timeout(Duration),
+    /// It ended in the middle of a header.
+    BrokenOff,
+    /// It ended before it began: port scans and health checks do that.
+    Closed,
+    /// The socket's error.
+    Io(io::Error),
+}
+
+impl fmt::Display for AnnounceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotTrusted => f.write_str("`proxy_protocol` is for `trusted_proxies` only"),
+            Self::Header(error) => write!(f, "{error} (`proxy_protocol`)"),
+            Self::Timeout(limit) => {
+                write!(
+                    f,
+                    "no whole PROXY header within {limit:?} (`proxy_protocol`)"
+                )
+            }
+            Self::BrokenOff => f.write_str("it breaks off within its PROXY header"),
+            Self::Closed => f.write_str("it is closed"),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for AnnounceError {}
+
+/// Reads the header, and no byte behind it. The client's address, or the proxy's where that speaks for itself.
+///
+/// # Errors
+/// The connection is to be ended.
+///
+/// # Cancel safety
+/// Part of the header is lost.
+pub(super) async fn announced(
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+    limit: Duration,
+) -> Result<SocketAddr, AnnounceError> {
+    match timeout(limit, read(tcp)).await {
+        Ok(Ok(Source::Client(client))) => Ok(client),
+        Ok(Ok(Source::Proxy)) => Ok(proxy),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(AnnounceError::Timeout(limit)),
+    }
+}
+
+async fn read(tcp: &mut TcpStream) -> Result<Source, AnnounceError> {
+    let mut header = Vec::new();
+    let mut look = [0; LOOK];
+    loop {
+        let seen = tcp.peek(&mut look).await.map_err(AnnounceError::Io)?;
+        let before = header.len();
+        if seen == 0 {
+            return Err(match before {
+                0 => AnnounceError::Closed,
+                _ => AnnounceError::BrokenOff,
+            });
+        }
+        header.extend_from_slice(&look[..seen]);
+        let whole = proxy_header(&header).map_err(AnnounceError::Header)?;
+        let own = whole.map_or(header.len(), |(_, length)| length) - before;
+        // They are there, so this waits for nothing.
+        let taken = tcp.read_exact(&mut look[..own]).await;
+        taken.map_err(AnnounceError::Io)?;
+        if let Some((source, _)) = whole {
+            return Ok(source);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::net::TcpStream;
+
+    use crate::listener::announced::AnnounceError;
+    use crate::listener::announced::announced;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    /// Both ends of a socket, the client's first.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    fn proxy() -> SocketAddr {
+        "10.0.0.1:5".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_header_in_pieces_is_taken_and_not_a_byte_behind_it() {
+        let header = b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\n";
+        for cut in [1, 6, header.len() - 1] {
+            let (mut client, mut near) = pair().await;
+            client.set_nodelay(true).unwrap();
+            let sending = async {
+                client.write_all(&header[..cut]).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                client.write_all(&header[cut..]).await.unwrap();
+                client.write_all(b"behind").await.unwrap();
+                client.shutdown().await.unwrap();
+            };
+            let (_, found) = tokio::join!(sending, announced(&mut near, proxy(), LONG));
+            assert_eq!(found.unwrap().to_string(), "192.0.2.7:4711");
+            let mut behind = String::new();
+            near.read_to_string(&mut behind).await.unwrap();
+            assert_eq!(behind, "behind");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_slow_or_breaks_off_is_none() {
+        let (mut client, mut near) = pair().await;
+        client.write_all(b"PROXY TCP4 ").await.unwrap();
+        let limit = Duration::from_millis(50);
+        let found = announced(&mut near, proxy(), limit).await;
+        assert!(matches!(found, Err(AnnounceError::Timeout(is)) if is == limit));
+
+        let (mut client, mut near) = pair().await;
+        client.write_all(b"PROXY TCP4 ").await.unwrap();
+        client.shutdown().await.unwrap();
+        let found = announced(&mut near, proxy(), LONG).await;
+        assert!(matches!(found, Err(AnnounceError::BrokenOff)));
+
+        let (client, mut near) = pair().await;
+        drop(client);
+        let found = announced(&mut near, proxy(), LONG).await;
+        assert!(matches!(found, Err(AnnounceError::Closed)));
+    }
+}
