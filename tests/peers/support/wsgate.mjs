@@ -16,17 +16,19 @@ export const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgat
 /** Where to listen, plainly and (with `tls`) by TLS; port 0 is the system's choice. */
 const LISTEN = { plain: ['127.0.0.1:0'], secure: ['127.0.0.1:0'] };
 
-export function routesYaml({ routes, tls, top = [], listen: { plain, secure } = LISTEN }) {
+export function routesYaml({ routes, tls, top = [], listen: { plain, secure, more = [] } = LISTEN }) {
   const text = JSON.stringify;
-  const lines = ['drain_timeout: 1s', ...top, 'listen:', ...plain.map((address) => `  - address: ${text(address)}`)];
+  const rest = more.map((line) => `    ${line}`);
+  const lines = ['drain_timeout: 1s', ...top, 'listen:', ...plain.flatMap((address) => [`  - address: ${text(address)}`, ...rest])];
   for (const address of tls ? secure : []) {
-    lines.push(`  - address: ${text(address)}`, '    tls:');
+    lines.push(`  - address: ${text(address)}`, ...rest, '    tls:');
     for (const { cert, key } of tls) lines.push(`      - { cert: ${text(cert)}, key: ${text(key)} }`);
   }
   lines.push('routes:');
-  for (const [location, to, when] of routes) {
+  for (const [location, to, when, more = []] of routes) {
     lines.push(`  - location: ${text(location)}`, `    proxy_pass: http://127.0.0.1:${to.port}`);
     if (when) lines.push(`    when: ${text(when)}`);
+    lines.push(...more.map((line) => `    ${line}`));
   }
   return `${lines.join('\n')}\n`;
 }
