@@ -75,12 +75,14 @@ fn rule(config: &Config, route: &config::Route) -> Rule {
             limits: proxy::Limits {
                 handshake: route.timeouts.handshake,
                 response: route.timeouts.response,
+                body: config.limits.body,
             },
             upstream_limits: upstream::Limits {
                 connect: route.timeouts.connect,
             },
             tunnel_limits: tunnel::Limits {
                 idle: route.timeouts.tunnel,
+                half_closed: config.limits.half_closed,
             },
         })),
     };

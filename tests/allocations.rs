@@ -72,6 +72,7 @@ fn a_message_through_a_plain_tunnel_allocates_nothing() {
         let (mut upstream, near_upstream) = pair().await;
         let limits = Limits {
             idle: Duration::from_secs(3600),
+            half_closed: Duration::from_secs(60),
         };
         let keeper = Rc::new(Keeper::default());
         let relay = relay(end(near_client), end(near_upstream), limits, &keeper, ());

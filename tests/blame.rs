@@ -32,7 +32,7 @@ async fn a_malformed_chunk_is_the_clients_400() {
 async fn an_upload_whose_rest_does_not_come_is_the_clients_408() {
     let upstream = Upstream::scripted().await;
     let gate = TestServer::setup()
-        .top("response_timeout: 300ms")
+        .top("body_timeout: 300ms")
         .route("/", &upstream)
         .start()
         .await;
@@ -41,12 +41,14 @@ async fn an_upload_whose_rest_does_not_come_is_the_clients_408() {
         .ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
         .await;
     assert_eq!(answer.status(), 408);
-    assert_eq!(answer.text(), "wsgate: a body whose rest does not come\n");
+    let why = "a body of which nothing more came within 300ms (`body_timeout`)";
+    assert_eq!(answer.text(), format!("wsgate: {why}\n"));
     let line = gate.log().first("request").await;
     assert_eq!(
         (&line["level"], &line["status"]),
         (&"INFO".into(), &408.into())
     );
+    assert_eq!(line["reason"], format!("refused: {why}"));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn every_complete_example_passes_check() {
             );
         }
     }
-    assert_eq!(read, 24, "examples were added or lost");
+    assert_eq!(read, 25, "examples were added or lost");
 }
 
 /// What stands in backquotes in the first column of the tables of docs/from-nginx.md: nginx's directives.
@@ -113,7 +113,7 @@ fn directives() -> BTreeSet<String> {
 #[test]
 fn check_has_an_answer_to_every_directive_of_the_guide() {
     let directives = directives();
-    assert_eq!(directives.len(), 75, "directives were added or lost");
+    assert_eq!(directives.len(), 77, "directives were added or lost");
     let folder = TempDir::new().expect("a folder");
     let mut file = "listen:\n  - address: 8080\nroutes:\n  -\n".to_owned();
     for directive in &directives {
@@ -141,7 +141,7 @@ fn every_link_to_a_key_leads_to_its_section() {
         .skip(1)
         .map(|rest| rest.split(')').next().expect("an end"))
         .collect();
-    assert_eq!(links.len(), 27, "links were added or lost");
+    assert_eq!(links.len(), 29, "links were added or lost");
     for key in links {
         assert!(keys.contains(&format!("\n## {key}\n")), "{key}");
     }
@@ -163,7 +163,7 @@ fn every_key_that_the_configuration_describes_has_its_section() {
         );
         keys += 1;
     }
-    assert_eq!(keys, 27);
+    assert_eq!(keys, 31);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn the_schema_that_is_printed_is_the_committed_one_and_has_the_defaults_of_the_p
             defaults += 1;
         }
     }
-    assert_eq!(defaults, 8);
+    assert_eq!(defaults, 12);
 }
 
 #[test]

@@ -3,10 +3,17 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::net::TcpStream;
+
+use crate::support::DEADLINE;
 use crate::support::Ending;
+use crate::support::Flood;
 use crate::support::Over;
+use crate::support::Peer;
 use crate::support::TestServer;
 use crate::support::Upstream;
+use crate::support::Way;
+use crate::support::client_hello;
 use crate::support::tunnel;
 
 #[tokio::test]
@@ -89,4 +96,266 @@ async fn a_location_may_have_a_limit_of_its_own() {
     client.is_quiet().await;
     client.is_quiet().await;
     client.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_ended_and_the_log_names_the_limit() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 400ms")
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    for over in Over::BOTH {
+        let mut client = gate.connect_over(over).await;
+        let address = client.tcp().local_addr().unwrap().to_string();
+        let began = Instant::now();
+        client.rest().await;
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(350), "{took:?}");
+        let line = gate
+            .log()
+            .find("no request", |line| line["remote_addr"] == address)
+            .await;
+        assert_eq!(line["reason"], "no byte within 400ms (`header_timeout`)");
+    }
+}
+
+/// Sends a byte now and then, until it is not taken any more; how long that was.
+async fn trickle(mut client: Peer, head: &[u8]) -> (Duration, Peer) {
+    let began = Instant::now();
+    for byte in head.iter().cycle() {
+        let sent = client.try_send([*byte]).await;
+        let more = tokio::time::timeout(Duration::from_millis(50), client.has_more());
+        if sent.is_err() || more.await.is_ok() {
+            break;
+        }
+        assert!(began.elapsed() < DEADLINE, "it goes on and on");
+    }
+    (began.elapsed(), client)
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_is_ended_at_the_limit_however_many_bytes_come() {
+    let upstream = Upstream::saying("other").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 1s")
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    for number in 0..4 {
+        // The first head of a connection, and the next one. Hyper may have an answer left to write: nothing is put behind that.
+        let (client, is_told) = match number {
+            0 => (gate.connect().await, true),
+            1 => (gate.connect_tls().await, true),
+            2 => (Way::Short.client(&gate).await, true),
+            _ => (Way::Hyper.client(&gate).await, false),
+        };
+        let address = client.tcp().local_addr().unwrap().to_string();
+        let (took, mut client) =
+            trickle(client, b"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+        assert!(took < Duration::from_millis(1800), "{took:?}");
+        if is_told {
+            let answer = client.answer().await;
+            assert_eq!(answer.status(), 408);
+            assert_eq!(
+                answer.text(),
+                "wsgate: the head of the request did not come in time\n"
+            );
+            assert_eq!(answer.head.value("connection"), Some("close"));
+        }
+        assert_eq!(client.rest().await.0, b"");
+        let line = gate
+            .log()
+            .find("request", |line| {
+                line["remote_addr"] == address && line["status"] == 408
+            })
+            .await;
+        assert_eq!(
+            line["reason"],
+            "refused: no whole head within 1s (`header_timeout`)"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_say_its_first_byte_late_but_has_no_more_time_for_it() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 1s")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut client = gate.connect().await;
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    client.send("GET / HT").await;
+    assert_eq!(client.answer().await.status(), 408);
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(1600), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_ended_without_a_line() {
+    let upstream = Upstream::saying("other").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 400ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    for way in Way::BOTH {
+        let mut client = way.client(&gate).await;
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    }
+    for line in gate.log().all("request") {
+        assert_eq!(line["status"], 200, "{line}");
+    }
+    assert_eq!(gate.log().all("no request"), [] as [serde_json::Value; 0]);
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_head() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 300ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    // The first goes the short way, the other one through hyper.
+    for request in [
+        "GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut client = gate.connect().await;
+        client.send(request).await;
+        let mut server = upstream.accept().await;
+        server.request().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        server
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+            .await;
+        assert_eq!(client.answer().await.text(), "late");
+    }
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_does_not_end_is_ended_and_the_log_names_the_limit() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::setup()
+        .top("tls_handshake_timeout: 400ms")
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    let hello = client_hello();
+    for sent in [0, 1, hello.len() / 2] {
+        let tcp = TcpStream::connect(gate.tls_address()).await.unwrap();
+        let mut client = Peer::plain(tcp);
+        let address = client.tcp().local_addr().unwrap().to_string();
+        client.send(&hello[..sent]).await;
+        assert_eq!(client.rest().await.0, b"");
+        let line = gate
+            .log()
+            .find("no TLS handshake", |line| line["remote_addr"] == address)
+            .await;
+        assert_eq!(
+            line["reason"],
+            "the TLS handshake took longer than 400ms (`tls_handshake_timeout`)"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_of_which_one_end_is_done_ends_when_the_other_is_silent() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("half_closed_timeout: 500ms")
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut number = 0;
+    for over in Over::BOTH {
+        for done in ["client", "upstream"] {
+            number += 1;
+            let (mut client, mut server) = tunnel(&gate, &mut upstream, over).await;
+            let (first, other, silent) = match done {
+                "client" => (&mut client, &mut server, "upstream"),
+                _ => (&mut server, &mut client, "client"),
+            };
+            first.finish().await;
+            assert_eq!(other.rest().await, (Vec::new(), Ending::Fin));
+            let began = Instant::now();
+            // It may still speak, for as long as it likes.
+            while began.elapsed() < Duration::from_millis(1200) {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                other.send(b"x").await;
+                assert_eq!(first.take(1).await, b"x");
+            }
+            let began = Instant::now();
+            first.rest().await;
+            let took = began.elapsed();
+            assert!(took >= Duration::from_millis(450), "{took:?}");
+            let line = gate
+                .log()
+                .find("tunnel ended", |line| line["tunnel"] == number)
+                .await;
+            assert_eq!(line["ended_by"], "half_closed");
+            assert_eq!(
+                line["reason"],
+                format!(
+                    "the {done} was done, and no byte came from the {silent} within 500ms (`half_closed_timeout`)"
+                )
+            );
+        }
+    }
+}
+
+/// The client has sent what there was room for, and the upstream is to blame.
+#[tokio::test]
+async fn an_upstream_that_takes_no_more_of_a_body_is_not_a_silent_client() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("body_timeout: 300ms\nresponse_timeout: 1s")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut client = gate.connect().await;
+    let length = 64 * 1024 * 1024;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: {length}\r\n\r\n"
+        ))
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    Flood::default().write_until_refused(&mut client).await;
+    assert_eq!(client.answer().await.status(), 504);
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_is_not_cut() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("body_timeout: 500ms\nresponse_timeout: 400ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut client = gate.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 10\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    for byte in 0..10 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        client.send([byte]).await;
+        assert_eq!(server.take(1).await, [byte]);
+    }
+    server
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+        .await;
+    assert_eq!(client.answer().await.text(), "done");
 }

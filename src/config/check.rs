@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::access::Networks;
 use crate::config::AccessLog;
+use crate::config::Limits;
 use crate::config::Listener;
 use crate::config::Promise;
 use crate::config::Route;
@@ -61,6 +62,7 @@ pub(super) struct Checked {
     pub(super) access_log: AccessLog,
     pub(super) threads: NonZeroUsize,
     pub(super) drain_timeout: Duration,
+    pub(super) limits: Limits,
     pub(super) promises: Vec<Promise>,
 }
 
@@ -85,6 +87,7 @@ impl Checker<'_> {
         };
         let fields = Fields::of(root, map, Within::Top, self);
         let defaults = timeouts(&fields, Timeouts::default(), self);
+        let limits = limits(&fields, self);
         let drain_timeout = self
             .duration(&fields, "drain_timeout", Zero::Allowed)
             .unwrap_or(DRAIN_TIMEOUT);
@@ -123,6 +126,7 @@ impl Checker<'_> {
             access_log,
             threads,
             drain_timeout,
+            limits,
             promises,
         })
     }
@@ -229,6 +233,22 @@ fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) 
         handshake: read("handshake_timeout", defaults.handshake),
         response: read("response_timeout", defaults.response),
         tunnel: read("tunnel_timeout", defaults.tunnel),
+    }
+}
+
+/// The time limits of clients, where set.
+fn limits(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Limits {
+    let defaults = Limits::default();
+    let mut read = |key, default| {
+        checker
+            .duration(fields, key, Zero::Refused)
+            .unwrap_or(default)
+    };
+    Limits {
+        header: read("header_timeout", defaults.header),
+        tls_handshake: read("tls_handshake_timeout", defaults.tls_handshake),
+        body: read("body_timeout", defaults.body),
+        half_closed: read("half_closed_timeout", defaults.half_closed),
     }
 }
 

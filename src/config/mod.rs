@@ -76,6 +76,8 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// Longest wait for what is under way after the signal to stop. May be zero.
     pub drain_timeout: Duration,
+    /// How long clients may take, whichever route answers them.
+    pub limits: Limits,
     /// What the file says of itself under `tests`. Whether that is true is not known here.
     pub promises: Vec<Promise>,
 }
@@ -199,6 +201,33 @@ impl Default for Timeouts {
     }
 }
 
+/// The time limits of clients, none of them zero.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Until the whole head of a request is there.
+    pub header: Duration,
+    /// Until the TLS handshake is over.
+    pub tls_handshake: Duration,
+    /// Without a byte of a request's body that the upstream waits for.
+    pub body: Duration,
+    /// Without a byte in a tunnel of which one end is done.
+    pub half_closed: Duration,
+}
+
+impl Default for Limits {
+    /// 30 s for a head, half of nginx's `client_header_timeout`, which a slow phone can do; 10 s for a TLS handshake; nginx's
+    /// 60 s for a body (`client_body_timeout`) and for a tunnel that is half over, as long as systems keep a closed socket
+    /// whose other end says nothing (`net.ipv4.tcp_fin_timeout`).
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(30),
+            tls_handshake: Duration::from_secs(10),
+            body: Duration::from_secs(60),
+            half_closed: Duration::from_secs(60),
+        }
+    }
+}
+
 /// Whether exchanges are logged: nginx's `access_log`, which knows files too.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccessLog {
@@ -270,6 +299,7 @@ impl Config {
                     access_log: checked.access_log,
                     threads: checked.threads,
                     drain_timeout: checked.drain_timeout,
+                    limits: checked.limits,
                     promises: checked.promises,
                 };
                 Ok((config, found.iter().cloned().collect()))

@@ -286,6 +286,7 @@ pub(super) mod test_support {
     use crate::config::AccessLog;
     use crate::config::Action;
     use crate::config::Config;
+    use crate::config::Limits;
     use crate::config::Listener;
     use crate::config::Route;
     use crate::config::Timeouts;
@@ -339,6 +340,7 @@ pub(super) mod test_support {
             access_log: AccessLog::Off,
             threads: NonZeroUsize::MIN,
             drain_timeout: Duration::ZERO,
+            limits: Limits::default(),
             promises: Vec::new(),
         }
     }

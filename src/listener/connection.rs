@@ -1,8 +1,10 @@
 //! One client connection: TLS, then HTTP/1.1, then perhaps a tunnel.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,13 +18,15 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
 use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::headers::forwarded::Scheme;
 use crate::headers::head;
 use crate::listener::Context;
 use crate::listener::Door;
-use crate::listener::Limits;
 use crate::listener::Phase;
 use crate::listener::announced::AnnounceError;
 use crate::listener::announced::announced;
@@ -49,6 +53,33 @@ const LAST_REQUEST: Duration = Duration::from_millis(100);
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
 
+/// What a client is told whose first head did not come in time. Without a request there is no other answer it could be
+/// taken for.
+const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 53\r\n\
+    Connection: close\r\n\r\n\
+    wsgate: the head of the request did not come in time\n";
+
+/// How long a head may take, and until when the next one must be there. Waiting for its first byte counts too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    limit: Duration,
+    pub(super) until: Instant,
+}
+
+impl Patience {
+    fn begin(limit: Duration) -> Self {
+        let until = Instant::now() + limit;
+        Self { limit, until }
+    }
+
+    /// For another head.
+    pub(super) fn renew(&mut self) {
+        *self = Self::begin(self.limit);
+    }
+}
+
 /// Serves one connection until it ends or becomes a tunnel.
 pub(super) async fn serve(
     mut tcp: TcpStream,
@@ -58,6 +89,7 @@ pub(super) async fn serve(
 ) -> Option<(End<Stream>, Switch)> {
     let mut address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let tls = door.tls();
+    let limits = context.limits.get();
     if door.proxy_protocol() {
         address = Box::pin(client_of(&mut tcp, address, &context)).await?;
     }
@@ -75,7 +107,7 @@ pub(super) async fn serve(
         None => Stream::Plain(tcp),
         Some(config) => {
             // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
-            match Box::pin(tls::accept(tcp, config, context.limits.tls_handshake)).await {
+            match Box::pin(tls::accept(tcp, config, limits.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
                 // Port scans and health checks look like this.
                 Err(HandshakeError::Closed) => return None,
@@ -97,9 +129,21 @@ pub(super) async fn serve(
     };
     // A silent connection owns no buffer. The runtime takes what was just accepted for readable, so it is the bytes that
     // are waited for.
+    let patience = Patience::begin(limits.header);
     let first = tokio::select! {
         biased;
-        first = timeout(context.limits.header, poll_fn(|cx| stream.poll_take(cx))) => first.ok()?.ok()?,
+        first = timeout_at(patience.until, poll_fn(|cx| stream.poll_take(cx))) => match first {
+            Ok(first) => first.ok()?,
+            Err(_) => {
+                let reason = format!("no byte within {:?} (`header_timeout`)", limits.header);
+                tracing::info!(
+                    remote_addr = client.address.to_string().as_str(),
+                    reason = reason.as_str(),
+                    "no request"
+                );
+                return None;
+            }
+        },
         () = leaving => return None,
     };
     if first.is_empty() {
@@ -107,17 +151,12 @@ pub(super) async fn serve(
         return None;
     }
     let session = Session::new(context.handle.clone(), client, Rc::clone(door.redirect()));
-    let became = Box::pin(whole::serve(
-        stream,
-        first,
-        &session,
-        &phase,
-        context.limits,
-    ))
-    .await;
+    let became = Box::pin(whole::serve(stream, first, &session, &phase, patience)).await;
     match became {
         Became::Tunnel(tunnel) => Some(*tunnel),
-        Became::Http(stream) => Box::pin(speak_http(stream, session, context.limits, phase)).await,
+        Became::Http(stream, patience) => {
+            Box::pin(speak_http(stream, session, patience, phase)).await
+        }
         Became::Closing(stream) => {
             // The upstream connection that was kept goes now, not when the client has read its answer.
             drop(session);
@@ -146,7 +185,7 @@ async fn client_of(
         }
         tokio::select! {
             biased;
-            client = announced(tcp, proxy, context.limits.header) => client,
+            client = announced(tcp, proxy, context.limits.get().header) => client,
             () = leaving => Err(AnnounceError::Closed),
         }
     };
@@ -168,12 +207,15 @@ async fn client_of(
 async fn speak_http(
     stream: Rewound,
     session: Session,
-    limits: Limits,
+    patience: Patience,
     mut phase: watch::Receiver<Phase>,
 ) -> Option<(End<Stream>, Switch)> {
+    // Whether a head has come whole: until then no answer is under way.
+    let asked = Cell::new(false);
     let service = {
-        let session = session.clone();
+        let (session, asked) = (session.clone(), &asked);
         service_fn(move |request: Request<Incoming>| {
+            asked.set(true);
             let session = session.clone();
             async move { Ok::<_, Infallible>(proxy::answer(session, request).await) }
         })
@@ -181,7 +223,7 @@ async fn speak_http(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
+        .header_read_timeout(patience.limit)
         .max_buf_size(MAX_HEAD)
         .max_headers(head::MAX_LINES)
         .auto_date_header(false)
@@ -195,6 +237,9 @@ async fn speak_http(
 
     let mut draining = false;
     let mut leaving = phase.clone();
+    // Hyper counts from when it was given the connection.
+    let mut late = pin!(sleep_until(patience.until));
+    let mut is_first = true;
     let outcome = loop {
         let last_answer = async {
             drained(&mut leaving).await;
@@ -212,7 +257,13 @@ async fn speak_http(
                 if outcome.is_ok() && session.take_refused_upgrade() {
                     continue;
                 }
-                break outcome;
+                break Some(outcome);
+            }
+            () = &mut late, if is_first => {
+                is_first = false;
+                if !asked.get() {
+                    break None;
+                }
             }
             () = last_answer, if !draining => {
                 draining = true;
@@ -232,16 +283,33 @@ async fn speak_http(
     } = connection.into_parts();
     let (mut stream, early) = io.into_inner().unwind(read_buf);
     match (outcome, session.take_switch()) {
-        (Ok(()), Some(switch)) => Some((End { stream, early }, switch)),
+        (Some(Ok(())), Some(switch)) => Some((End { stream, early }, switch)),
         // The client left in the middle of an exchange, or the socket is broken.
-        (Err(error), _) if error.is_incomplete_message() => None,
+        (Some(Err(error)), _) if error.is_incomplete_message() => None,
         (outcome, _) => {
-            if let Err(error) = outcome {
-                if error.is_parse() {
-                    session.unreadable(&error);
-                }
-                // After an error that is no client's hyper does not close.
-                let _ = timeout(LINGER_IDLE, stream.shutdown()).await;
+            let is_late = match &outcome {
+                Some(Ok(())) => false,
+                Some(Err(error)) => error.is_timeout(),
+                None => true,
+            };
+            // Nobody is refused whose connection was idle.
+            if is_late && !early.is_empty() {
+                session.late(patience.limit);
+            }
+            if let Some(Err(error)) = &outcome
+                && error.is_parse()
+            {
+                session.unreadable(error);
+            }
+            if !matches!(outcome, Some(Ok(()))) {
+                // Hyper does not close after an error that is no client's.
+                let _ = timeout(LINGER_IDLE, async {
+                    if is_late && !asked.get() {
+                        stream.write_all(LATE).await?;
+                    }
+                    stream.shutdown().await
+                })
+                .await;
             }
             // The upstream connection that was kept goes now, not when the client has read its answer.
             drop((session, service, early));

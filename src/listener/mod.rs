@@ -9,6 +9,7 @@ mod door;
 mod tasks;
 mod whole;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -60,16 +61,6 @@ pub struct Limits {
     pub header: Duration,
 }
 
-/// 10 s for the TLS handshake; for a head half of nginx's `client_header_timeout` (60 s), which a slow phone can do.
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            tls_handshake: Duration::from_secs(10),
-            header: Duration::from_secs(30),
-        }
-    }
-}
-
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Phase {
@@ -92,8 +83,8 @@ pub struct Context {
     pub tasks: Tasks,
     /// When to stop.
     pub phase: watch::Receiver<Phase>,
-    /// See [`Limits`].
-    pub limits: Limits,
+    /// See [`Limits`]. A connection obeys those that it finds when it comes.
+    pub limits: Cell<Limits>,
 }
 
 /// An address cannot be listened on.

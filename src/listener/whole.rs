@@ -12,14 +12,13 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio::time::sleep_until;
 
 use crate::headers::head;
 use crate::headers::head::Asks;
 use crate::headers::head::Behind;
-use crate::listener::Limits;
 use crate::listener::Phase;
+use crate::listener::connection::Patience;
 use crate::proxy;
 use crate::proxy::Handshake;
 use crate::proxy::Session;
@@ -32,8 +31,8 @@ use crate::tunnel::End;
 pub(super) enum Became {
     /// A tunnel, whose 101 is out.
     Tunnel(Box<(End<Stream>, Switch)>),
-    /// HTTP through hyper, from these bytes on.
-    Http(Rewound),
+    /// HTTP through hyper, from these bytes on; how long the head may take that they begin.
+    Http(Rewound, Patience),
     /// Nothing more: it is closed in order.
     Closing(Stream),
     /// Nothing: the client left, or the process does.
@@ -46,11 +45,11 @@ pub(super) async fn serve(
     first: Bytes,
     session: &Session,
     phase: &watch::Receiver<Phase>,
-    limits: Limits,
+    patience: Patience,
 ) -> Became {
     let mut over = phase.clone();
     // Not within the select, which would drop it, and log what it was doing, before the process says that it was the one.
-    let mut requests = pin!(requests(stream, first, session, phase, limits));
+    let mut requests = pin!(requests(stream, first, session, phase, patience));
     tokio::select! {
         biased;
         became = &mut requests => became,
@@ -66,14 +65,14 @@ async fn requests(
     mut read: Bytes,
     session: &Session,
     phase: &watch::Receiver<Phase>,
-    limits: Limits,
+    mut patience: Patience,
 ) -> Became {
     let mut leaving = phase.clone();
     let mut leaving = pin!(leaving.wait_for(|phase| *phase > Phase::Running));
-    let mut patience = pin!(sleep_until(Instant::now() + limits.header));
+    let mut late = pin!(sleep_until(patience.until));
     loop {
         let Some((mut request, asks)) = head::read_request(&read) else {
-            return Became::Http(Rewound::reading(stream, read));
+            return Became::Http(Rewound::reading(stream, read), patience);
         };
         let head = request.length;
         let body = match asks {
@@ -81,11 +80,15 @@ async fn requests(
             Asks::Tunnel => {
                 let handshake = proxy::shake_hands(session, request);
                 // Boxed, so that what polls does not carry the room for it.
-                return Box::pin(tunnel(stream, session, (&read, head), handshake)).await;
+                let tunnel = tunnel(stream, session, (&read, head), handshake);
+                return match Box::pin(tunnel).await {
+                    Ok(became) => became,
+                    Err(again) => Became::Http(again, patience),
+                };
             }
         };
         if read.len() - head != body.unwrap_or(0) {
-            return Became::Http(Rewound::reading(stream, read));
+            return Became::Http(Rewound::reading(stream, read), patience);
         }
         let body = body.map(|_| read.slice(head..));
         let mut client = End {
@@ -103,7 +106,7 @@ async fn requests(
             None => return Became::Over,
             Some(None) => {
                 let again = [read, client.early].concat();
-                return Became::Http(Rewound::reading(stream, again.into()));
+                return Became::Http(Rewound::reading(stream, again.into()), patience);
             }
             Some(Some(whole)) => whole,
         };
@@ -120,11 +123,12 @@ async fn requests(
         if behind == Behind::Closes {
             return Became::Closing(stream);
         }
+        patience.renew();
         read = client.early;
         if !read.is_empty() {
             continue;
         }
-        patience.as_mut().reset(Instant::now() + limits.header);
+        late.as_mut().reset(patience.until);
         let taken = tokio::select! {
             biased;
             taken = poll_fn(|cx| {
@@ -132,7 +136,7 @@ async fn requests(
                 stream.poll_take(cx)
             }) => taken,
             _ = &mut leaving => return Became::Closing(stream),
-            () = &mut patience => return Became::Closing(stream),
+            () = &mut late => return Became::Closing(stream),
         };
         match taken {
             Ok(taken) if taken.is_empty() => return Became::Closing(stream),
@@ -142,29 +146,29 @@ async fn requests(
     }
 }
 
-/// Does an opening handshake whose request is `read` up to its byte `head`.
+/// Does an opening handshake whose request is `read` up to its byte `head`. If its answer is for hyper, so is what was read.
 async fn tunnel(
     stream: Stream,
     session: &Session,
     (read, head): (&Bytes, usize),
     handshake: impl Future<Output = Handshake>,
-) -> Became {
+) -> Result<Became, Rewound> {
     let mut client = End {
         stream,
         early: read.slice(head..),
     };
     match while_there(&mut client, session, pin!(handshake)).await {
-        None => Became::Over,
+        None => Ok(Became::Over),
         Some(Handshake::Answered) => {
             let again = [&read[..head], &client.early].concat();
-            Became::Http(Rewound::reading(client.stream, again.into()))
+            Err(Rewound::reading(client.stream, again.into()))
         }
         Some(Handshake::Agreed(head, switch)) => {
             let stream = &mut client.stream;
             if stream.write_all(&head).await.is_err() || stream.flush().await.is_err() {
-                return Became::Over;
+                return Ok(Became::Over);
             }
-            Became::Tunnel(Box::new((client, *switch)))
+            Ok(Became::Tunnel(Box::new((client, *switch))))
         }
     }
 }

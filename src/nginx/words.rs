@@ -57,7 +57,8 @@ const FILES: &str = "no file is served";
 const COMPRESSED: &str = "answers go on as the upstream wrote them, compressed or not";
 const LOGS: &str = "logs go to stderr";
 const TLS: &str = "TLS 1.2 and 1.3 with sound ciphers and resumed sessions, nothing older";
-const CLIENTS: &str = "clients have fixed limits here";
+const CLIENTS: &str =
+    "clients have other limits here, among them `header_timeout` and `body_timeout`";
 
 /// Directives that nobody misses, beside those that `check` calls not needed.
 const NEEDLESS: &[(&[&str], &str)] = &[

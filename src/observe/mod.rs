@@ -170,6 +170,8 @@ pub enum EndedBy {
     Upstream,
     /// `tunnel_timeout`, which is this long.
     Idle(Duration),
+    /// `half_closed_timeout`: one end was done, and the other silent.
+    HalfClosed,
     /// The process, which is going away.
     Drain,
 }
@@ -180,6 +182,7 @@ impl fmt::Display for EndedBy {
             Self::Client => "client",
             Self::Upstream => "upstream",
             Self::Idle(_) => "idle",
+            Self::HalfClosed => "half_closed",
             Self::Drain => "drain",
         })
     }

@@ -267,17 +267,20 @@ async fn try_send(
         Wait::Response => route.limits.response,
     };
     let answered = {
+        let body = route.limits.body;
+        let deadline = || upload.moved() + if upload.is_waiting() { body } else { limit };
         let mut sent = pin!(kept.connection.send(request));
         loop {
-            let deadline = upload.moved() + limit;
+            // Nobody says when the client begins to be waited for; that wait is not over before this.
+            let look = deadline().min(Instant::now() + body);
             tokio::select! {
                 biased;
                 answered = &mut sent => break answered,
-                () = sleep_until(deadline) => {
+                () = sleep_until(look) => {
                     // A body that is still moving has moved the deadline.
-                    if upload.moved() + limit <= Instant::now() {
+                    if deadline() <= Instant::now() {
                         return Err(Failed::Final(if upload.is_waiting() {
-                            ProxyError::Request(RequestError::BodyTimeout)
+                            ProxyError::Request(RequestError::BodyTimeout(body))
                         } else {
                             timed_out(route, wait)
                         }));

@@ -1,6 +1,7 @@
 //! From the request a client sent to the one an upstream gets: values in, values out.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -46,8 +47,8 @@ pub enum RequestError {
     Upgrade(UpgradeError),
     /// The body cannot be read to its end: malformed chunks, or the client left.
     Body,
-    /// The rest of the body does not come.
-    BodyTimeout,
+    /// No more of the body came for so long.
+    BodyTimeout(Duration),
 }
 
 impl RequestError {
@@ -63,7 +64,7 @@ impl RequestError {
             | Self::TransferCoding
             | Self::Upgrade(_)
             | Self::Body => StatusCode::BAD_REQUEST,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
@@ -85,7 +86,10 @@ impl fmt::Display for RequestError {
             Self::TransferCoding => f.write_str("a transfer coding other than `chunked`"),
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::Body => f.write_str("a body that breaks off or has malformed chunks"),
-            Self::BodyTimeout => f.write_str("a body whose rest does not come"),
+            Self::BodyTimeout(limit) => write!(
+                f,
+                "a body of which nothing more came within {limit:?} (`body_timeout`)"
+            ),
         }
     }
 }

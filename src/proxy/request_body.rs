@@ -39,7 +39,7 @@ impl Upload {
         }
     }
 
-    /// When it last moved: the wait for an answer counts from there.
+    /// When it last moved, or the client began to be waited for: the wait for an answer, or for the client, counts from there.
     pub(super) fn moved(&self) -> Instant {
         self.moved.get()
     }
@@ -97,7 +97,13 @@ impl http_body::Body for RequestBody {
         };
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
         this.upload.state.set(match &frame {
-            Poll::Pending => State::Waiting,
+            Poll::Pending => {
+                // For as long as the upstream took nothing the client had nothing to send.
+                if !this.upload.is_waiting() {
+                    this.upload.touch();
+                }
+                State::Waiting
+            }
             Poll::Ready(Some(Err(_))) => State::Broken,
             Poll::Ready(_) => {
                 this.upload.touch();

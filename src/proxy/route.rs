@@ -24,6 +24,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Longest wait for the head of an answer to any other request, counted from the last byte of its body.
     pub response: Duration,
+    /// Longest silence of a client that has to send more of a body.
+    pub body: Duration,
 }
 
 /// One entry of the table: when it answers, and what it leads to.

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::StatusCode;
@@ -150,6 +151,15 @@ impl Session {
             StatusCode::BAD_REQUEST
         });
         report.reason = Some(Reason::Client(format!("refused: {}", Innermost(error))));
+    }
+
+    /// A head that did not come whole in time gets its line too.
+    pub fn late(&self, limit: Duration) {
+        let mut report = self.report(&self.proxy(), RequestLine::unreadable());
+        report.status = Some(StatusCode::REQUEST_TIMEOUT);
+        report.reason = Some(Reason::Client(format!(
+            "refused: no whole head within {limit:?} (`header_timeout`)"
+        )));
     }
 
     /// What decides about a request that has just come. Asked once for each, so that all of it uses one state.

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -60,14 +59,13 @@ impl Switch {
         } = self;
         let (told, ear) = match report.into_tunnel() {
             Some((exchange, observer)) => {
-                let (told, ear) = Told::begin(exchange, observer, &upstream.early);
+                let (told, ear) = Told::begin(exchange, observer, limits, &upstream.early);
                 (Some(told), ear)
             }
             None => (None, Ear::default()),
         };
         Tunnel {
             relay: tunnel::relay(client, upstream, limits, keeper, ear),
-            idle: limits.idle,
             begun: Instant::now(),
             told,
             _guard: guard,
@@ -80,7 +78,6 @@ impl Switch {
 #[derive(Debug)]
 pub struct Tunnel<G> {
     relay: Relay<Stream, Stream, Ear>,
-    idle: Duration,
     begun: Instant,
     told: Option<Rc<Told>>,
     _guard: G,
@@ -99,7 +96,20 @@ impl<G: Unpin> Future for Tunnel<G> {
                 Ended::Broken(_, error) => {
                     Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
                 }
-                Ended::Idle => Some(format!("no byte within {:?} (`tunnel_timeout`)", this.idle)),
+                Ended::Idle => Some(format!(
+                    "no byte within {:?} (`tunnel_timeout`)",
+                    told.limits.idle
+                )),
+                Ended::HalfClosed(side) => {
+                    let (done, silent) = match side {
+                        Side::Client => ("client", "upstream"),
+                        Side::Upstream => ("upstream", "client"),
+                    };
+                    Some(format!(
+                        "the {done} was done, and no byte came from the {silent} within {:?} (`half_closed_timeout`)",
+                        told.limits.half_closed
+                    ))
+                }
                 Ended::Closed(_) | Ended::Drained => None,
             };
             let ended_by = match passed.ended {
@@ -107,7 +117,8 @@ impl<G: Unpin> Future for Tunnel<G> {
                 Ended::Closed(Side::Upstream) | Ended::Broken(Side::Upstream, _) => {
                     EndedBy::Upstream
                 }
-                Ended::Idle => EndedBy::Idle(this.idle),
+                Ended::Idle => EndedBy::Idle(told.limits.idle),
+                Ended::HalfClosed(_) => EndedBy::HalfClosed,
                 Ended::Drained => EndedBy::Drain,
             };
             let end = TunnelEnd {

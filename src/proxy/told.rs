@@ -11,6 +11,7 @@ use crate::observe::FIRST_WORDS;
 use crate::observe::Observer;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
+use crate::tunnel;
 use crate::tunnel::Hook;
 use crate::tunnel::Side;
 
@@ -20,6 +21,8 @@ pub(super) struct Told {
     id: TunnelId,
     exchange: Exchange,
     observer: Arc<dyn Observer>,
+    /// What the tunnel obeys.
+    pub(super) limits: tunnel::Limits,
     /// The upstream's first words, if somebody listens and for as long as they are not enough.
     said: RefCell<Option<Vec<u8>>>,
 }
@@ -30,12 +33,14 @@ impl Told {
     pub(super) fn begin(
         exchange: Exchange,
         observer: Arc<dyn Observer>,
+        limits: tunnel::Limits,
         early: &[u8],
     ) -> (Rc<Self>, Ear) {
         let told = Rc::new(Self {
             id: TunnelId::next(),
             exchange,
             observer,
+            limits,
             said: RefCell::default(),
         });
         told.observer.tunnel_opened(told.id, &told.exchange);

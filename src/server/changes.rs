@@ -356,11 +356,24 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
         });
     };
     let (was, is) = (before.config, after.config);
-    if was.drain_timeout != is.drain_timeout {
-        changed(
-            "drain_timeout",
-            from_to(was.drain_timeout, is.drain_timeout),
-        );
+    for (key, was, is) in [
+        ("header_timeout", was.limits.header, is.limits.header),
+        (
+            "tls_handshake_timeout",
+            was.limits.tls_handshake,
+            is.limits.tls_handshake,
+        ),
+        ("body_timeout", was.limits.body, is.limits.body),
+        (
+            "half_closed_timeout",
+            was.limits.half_closed,
+            is.limits.half_closed,
+        ),
+        ("drain_timeout", was.drain_timeout, is.drain_timeout),
+    ] {
+        if was != is {
+            changed(key, from_to(was, is));
+        }
     }
     if was.access_log != is.access_log {
         let word = match is.access_log {

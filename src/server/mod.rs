@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::config;
 use crate::config::Config;
 use crate::engineio::Diagnosis;
+use crate::listener;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
 use crate::observe::Observer;
@@ -92,12 +93,28 @@ pub fn open(config: Config, now: OffsetDateTime) -> Result<Opened, StartError> {
     })
 }
 
-/// What decides about requests, and who hears of them.
-fn proxy(config: &Config, observer: Arc<dyn Observer>) -> Proxy {
-    Proxy {
-        sites: Arc::new(Table::new(config).sites),
-        trusted: config.trusted_proxies.clone(),
-        observer,
+/// What every thread serves by.
+#[derive(Clone, Debug)]
+struct Rules {
+    /// What decides about requests, and who hears of them.
+    proxy: Proxy,
+    /// What connections obey.
+    limits: listener::Limits,
+}
+
+impl Rules {
+    fn new(config: &Config, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            proxy: Proxy {
+                sites: Arc::new(Table::new(config).sites),
+                trusted: config.trusted_proxies.clone(),
+                observer,
+            },
+            limits: listener::Limits {
+                tls_handshake: config.limits.tls_handshake,
+                header: config.limits.header,
+            },
+        }
     }
 }
 
@@ -112,7 +129,7 @@ fn observer(config: &Config) -> Arc<dyn Observer> {
 
 /// What each thread is told: the same, and a socket of its own for each new listener.
 fn orders(
-    proxy: &Proxy,
+    rules: &Rules,
     listeners: &Listeners,
     sockets: Sockets,
     threads: usize,
@@ -124,7 +141,7 @@ fn orders(
         .collect();
     let mut orders: Vec<Order> = (0..threads)
         .map(|_| Order {
-            proxy: proxy.clone(),
+            rules: rules.clone(),
             entrances: entrances.clone(),
             sockets: Vec::new(),
             done: done.clone(),
@@ -151,10 +168,10 @@ impl Opened {
     pub fn start(self) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, workers_ended) = mpsc::unbounded_channel();
-        let proxy = proxy(&self.config, observer(&self.config));
+        let rules = Rules::new(&self.config, observer(&self.config));
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
-        let orders = orders(&proxy, &self.listeners, self.sockets, count, &done);
+        let orders = orders(&rules, &self.listeners, self.sockets, count, &done);
         let (mut threads, mut workers) = (Vec::new(), Vec::new());
         for (number, first) in orders.into_iter().enumerate() {
             let (worker, orders) = mpsc::unbounded_channel();
@@ -178,7 +195,7 @@ impl Opened {
         Ok(Running {
             config: self.config,
             listeners: self.listeners,
-            proxy,
+            rules,
             shared: self.shared,
             workers,
             phase,
@@ -193,7 +210,7 @@ impl Opened {
 pub struct Running {
     config: Config,
     listeners: Listeners,
-    proxy: Proxy,
+    rules: Rules,
     /// Outlives every configuration, and with it the sessions of clients.
     shared: tls::Shared,
     workers: Vec<mpsc::UnboundedSender<Order>>,

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::server::Rules;
 use crate::server::Running;
 use crate::server::StartError;
 use crate::server::changes;
@@ -21,7 +22,6 @@ use crate::server::changes::keep_upstreams;
 use crate::server::listeners::Means;
 use crate::server::listeners::Sockets;
 use crate::server::observer;
-use crate::server::proxy;
 use crate::tls::Certificate;
 use crate::tls::CertificateError;
 
@@ -68,11 +68,11 @@ impl Running {
         );
         // Whoever has just edited something wants to know whether it helped: what was said once is said again.
         let observer = match changes.as_slice() {
-            [] => Arc::clone(&self.proxy.observer),
+            [] => Arc::clone(&self.rules.proxy.observer),
             _ => observer(&config),
         };
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
-        let _before = std::mem::replace(&mut self.proxy, proxy(&config, observer));
+        let _before = std::mem::replace(&mut self.rules, Rules::new(&config, observer));
         self.listeners = listeners;
         self.config = config;
         self.order(sockets).await;
@@ -147,7 +147,7 @@ impl Running {
     async fn order(&mut self, sockets: Sockets) {
         let (done, mut all_done) = mpsc::unbounded_channel();
         for (worker, order) in self.workers.iter().zip(super::orders(
-            &self.proxy,
+            &self.rules,
             &self.listeners,
             sockets,
             self.workers.len(),

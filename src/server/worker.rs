@@ -1,5 +1,6 @@
 //! One thread: its runtime, its sockets, and the end of both.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -16,12 +17,11 @@ use crate::listener;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::Entrance;
-use crate::listener::Limits;
 use crate::listener::Phase;
 use crate::listener::Tasks;
 use crate::proxy::Handle;
-use crate::proxy::Proxy;
 use crate::server::LAST_WORDS;
+use crate::server::Rules;
 use crate::server::StartError;
 use crate::server::listeners::Id;
 use crate::tunnel::Keeper;
@@ -29,8 +29,8 @@ use crate::tunnel::Keeper;
 /// All that a thread serves from now on.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// What decides about requests.
-    pub(super) proxy: Proxy,
+    /// What it serves by.
+    pub(super) rules: Rules,
     /// Every listener there shall be; others are closed.
     pub(super) entrances: Vec<(Id, Entrance)>,
     /// The sockets of those that are new.
@@ -66,11 +66,11 @@ impl Worker {
         let keeper = Rc::new(Keeper::default());
         let tasks = Tasks::new(phase.clone());
         let context = Rc::new(Context {
-            handle: Handle::new(self.first.proxy.clone()),
+            handle: Handle::new(self.first.rules.proxy.clone()),
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
-            limits: Limits::default(),
+            limits: Cell::new(self.first.rules.limits),
         });
         spawn_local({
             let keeper = Rc::clone(&keeper);
@@ -125,7 +125,8 @@ impl Accepting {
         let mut refused = None;
         let mut sockets = BTreeMap::from_iter(order.sockets);
         let mut closing = std::mem::take(&mut self.doors);
-        self.context.handle.set(order.proxy);
+        self.context.handle.set(order.rules.proxy);
+        self.context.limits.set(order.rules.limits);
         for (id, entrance) in order.entrances {
             let door = match (closing.remove(&id), sockets.remove(&id)) {
                 (Some((door, accepting)), _) => {

@@ -141,7 +141,10 @@ impl From<io::Error> for HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout { limit } => write!(f, "the TLS handshake took longer than {limit:?}"),
+            Self::Timeout { limit } => write!(
+                f,
+                "the TLS handshake took longer than {limit:?} (`tls_handshake_timeout`)"
+            ),
             Self::Closed => f.write_str("the client left during the TLS handshake"),
             Self::PlainHttp => {
                 f.write_str("the client speaks plain HTTP to a TLS port: use https:// or wss://")
@@ -328,7 +331,10 @@ mod tests {
         let limit = Duration::from_millis(50);
         let begun = Instant::now();
         let error = accept(to_client, config(), limit).await.unwrap_err();
-        assert_eq!(error.to_string(), "the TLS handshake took longer than 50ms");
+        assert_eq!(
+            error.to_string(),
+            "the TLS handshake took longer than 50ms (`tls_handshake_timeout`)"
+        );
         assert!(begun.elapsed() >= limit);
     }
 

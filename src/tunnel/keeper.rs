@@ -1,4 +1,5 @@
-//! Who ends tunnels that do not end by themselves: the silent ones, and all of them when the process goes away.
+//! Who ends tunnels that do not end by themselves: the silent ones, those of which half is silent and the other half over, and all
+//! of them when the process goes away.
 //!
 //! One [`Keeper`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
 //! byte, so a message costs no timer and no look at the clock.
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::tunnel::Ended;
+use crate::tunnel::Limits;
 
 /// The tunnels of one thread.
 #[derive(Debug, Default)]
@@ -39,7 +40,8 @@ impl Keeper {
         }
     }
 
-    /// Ends every tunnel of this thread, also those that are yet to begin; each reports [`Ended::Drained`].
+    /// Ends every tunnel of this thread, also those that are yet to begin; each reports
+    /// [`Ended::Drained`](crate::tunnel::Ended::Drained).
     pub fn end_all(&self) {
         self.over.set(true);
         for tab in self.tabs.borrow().iter().filter_map(Weak::upgrade) {
@@ -56,16 +58,13 @@ impl Keeper {
             .count()
     }
 
-    /// A tab for a tunnel that may be silent for `idle`, rounded up to whole steps.
-    pub(super) fn open(&self, idle: Duration) -> Rc<Tab> {
-        let steps = idle.as_millis().div_ceil(Self::STEP.as_millis());
+    /// A tab for a tunnel with these limits, rounded up to whole steps.
+    pub(super) fn open(&self, limits: Limits) -> Rc<Tab> {
         let tab = Rc::new(Tab {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),
-            // One more: the tunnel opened somewhere within the current step.
-            limit: u32::try_from(steps)
-                .unwrap_or(u32::MAX - 1)
-                .saturating_add(1),
+            limit: Cell::new((steps(limits.idle), Told::Idle)),
+            half_closed: steps(limits.half_closed),
             told: Cell::new(self.over.get().then_some(Told::Drained)),
             waker: RefCell::new(None),
         });
@@ -81,8 +80,9 @@ impl Keeper {
             let Some(tab) = tab.upgrade() else {
                 return false;
             };
-            if now.wrapping_sub(tab.last.get()) >= tab.limit {
-                tab.tell(Told::Idle);
+            let (limit, told) = tab.limit.get();
+            if now.wrapping_sub(tab.last.get()) >= limit {
+                tab.tell(told);
             }
             true
         });
@@ -93,19 +93,31 @@ impl Keeper {
     }
 }
 
+/// How many steps a limit is. One more: it begins somewhere within a step.
+fn steps(limit: Duration) -> u32 {
+    let steps = limit.as_millis().div_ceil(Keeper::STEP.as_millis());
+    u32::try_from(steps)
+        .unwrap_or(u32::MAX - 1)
+        .saturating_add(1)
+}
+
 /// What the keeper knows of one tunnel.
 #[derive(Debug)]
 pub(super) struct Tab {
     now: Rc<Cell<u32>>,
     last: Cell<u32>,
-    limit: u32,
+    /// The limit that is in force, in steps, and what is told when it is reached.
+    limit: Cell<(u32, Told)>,
+    half_closed: u32,
     told: Cell<Option<Told>>,
     waker: RefCell<Option<Waker>>,
 }
 
+/// Why a tunnel is to end.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+pub(super) enum Told {
     Idle,
+    HalfClosed,
     Drained,
 }
 
@@ -115,12 +127,18 @@ impl Tab {
         self.last.set(self.now.get());
     }
 
+    /// One end is done.
+    pub(super) fn half_close(&self) {
+        self.touch();
+        if self.half_closed < self.limit.get().0 {
+            self.limit.set((self.half_closed, Told::HalfClosed));
+        }
+    }
+
     /// What the keeper has decided, if it has; otherwise it will wake this task when it does.
-    pub(super) fn told(&self, cx: &Context<'_>) -> Option<Ended> {
-        match self.told.get() {
-            Some(Told::Idle) => return Some(Ended::Idle),
-            Some(Told::Drained) => return Some(Ended::Drained),
-            None => {}
+    pub(super) fn told(&self, cx: &Context<'_>) -> Option<Told> {
+        if let Some(told) = self.told.get() {
+            return Some(told);
         }
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {

@@ -30,6 +30,7 @@ use crate::tunnel::direction::Direction;
 use crate::tunnel::direction::Farewell;
 use crate::tunnel::direction::State;
 use crate::tunnel::keeper::Tab;
+use crate::tunnel::keeper::Told;
 
 pub use crate::tunnel::keeper::Keeper;
 
@@ -38,6 +39,8 @@ pub use crate::tunnel::keeper::Keeper;
 pub struct Limits {
     /// Longest silence in both directions; counted in steps of [`Keeper::STEP`].
     pub idle: Duration,
+    /// Longest silence once one end is done, if that is shorter; counted likewise.
+    pub half_closed: Duration,
 }
 
 /// One end of a tunnel as the opening handshake leaves it.
@@ -67,6 +70,8 @@ pub enum Ended {
     Broken(Side, io::Error),
     /// No byte came from either end for [`Limits::idle`].
     Idle,
+    /// This end was done, and no byte came from the other one for [`Limits::half_closed`].
+    HalfClosed(Side),
     /// The process is going away.
     Drained,
 }
@@ -128,7 +133,7 @@ where
         to_upstream: Direction::owing(client.early),
         to_client: Direction::owing(upstream.early),
         first: None,
-        tab: keeper.open(limits.idle),
+        tab: keeper.open(limits),
         hook,
     }
 }
@@ -184,15 +189,33 @@ where
         }
         if self.first.is_none() {
             if matches!(self.to_client.state, State::Ending | State::Closed) {
-                self.first = Some(Ended::Closed(Side::Upstream));
+                self.is_done(Ended::Closed(Side::Upstream));
             } else if matches!(self.to_upstream.state, State::Ending | State::Closed) {
-                self.first = Some(Ended::Closed(Side::Client));
+                self.is_done(Ended::Closed(Side::Client));
             }
         }
         if self.to_client.state == State::Closed && self.to_upstream.state == State::Closed {
             return self.first.take();
         }
         None
+    }
+
+    /// One end is done, unless one was before: from now on the other one may not be silent for long.
+    fn is_done(&mut self, how: Ended) {
+        if self.first.is_none() {
+            self.first = Some(how);
+            self.tab.half_close();
+        }
+    }
+
+    /// What the keeper has decided.
+    fn obey(&mut self, told: Told) -> Ended {
+        match (told, self.first.take()) {
+            (Told::Drained, _) => Ended::Drained,
+            (Told::HalfClosed, Some(Ended::Closed(side))) => Ended::HalfClosed(side),
+            (Told::HalfClosed, Some(broken)) => broken,
+            (Told::Idle | Told::HalfClosed, _) => Ended::Idle,
+        }
     }
 
     /// How a direction ends that writes to `to`, when the `other` one, which reads from it, is as far as it is. If that has
@@ -216,13 +239,12 @@ where
             },
             (Broken::Writing(error), Side::Client) => {
                 self.to_upstream.abandon();
-                self.first
-                    .get_or_insert(Ended::Broken(Side::Upstream, error));
+                self.is_done(Ended::Broken(Side::Upstream, error));
                 None
             }
             (Broken::Writing(error), Side::Upstream) => {
                 self.to_client.abandon();
-                self.first.get_or_insert(Ended::Broken(Side::Client, error));
+                self.is_done(Ended::Broken(Side::Client, error));
                 None
             }
         }
@@ -241,7 +263,7 @@ where
         let this = self.get_mut();
         let before = this.to_upstream.passed.wrapping_add(this.to_client.passed);
         let ended = match this.tab.told(cx) {
-            Some(told) => Some(told),
+            Some(told) => Some(this.obey(told)),
             None => this.turn(cx),
         };
         if let Some(ended) = ended {

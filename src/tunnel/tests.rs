@@ -28,6 +28,7 @@ use crate::tunnel::relay;
 
 const LIMITS: Limits = Limits {
     idle: Duration::from_secs(60),
+    half_closed: Duration::from_secs(60),
 };
 
 fn run<F: Future>(test: F) -> F::Output {
@@ -167,6 +168,7 @@ fn a_silent_tunnel_ends_after_its_limit_and_a_byte_begins_it_anew() {
     run(async {
         let limits = Limits {
             idle: Duration::from_millis(750),
+            ..LIMITS
         };
         let (mut client, mut upstream, relay, _) = begin(64, [b"", b""], limits);
         let begun = std::time::Instant::now();
@@ -181,6 +183,48 @@ fn a_silent_tunnel_ends_after_its_limit_and_a_byte_begins_it_anew() {
         let passed = relay.await.expect("no panic");
         assert!(matches!(passed.ended, Ended::Idle), "{passed:?}");
         assert!(begun.elapsed() >= Duration::from_millis(1200 + 750));
+    });
+}
+
+#[test]
+fn a_tunnel_of_which_one_end_is_done_ends_when_the_other_is_silent() {
+    run(async {
+        let limits = Limits {
+            half_closed: Duration::from_millis(750),
+            ..LIMITS
+        };
+        let (mut client, mut upstream, relay, _) = begin(64, [b"", b""], limits);
+        client.shutdown().await.expect("half closed");
+        let mut byte = [0];
+        assert_eq!(upstream.read(&mut byte).await.expect("the end"), 0);
+        let begun = std::time::Instant::now();
+        // Three bytes, each well within the limit, keep it open for longer than the limit.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            upstream.write_all(b"x").await.expect("still open");
+            client.read_exact(&mut byte).await.expect("still open");
+        }
+        let passed = relay.await.expect("no panic");
+        assert!(
+            matches!(passed.ended, Ended::HalfClosed(Side::Client)),
+            "{passed:?}"
+        );
+        assert!(begun.elapsed() >= Duration::from_millis(1200 + 750));
+        assert_eq!(passed.to_client, 3);
+    });
+}
+
+#[test]
+fn a_half_closed_tunnel_may_not_be_silent_for_longer_than_another() {
+    run(async {
+        let limits = Limits {
+            idle: Duration::from_millis(250),
+            ..LIMITS
+        };
+        let (mut client, _upstream, relay, _) = begin(64, [b"", b""], limits);
+        client.shutdown().await.expect("half closed");
+        let passed = relay.await.expect("no panic");
+        assert!(matches!(passed.ended, Ended::Idle), "{passed:?}");
     });
 }
 

@@ -161,3 +161,24 @@ async fn tls_sessions_with_an_upstream_are_resumed_after_a_reload() {
     let log = edited.gate.log();
     log.next(&mut edited.read, "upstream does not answer").await;
 }
+
+#[tokio::test]
+async fn a_connection_keeps_the_limits_with_which_it_came() {
+    let upstream = Upstream::saying("ok").await;
+    let setup = |limit: &str| {
+        TestServer::setup()
+            .top(&format!("header_timeout: {limit}"))
+            .route("/", &upstream)
+    };
+    let mut edited = Edited::start(setup("1h")).await;
+    let mut old = edited.gate.connect().await;
+    assert_eq!(old.get("/").await.text(), "ok");
+    assert_eq!(
+        edited.save(&setup("300ms")).await,
+        ["~ header_timeout 300ms (was 3600s)"]
+    );
+    let mut new = edited.gate.connect().await;
+    assert_eq!(new.rest().await, (Vec::new(), Ending::Fin));
+    edited.gate.log().first("no request").await;
+    assert_eq!(old.get("/").await.text(), "ok");
+}

@@ -25,6 +25,8 @@ async fn the_log_says_what_is_different() {
         .top("threads: 2")
         .top("access_log: off")
         .top("drain_timeout: 1s")
+        .top("header_timeout: 20s\nbody_timeout: 30s")
+        .top("tls_handshake_timeout: 5s\nhalf_closed_timeout: 30s")
         .route("/", &upstream)
         .of_route("tunnel_timeout: 2h")
         .of_route("set_headers: { X-One: two }")
@@ -36,13 +38,17 @@ async fn the_log_says_what_is_different() {
     assert_eq!(
         edited.save(&after).await,
         [
-            "~ location / set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:7",
-            "~ location ~ ^/b -> return 404 routes.yaml:11",
-            "+ location /when when .. -> return 403 routes.yaml:13",
-            "+ location *.a.test /new -> return 301 routes.yaml:14",
+            "~ location / set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:11",
+            "~ location ~ ^/b -> return 404 routes.yaml:15",
+            "+ location /when when .. -> return 403 routes.yaml:17",
+            "+ location *.a.test /new -> return 301 routes.yaml:18",
             &format!("- location /chat -> {to}"),
             "- location /when when .. -> return 403",
             "~ routes stand in another order",
+            "~ header_timeout 20s (was 30s)",
+            "~ tls_handshake_timeout 5s (was 10s)",
+            "~ body_timeout 30s (was 60s)",
+            "~ half_closed_timeout 30s (was 60s)",
             "~ drain_timeout 1s (was 30s)",
             "~ access_log off",
             "~ threads 2 takes effect at the next start; until then 1",

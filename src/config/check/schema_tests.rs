@@ -187,7 +187,7 @@ fn every_example_can_be_served() {
             }
         }
     }
-    assert_eq!(served, 90, "examples were added or lost");
+    assert_eq!(served, 98, "examples were added or lost");
 }
 
 #[test]
@@ -229,8 +229,8 @@ fn settings(file: &Value, folder: &TempDir) -> String {
     let reuseport = config.listeners[0].reuseport;
     let proxy_protocol = config.listeners[0].proxy_protocol;
     format!(
-        "{:?} {:?} {:?} {reuseport} {proxy_protocol}",
-        config.routes[0].timeouts, config.drain_timeout, config.access_log
+        "{:?} {:?} {:?} {:?} {reuseport} {proxy_protocol}",
+        config.routes[0].timeouts, config.limits, config.drain_timeout, config.access_log
     )
 }
 
@@ -266,10 +266,14 @@ fn the_defaults_are_those_of_the_code() {
         defaults,
         [
             "access_log",
+            "body_timeout",
             "connect_timeout",
             "drain_timeout",
+            "half_closed_timeout",
             "handshake_timeout",
+            "header_timeout",
             "response_timeout",
+            "tls_handshake_timeout",
             "tunnel_timeout",
             "proxy_protocol",
             "reuseport"

@@ -1,14 +1,7 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 6] = [
-    "body_timeout",
-    "half_closed_timeout",
-    "header_timeout",
-    "max_connections",
-    "per_ip",
-    "tls_handshake_timeout",
-];
+const LATER: [&str; 2] = ["max_connections", "per_ip"];
 
 /// Whether `key` is planned and not there yet.
 pub(super) fn is_later(key: &str) -> bool {
@@ -19,7 +12,6 @@ pub(super) fn is_later(key: &str) -> bool {
 pub(super) fn without(key: &str) -> &'static str {
     match key {
         "upstreams" => "write the address of one server in each `proxy_pass`",
-        "tls_handshake_timeout" | "header_timeout" => "take it out; a fixed limit is in force",
         _ => "take it out; it would do nothing",
     }
 }
@@ -38,6 +30,8 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "proxy_connect_timeout" => "connect_timeout",
         "set_real_ip_from" | "trusted_proxy" | "trust_proxy" => "trusted_proxies",
         "origin" | "origins" | "allowed_origin" | "allow_origin" => "allowed_origins",
+        "client_header_timeout" => "header_timeout",
+        "client_body_timeout" => "body_timeout",
         "worker_processes" | "workers" => "threads",
         "worker_shutdown_timeout" => "drain_timeout",
         _ => return None,
