@@ -11,6 +11,7 @@ pub mod config;
 pub mod engineio;
 pub mod explain;
 pub mod headers;
+pub mod limits;
 pub mod listener;
 pub mod nginx;
 pub mod observe;

@@ -14,6 +14,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("routing", &[]),
     ("stream", &[]),
     ("observe", &[]),
+    ("limits", &[]),
     // floor 1
     ("returns", &["headers"]),
     ("tls", &["stream"]),
@@ -44,7 +45,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     ),
     (
         "listener",
-        &["access", "headers", "proxy", "stream", "tls", "tunnel"],
+        &[
+            "access", "headers", "limits", "proxy", "stream", "tls", "tunnel",
+        ],
     ),
     (
         "table",
@@ -60,8 +63,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "access", "config", "engineio", "headers", "listener", "observe", "proxy", "returns",
-            "routing", "stream", "table", "tls", "tunnel", "upstream",
+            "access", "config", "engineio", "headers", "limits", "listener", "observe", "proxy",
+            "returns", "routing", "stream", "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 6

@@ -36,6 +36,7 @@ mod slow_readers;
 mod streaming;
 mod support;
 mod timeouts;
+mod too_many;
 mod trouble;
 mod trusted_proxies;
 mod tunnel_cost;

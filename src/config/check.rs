@@ -63,6 +63,7 @@ pub(super) struct Checked {
     pub(super) threads: NonZeroUsize,
     pub(super) drain_timeout: Duration,
     pub(super) limits: Limits,
+    pub(super) max_connections: Option<NonZeroUsize>,
     pub(super) promises: Vec<Promise>,
 }
 
@@ -106,6 +107,9 @@ impl Checker<'_> {
             .get("threads")
             .and_then(|node| self.threads(node))
             .unwrap_or_else(cores);
+        let max_connections = fields
+            .get("max_connections")
+            .and_then(|node| self.max_connections(node));
         let listen = fields.require("listen", &listed("listen", LISTEN), self);
         let listeners = listen
             .map(|node| listen::listeners(node, fields.get("trusted_proxies"), self))
@@ -127,6 +131,7 @@ impl Checker<'_> {
             threads,
             drain_timeout,
             limits,
+            max_connections,
             promises,
         })
     }

@@ -76,6 +76,8 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// Longest wait for what is under way after the signal to stop. May be zero.
     pub drain_timeout: Duration,
+    /// How many connections of clients there may be; none: as many as there are descriptors for.
+    pub max_connections: Option<NonZeroUsize>,
     /// How long clients may take, whichever route answers them.
     pub limits: Limits,
     /// What the file says of itself under `tests`. Whether that is true is not known here.
@@ -300,6 +302,7 @@ impl Config {
                     threads: checked.threads,
                     drain_timeout: checked.drain_timeout,
                     limits: checked.limits,
+                    max_connections: checked.max_connections,
                     promises: checked.promises,
                 };
                 Ok((config, found.iter().cloned().collect()))

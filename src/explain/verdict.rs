@@ -341,6 +341,7 @@ pub(super) mod test_support {
             threads: NonZeroUsize::MIN,
             drain_timeout: Duration::ZERO,
             limits: Limits::default(),
+            max_connections: None,
             promises: Vec::new(),
         }
     }

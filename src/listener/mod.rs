@@ -1,10 +1,12 @@
 //! Listening sockets: how they are opened, and what accepts from them.
 //!
 //! Every thread has a socket of its own on each address (SO_REUSEPORT), so that a connection lives and dies on one thread.
-//! A failed accept is waited out: it never ends the listener and never spins.
+//! A failed accept is waited out, and so is the time in which there are as many connections as there may be: neither ends
+//! the listener, and neither spins.
 
 mod announced;
 mod connection;
+mod crowd;
 mod door;
 mod tasks;
 mod whole;
@@ -31,6 +33,8 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::task::yield_now;
 
+use crate::listener::crowd::Crowd;
+use crate::listener::tasks::Task;
 use crate::proxy::Handle;
 use crate::tunnel::Keeper;
 
@@ -49,8 +53,8 @@ const BEGUN_IN_A_ROW: usize = 64;
 /// away and tries again after a second; here there is room for twice as many.
 const TAKEN_AHEAD: usize = 8192;
 
-/// How long accepting pauses when the process or the system has no room for another connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long accepting pauses when the process or the system has no room for another connection, before it looks again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a client may take nothing of what it is sent before it counts as vanished; what keepalive takes to find one to which
 /// nothing is sent: 60 s + 4 × 15 s. The system alone would go on for a quarter of an hour.
@@ -257,12 +261,25 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             () = door.closed() => {}
         }
     });
-    let mut failing = false;
+    let mut crowd = Crowd::default();
     let mut taken = VecDeque::new();
+    // Another thread had the last place when it was taken.
+    let mut held: Option<(TcpStream, SocketAddr)> = None;
     loop {
+        if let Some((tcp, peer)) = held.take() {
+            match context.tasks.begin() {
+                Some(task) => taken.push_back((tcp, peer, task)),
+                None => held = Some((tcp, peer)),
+            }
+        }
+        let is_full = held.is_some() || context.tasks.connections().is_full();
         let next = poll_fn(|cx| {
             if over.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Next::Over);
+            }
+            if is_full {
+                let is_begun = taken.is_empty();
+                return Poll::Ready(if is_begun { Next::Full } else { Next::Nothing });
             }
             match listener.poll_accept(cx) {
                 Poll::Ready(accepted) => Poll::Ready(Next::Accepted(accepted)),
@@ -272,36 +289,57 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
         });
         match next.await {
             Next::Over => break,
-            Next::Accepted(Ok(connection)) => {
-                failing = false;
-                taken.push_back(connection);
-                if taken.len() < TAKEN_AHEAD {
+            Next::Accepted(Ok((tcp, peer))) => match context.tasks.begin() {
+                Some(task) => {
+                    taken.push_back((tcp, peer, task));
+                    if taken.len() < TAKEN_AHEAD {
+                        continue;
+                    }
+                }
+                None => {
+                    held = Some((tcp, peer));
                     continue;
                 }
-            }
+            },
             // The client was gone before it was accepted.
             Next::Accepted(Err(error)) if is_about_one_connection(&error) => continue,
             Next::Accepted(Err(error)) => {
-                if !failing {
-                    failing = true;
-                    tracing::error!(reason = %error, "cannot accept connections; open ones go on");
+                crowd.is_refused(&error);
+                for (tcp, peer, task) in taken.drain(..) {
+                    begin(tcp, peer, task, (&door, &context));
                 }
-                for (tcp, peer) in taken.drain(..) {
-                    begin(tcp, peer, &door, &context);
+                tokio::select! {
+                    biased;
+                    () = &mut over => break,
+                    () = tokio::time::sleep(PAUSE) => {}
                 }
-                tokio::time::sleep(PAUSE).await;
+            }
+            Next::Full => {
+                crowd.is_full(context.tasks.connections().most());
+                tokio::select! {
+                    biased;
+                    () = &mut over => break,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
             }
             Next::Nothing => {}
         }
-        for (tcp, peer) in taken.drain(..taken.len().min(BEGUN_IN_A_ROW)) {
-            begin(tcp, peer, &door, &context);
+        for (tcp, peer, task) in taken.drain(..taken.len().min(BEGUN_IN_A_ROW)) {
+            begin(tcp, peer, task, (&door, &context));
         }
         if !taken.is_empty() {
             yield_now().await;
         }
     }
-    for (tcp, peer) in taken {
-        begin(tcp, peer, &door, &context);
+    for (tcp, peer, task) in taken {
+        begin(tcp, peer, task, (&door, &context));
+    }
+    // It came before all that the system holds; without a place for it there is none for them.
+    if let Some((tcp, peer)) = held {
+        match context.tasks.begin() {
+            Some(task) => begin(tcp, peer, task, (&door, &context)),
+            None => return,
+        }
     }
     // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
     let Ok(listener) = listener.into_std() else {
@@ -310,10 +348,13 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
     loop {
         match listener.accept() {
             Ok((tcp, peer)) => {
+                let Some(task) = context.tasks.begin() else {
+                    return;
+                };
                 if tcp.set_nonblocking(true).is_ok()
                     && let Ok(tcp) = TcpStream::from_std(tcp)
                 {
-                    begin(tcp, peer, &door, &context);
+                    begin(tcp, peer, task, (&door, &context));
                 }
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -326,12 +367,14 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
 enum Next {
     Over,
     Accepted(io::Result<(TcpStream, SocketAddr)>),
-    /// Nobody waits, but some were taken before.
+    /// Nobody waits, or there is no place for who does; but some were taken before.
     Nothing,
+    /// There are as many connections as there may be, and all are begun.
+    Full,
 }
 
-fn begin(tcp: TcpStream, peer: SocketAddr, door: &Rc<Door>, context: &Rc<Context>) {
-    let task = context.tasks.begin();
+/// Serves one connection; `task` is its place among all.
+fn begin(tcp: TcpStream, peer: SocketAddr, task: Task, (door, context): (&Rc<Door>, &Rc<Context>)) {
     let keeper = Rc::clone(&context.keeper);
     let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
     let serving = Box::pin(serving);

@@ -1,4 +1,4 @@
-//! How much is under way on one thread: connections and tunnels.
+//! How much is under way on one thread: connections and tunnels, which the process counts too.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
+use crate::limits::Connections;
 use crate::listener::Phase;
 
 /// Counts tasks, so that a drain knows when the last has ended.
@@ -18,6 +19,7 @@ struct Inner {
     cut: Cell<usize>,
     none: Notify,
     phase: watch::Receiver<Phase>,
+    connections: Connections,
 }
 
 /// One task under way; dropping it is its end.
@@ -25,19 +27,29 @@ struct Inner {
 pub(super) struct Task(Rc<Inner>);
 
 impl Tasks {
-    /// None yet.
-    pub fn new(phase: watch::Receiver<Phase>) -> Self {
+    /// None yet, of those that the whole process may have.
+    pub fn new(phase: watch::Receiver<Phase>, connections: Connections) -> Self {
         Self(Rc::new(Inner {
             count: Cell::new(0),
             cut: Cell::new(0),
             none: Notify::new(),
             phase,
+            connections,
         }))
     }
 
-    pub(super) fn begin(&self) -> Task {
+    /// One more, if the process may have it.
+    pub(super) fn begin(&self) -> Option<Task> {
+        if !self.0.connections.begin() {
+            return None;
+        }
         self.0.count.set(self.0.count.get() + 1);
-        Task(Rc::clone(&self.0))
+        Some(Task(Rc::clone(&self.0)))
+    }
+
+    /// What the process may have.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.0.connections
     }
 
     /// How many did not end before [`Phase::Over`].
@@ -62,6 +74,7 @@ impl Tasks {
 
 impl Drop for Task {
     fn drop(&mut self) {
+        self.0.connections.end();
         self.0.count.set(self.0.count.get() - 1);
         if *self.0.phase.borrow() == Phase::Over {
             self.0.cut.set(self.0.cut.get() + 1);

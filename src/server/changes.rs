@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -374,6 +375,13 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
         if was != is {
             changed(key, from_to(was, is));
         }
+    }
+    if was.max_connections != is.max_connections {
+        let word = |most: Option<NonZeroUsize>| {
+            most.map_or("what descriptors allow".to_owned(), |most| most.to_string())
+        };
+        let (was, is) = (word(was.max_connections), word(is.max_connections));
+        changed("max_connections", format!("{is} (was {was})"));
     }
     if was.access_log != is.access_log {
         let word = match is.access_log {

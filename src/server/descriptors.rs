@@ -4,6 +4,39 @@ use rustix::process::Resource;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
+use crate::config::Config;
+
+/// Descriptors that a client may need: its own, and the one to its upstream.
+const A_CLIENT: usize = 2;
+
+/// Descriptors that a thread needs beside its listeners: its poll, its alarm, and another attempt to connect.
+const A_THREAD: usize = 8;
+
+/// Descriptors for all else: the log, signals, the file and its certificates when they are read again.
+const BESIDE: usize = 32;
+
+/// How many connections of clients there may be: what the file says, or what there are descriptors for.
+pub(super) fn most_connections(config: &Config, threads: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    let beside = BESIDE + threads * (A_THREAD + config.listeners.len());
+    let room = limit.saturating_sub(beside) / A_CLIENT;
+    let Some(wanted) = config.max_connections else {
+        return room.max(1);
+    };
+    if wanted.get() > room {
+        tracing::warn!(
+            max_connections = wanted.get(),
+            room,
+            descriptors = limit,
+            "there are not descriptors enough for `max_connections`: raise the limit (`ulimit -n`, in systemd LimitNOFILE=)"
+        );
+    }
+    wanted.get()
+}
+
 /// Raises the soft limit of descriptors to the hard one: many shells and systemd give 1,024, which is 500 tunnels, and a
 /// hard limit of half a million that any process may ask for. What the system refuses stays as it is.
 pub(super) fn raise_limit() {

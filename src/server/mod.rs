@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::config;
 use crate::config::Config;
 use crate::engineio::Diagnosis;
+use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
@@ -171,6 +172,7 @@ impl Opened {
         let rules = Rules::new(&self.config, observer(&self.config));
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
+        let connections = Connections::up_to(descriptors::most_connections(&self.config, count));
         let orders = orders(&rules, &self.listeners, self.sockets, count, &done);
         let (mut threads, mut workers) = (Vec::new(), Vec::new());
         for (number, first) in orders.into_iter().enumerate() {
@@ -180,6 +182,7 @@ impl Opened {
                 first,
                 orders,
                 phase: told.clone(),
+                connections: connections.clone(),
             };
             let ended = ended.clone();
             let thread = std::thread::Builder::new()
@@ -197,6 +200,7 @@ impl Opened {
             listeners: self.listeners,
             rules,
             shared: self.shared,
+            connections,
             workers,
             phase,
             threads,
@@ -213,6 +217,7 @@ pub struct Running {
     rules: Rules,
     /// Outlives every configuration, and with it the sessions of clients.
     shared: tls::Shared,
+    connections: Connections,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<Result<usize, StartError>>>,

@@ -19,6 +19,7 @@ use crate::server::changes::Change;
 use crate::server::changes::Sign;
 use crate::server::changes::State;
 use crate::server::changes::keep_upstreams;
+use crate::server::descriptors;
 use crate::server::listeners::Means;
 use crate::server::listeners::Sockets;
 use crate::server::observer;
@@ -73,6 +74,8 @@ impl Running {
         };
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
         let _before = std::mem::replace(&mut self.rules, Rules::new(&config, observer));
+        let most = descriptors::most_connections(&config, self.workers.len());
+        self.connections.allow(most);
         self.listeners = listeners;
         self.config = config;
         self.order(sockets).await;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Context;
 use crate::listener::Door;
@@ -46,6 +47,8 @@ pub(super) struct Worker {
     /// What comes later.
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) phase: watch::Receiver<Phase>,
+    /// Those of all threads.
+    pub(super) connections: Connections,
 }
 
 impl Worker {
@@ -64,7 +67,7 @@ impl Worker {
     async fn serve(self) -> Result<usize, StartError> {
         let (mut phase, mut orders) = (self.phase, self.orders);
         let keeper = Rc::new(Keeper::default());
-        let tasks = Tasks::new(phase.clone());
+        let tasks = Tasks::new(phase.clone(), self.connections);
         let context = Rc::new(Context {
             handle: Handle::new(self.first.rules.proxy.clone()),
             keeper: Rc::clone(&keeper),

@@ -182,3 +182,42 @@ async fn a_connection_keeps_the_limits_with_which_it_came() {
     edited.gate.log().first("no request").await;
     assert_eq!(old.get("/").await.text(), "ok");
 }
+
+#[tokio::test]
+async fn a_reload_may_allow_more_and_fewer() {
+    let upstream = Upstream::saying("ok").await;
+    let setup = |most: &str| TestServer::setup().top(most).route("/", &upstream);
+    let mut edited = Edited::start(setup("max_connections: 1")).await;
+    let mut first = edited.gate.connect().await;
+    assert_eq!(first.get("/").await.text(), "ok");
+    let mut second = edited.gate.connect().await;
+    second
+        .send("GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    second.is_quiet().await;
+    assert_eq!(
+        edited.save(&setup("max_connections: 2")).await,
+        ["~ max_connections 2 (was 1)"]
+    );
+    assert_eq!(second.answer().await.text(), "ok");
+    assert_eq!(
+        edited.save(&setup("max_connections: 1")).await,
+        ["~ max_connections 1 (was 2)"]
+    );
+    // Those that are open stay.
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.get("/").await.text(), "ok");
+    }
+    let mut third = edited.gate.connect().await;
+    third
+        .send("GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    third.is_quiet().await;
+    first.vanish();
+    third.is_quiet().await;
+    assert_eq!(
+        edited.save(&setup("threads: 1")).await[0],
+        "~ max_connections what descriptors allow (was 1)"
+    );
+    assert_eq!(third.answer().await.text(), "ok");
+}

@@ -38,11 +38,21 @@ pub(super) struct Surroundings<'a> {
     pub(super) dir: &'a Path,
     pub(super) uid: Option<u32>,
     pub(super) environment: &'a [(&'static str, String)],
+    /// The limit of descriptors, hard and soft.
+    pub(super) descriptors: Option<u32>,
 }
 
 impl Process {
     pub(super) fn start(binary: &Path, args: &[&str], surroundings: &Surroundings<'_>) -> Self {
-        let mut command = Command::new(binary);
+        let mut command = match surroundings.descriptors {
+            None => Command::new(binary),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                let script = "ulimit -n \"$0\" && exec \"$@\"";
+                shell.args(["-c", script, &most.to_string()]).arg(binary);
+                shell
+            }
+        };
         command
             .args(args)
             .current_dir(surroundings.dir)
@@ -106,6 +116,24 @@ impl Drop for Process {
             panic!("wsgate panicked: {}", lines[at..].join("\n"));
         }
     }
+}
+
+/// The processor time that a process has used.
+pub(crate) fn cpu_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    // Behind its name, which may hold anything: state is the first, utime and stime are the 12th and 13th.
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    // USER_HZ is 100 on every Linux.
+    Duration::from_millis(ticks * 10)
 }
 
 /// As many descriptors for this process as it may have.

@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     log_format: LogFormat,
     pipe: bool,
     uid: Option<u32>,
+    descriptors: Option<u32>,
     files: Vec<(&'static str, String)>,
     environment: Vec<(&'static str, String)>,
 }
@@ -136,6 +137,12 @@ impl Setup {
         self
     }
 
+    /// With so many descriptors and no more.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Starts wsgate and waits until it listens.
     pub(crate) async fn start(self) -> TestServer {
         let log_format = self.log_format;
@@ -193,6 +200,7 @@ impl Setup {
             dir: dir.path(),
             uid: self.uid,
             environment: &self.environment,
+            descriptors: self.descriptors,
         };
         let process = Process::start(&binary, &args, &surroundings);
         (process, dir)

@@ -42,7 +42,12 @@ pub(crate) async fn tunnel(gate: &TestServer, upstream: &mut Upstream, over: Ove
 /// Opens a tunnel for a client that is connected.
 pub(crate) async fn tunnel_of(mut client: Peer, upstream: &mut Upstream) -> (Peer, Peer) {
     client.send(UPGRADE).await;
-    let mut server = upstream.accept().await;
+    let server = upstream.accept().await;
+    agree(client, server).await
+}
+
+/// Agrees to the upgrade request that a client has sent.
+pub(crate) async fn agree(mut client: Peer, mut server: Peer) -> (Peer, Peer) {
     server.head().await;
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);

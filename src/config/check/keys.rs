@@ -53,6 +53,7 @@ impl Within {
                 "trusted_proxies",
                 "access_log",
                 "threads",
+                "max_connections",
                 "tests",
             ],
             Self::Listen => &["address", "tls", "redirect", "reuseport", "proxy_protocol"],

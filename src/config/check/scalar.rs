@@ -24,6 +24,9 @@ const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "pa
 /// More threads than any machine has cores are a slip of the fingers.
 pub(super) const MOST_THREADS: usize = 1024;
 
+/// More connections than any machine has descriptors for (`fs.nr_open` is at most 2^31, and each takes two).
+pub(super) const MOST_CONNECTIONS: usize = 1_000_000_000;
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -129,18 +132,35 @@ impl Checker<'_> {
 
     /// A number of threads.
     pub(super) fn threads(&mut self, node: &Node) -> Option<NonZeroUsize> {
-        let text = self.text(node, "threads", "a number")?;
+        let without = "leave it out for one thread on each core that wsgate may use";
+        self.count(node, "threads", MOST_THREADS, without)
+    }
+
+    /// A number of connections.
+    pub(super) fn max_connections(&mut self, node: &Node) -> Option<NonZeroUsize> {
+        let without = "leave it out for as many as the limit of descriptors allows";
+        self.count(node, "max_connections", MOST_CONNECTIONS, without)
+    }
+
+    /// A number from 1 to `most`, and what it is `without` the key.
+    fn count(
+        &mut self,
+        node: &Node,
+        key: &str,
+        most: usize,
+        without: &str,
+    ) -> Option<NonZeroUsize> {
+        let text = self.text(node, key, "a number")?;
         let number = text
             .parse()
             .ok()
-            .filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);
+            .filter(|number: &NonZeroUsize| number.get() <= most);
         if number.is_none() {
             let message = format!(
-                "`threads` must be a number from 1 to {MOST_THREADS}: {}",
+                "`{key}` must be a number from 1 to {most}: {}",
                 quoted(text)
             );
-            self.error(&node.span, message)
-                .help("leave it out for one thread on each core that wsgate may use");
+            self.error(&node.span, message).help(without);
         }
         number
     }

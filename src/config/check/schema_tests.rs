@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
 use crate::config::check::request::NOT_SET;
+use crate::config::check::scalar::MOST_CONNECTIONS;
 use crate::config::check::scalar::MOST_THREADS;
 
 fn schema() -> Value {
@@ -187,7 +188,7 @@ fn every_example_can_be_served() {
             }
         }
     }
-    assert_eq!(served, 98, "examples were added or lost");
+    assert_eq!(served, 99, "examples were added or lost");
 }
 
 #[test]
@@ -294,6 +295,10 @@ fn what_the_schema_enumerates_is_all_there_is() {
     assert_eq!(
         schema["properties"]["threads"]["maximum"],
         json!(MOST_THREADS)
+    );
+    assert_eq!(
+        schema["properties"]["max_connections"]["maximum"],
+        json!(MOST_CONNECTIONS)
     );
 
     let fields = &schema["definitions"]["route"]["properties"]["set_headers"];

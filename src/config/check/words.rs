@@ -1,7 +1,7 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
 /// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 2] = ["max_connections", "per_ip"];
+const LATER: [&str; 1] = ["per_ip"];
 
 /// Whether `key` is planned and not there yet.
 pub(super) fn is_later(key: &str) -> bool {
@@ -33,6 +33,7 @@ pub(super) fn renamed(key: &str) -> Option<&'static str> {
         "client_header_timeout" => "header_timeout",
         "client_body_timeout" => "body_timeout",
         "worker_processes" | "workers" => "threads",
+        "worker_connections" | "maxconn" => "max_connections",
         "worker_shutdown_timeout" => "drain_timeout",
         _ => return None,
     })
@@ -133,8 +134,7 @@ pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
         "real_ip_header" | "real_ip_recursive" => {
             "`trusted_proxies` at the top of the file is enough: it is X-Forwarded-For that they are believed, over all of them"
         }
-        "worker_connections"
-        | "worker_rlimit_nofile"
+        "worker_rlimit_nofile"
         | "use"
         | "multi_accept"
         | "sendfile"

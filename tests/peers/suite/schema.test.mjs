@@ -99,7 +99,7 @@ check('what the schema offers is good for the schema', ONLY, async () => {
     }
   };
   walk(schema, '');
-  assert.equal(offered, 86, 'examples were added or lost');
+  assert.equal(offered, 87, 'examples were added or lost');
 });
 
 /** Texts for one key each: many that people write, and many that they should not. */
@@ -186,6 +186,7 @@ const TRIED = {
   allow: ['all', '10.0.0.0/8', '[::1, all]', '[all, all]', '[all, 0.0.0.0/0]', 'All', '*', '[]', '~', '10.0.0.1/8'],
   missing_origin: ['allow', 'deny', 'Deny', 'off', 'true', '""', '~', '[]'],
   threads: ['1', '1024', '"2"', '0', '1025', '-1', '1.5', 'auto', '""', '~', '[]'],
+  max_connections: ['1', '1000000000', '"2"', '0', '1000000001', '-1', '1.5', 'auto', '""', '~', '[]'],
 };
 
 /** What is wrong with a value and stays unsaid by the schema, being more than a pattern can hold. */
@@ -224,6 +225,7 @@ function fileOf(key, text) {
     case 'redirect':
       return `listen:\n  - { address: 8443, tls: self_signed }\n  - address: 8080\n    redirect: ${text}\nroutes:\n  - { location: /, return: 404 }\n`;
     case 'threads':
+    case 'max_connections':
     case 'trusted_proxies':
       return `${key}: ${text}\n${route('return: 404')}`;
     case 'location':
@@ -272,5 +274,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [500, 195], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [511, 198], 'values were added or lost, or are taken now');
 });
