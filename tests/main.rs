@@ -22,6 +22,7 @@ mod import;
 mod keep_alive;
 mod last_bytes;
 mod layers;
+mod memory;
 mod nginx_locations;
 
 mod proxy_protocol;
