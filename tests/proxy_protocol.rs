@@ -146,6 +146,20 @@ async fn a_connection_that_begins_otherwise_is_ended_and_the_log_says_why() {
 }
 
 #[tokio::test]
+async fn a_header_that_does_not_come_in_time_is_ended_and_the_log_names_the_limit() {
+    let upstream = Upstream::saying("ok").await;
+    let setup = setup(&upstream, "127.0.0.1").top("header_timeout: 400ms");
+    let gate = setup.start().await;
+    let mut client = announced(&gate, Over::Ws, b"PROXY TCP4 192.0.2.7 ").await;
+    assert_eq!(client.rest().await.0, b"");
+    let line = gate.log().first("no PROXY header").await;
+    assert_eq!(
+        line["reason"],
+        "no whole PROXY header within 400ms (`header_timeout`)"
+    );
+}
+
+#[tokio::test]
 async fn nobody_else_is_served() {
     let mut upstream = Upstream::scripted().await;
     let gate = setup(&upstream, "10.0.0.0/8").start().await;

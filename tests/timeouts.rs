@@ -181,6 +181,37 @@ async fn a_head_that_trickles_is_ended_at_the_limit_however_many_bytes_come() {
 }
 
 #[tokio::test]
+async fn what_a_limit_refuses_is_in_the_log_though_that_is_off() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("access_log: off\nheader_timeout: 400ms\nbody_timeout: 400ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    let mut read = 0;
+    let mut client = gate.connect().await;
+    client.send("GET / HT").await;
+    assert_eq!(client.answer().await.status(), 408);
+    let lines = gate.log().next(&mut read, "request").await;
+    assert_eq!(
+        lines.last().unwrap()["reason"],
+        "refused: no whole head within 400ms (`header_timeout`)"
+    );
+    let mut client = gate.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 10\r\n\r\nhalf")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    assert_eq!(client.answer().await.status(), 408);
+    let lines = gate.log().next(&mut read, "request").await;
+    assert_eq!(
+        lines.last().unwrap()["reason"],
+        "refused: a body of which nothing more came within 400ms (`body_timeout`)"
+    );
+}
+
+#[tokio::test]
 async fn a_client_may_say_its_first_byte_late_but_has_no_more_time_for_it() {
     let upstream = Upstream::saying("ok").await;
     let gate = TestServer::setup()

@@ -41,7 +41,7 @@ impl fmt::Display for AnnounceError {
             Self::Timeout(limit) => {
                 write!(
                     f,
-                    "no whole PROXY header within {limit:?} (`proxy_protocol`)"
+                    "no whole PROXY header within {limit:?} (`header_timeout`)"
                 )
             }
             Self::BrokenOff => f.write_str("it breaks off within its PROXY header"),

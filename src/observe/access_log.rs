@@ -1,7 +1,8 @@
 //! The access log: one line when an exchange ends, for a tunnel one when it opens and one when it ends.
 //!
 //! Field names are nginx's where nginx has one. What an upstream did wrong is a warning and is written even when the
-//! access log is off: somebody has to act on it. So is what a rule of the configuration refused, since its key must be found.
+//! access log is off: somebody has to act on it. So is what a rule or a limit of the configuration refused,
+//! since its key must be found.
 
 use std::fmt::Display;
 
@@ -19,7 +20,7 @@ use crate::observe::TunnelId;
 pub enum AccessLog {
     /// Every exchange and tunnel.
     On,
-    /// Only what an upstream did wrong, and what a rule refused.
+    /// Only what an upstream did wrong, and what a rule or a limit refused.
     Off,
 }
 

@@ -133,8 +133,10 @@ impl ProxyError {
     /// For the log.
     pub(super) fn reason(&self) -> Reason {
         match self {
+            Self::Forbidden(_) | Self::Request(RequestError::BodyTimeout(_)) => {
+                Reason::Rule(self.to_string())
+            }
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
-            Self::Forbidden(_) => Reason::Rule(self.to_string()),
             Self::NoAnswer { source, .. } if is_silence(source) => {
                 Reason::Unanswered(self.to_string())
             }

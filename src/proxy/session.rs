@@ -157,7 +157,7 @@ impl Session {
     pub fn late(&self, limit: Duration) {
         let mut report = self.report(&self.proxy(), RequestLine::unreadable());
         report.status = Some(StatusCode::REQUEST_TIMEOUT);
-        report.reason = Some(Reason::Client(format!(
+        report.reason = Some(Reason::Rule(format!(
             "refused: no whole head within {limit:?} (`header_timeout`)"
         )));
     }
