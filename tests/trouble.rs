@@ -185,32 +185,6 @@ async fn the_upstream_sees_the_end_of_a_request_that_took_too_long() {
     client.is_quiet().await;
 }
 
-/// The wait for an answer begins when the upload has ended.
-#[tokio::test]
-async fn a_slow_upload_is_no_slow_answer() {
-    let mut upstream = Upstream::scripted().await;
-    let gate = TestServer::setup()
-        .top("response_timeout: 300ms")
-        .route("/", &upstream)
-        .start()
-        .await;
-    let mut client = gate.connect().await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 10\r\n\r\n")
-        .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    for byte in 0..10 {
-        tokio::time::sleep(Duration::from_millis(60)).await;
-        client.send([byte]).await;
-        assert_eq!(server.take(1).await, [byte]);
-    }
-    server
-        .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
-        .await;
-    assert_eq!(client.answer().await.text(), "done");
-}
-
 /// Long polls and event streams are silent for long: no limit between two parts of an answer.
 #[tokio::test]
 async fn an_answer_that_pauses_is_not_cut() {

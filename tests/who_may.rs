@@ -154,32 +154,38 @@ async fn what_was_refused_is_in_the_log_though_that_is_off() {
     );
 }
 
-#[tokio::test]
-async fn a_list_of_origins_that_is_saved_is_in_force_and_leaves_tunnels_alone() {
-    let mut upstream = Upstream::scripted().await;
-    let before = setup(&upstream, &[]);
-    let after = setup(
-        &upstream,
-        &["allowed_origins: https://chat.test", "missing_origin: deny"],
-    );
-    let gate = before.start().await;
-    let mut idle = gate.connect().await;
+/// Saves `after` over `before`, which says `detail`, with a tunnel open that goes on. A connection from before it.
+async fn saved(
+    upstream: &mut Upstream,
+    [before, after]: [&[&str]; 2],
+    detail: &str,
+) -> (TestServer, Peer) {
+    let gate = setup(upstream, before).start().await;
+    let idle = gate.connect().await;
     let mut tunnel = gate.connect().await;
     tunnel.send(origin("https://evil.test")).await;
     let mut server = upstream.accept().await;
     server.head().await;
     server.send(SWITCHING).await;
     assert_eq!(tunnel.head().await.status(), 101);
-    gate.save(&after);
+    gate.save(&setup(upstream, after));
     let lines = gate.log().next(&mut 0, "reloaded").await;
-    let change = lines
-        .iter()
-        .find(|line| line["kind"] == "location")
-        .unwrap();
-    assert_eq!(change["detail"], "allowed_origins, missing_origin");
-    assert_eq!(idle.ask(origin("https://evil.test")).await.status(), 403);
+    let change = lines.iter().find(|line| line["kind"] == "location");
+    assert_eq!(change.unwrap()["detail"], detail);
     server.send("still").await;
     assert_eq!(tunnel.take(5).await, b"still");
+    (gate, idle)
+}
+
+#[tokio::test]
+async fn a_list_of_origins_that_is_saved_is_in_force_and_leaves_tunnels_alone() {
+    let mut upstream = Upstream::scripted().await;
+    let keys: [&[&str]; 2] = [
+        &[],
+        &["allowed_origins: https://chat.test", "missing_origin: deny"],
+    ];
+    let (_gate, mut idle) = saved(&mut upstream, keys, "allowed_origins, missing_origin").await;
+    assert_eq!(idle.ask(origin("https://evil.test")).await.status(), 403);
 }
 
 /// What `/` answers a client that a believed proxy names: 200 of the upstream, or 403.
@@ -281,27 +287,8 @@ async fn a_client_that_may_not_ask_is_told_so_both_ways_and_the_log_names_the_ke
 #[tokio::test]
 async fn a_saved_list_of_addresses_is_in_force_and_leaves_tunnels_alone() {
     let mut upstream = Upstream::scripted().await;
-    let before = setup(&upstream, &["deny: 10.0.0.0/8"]);
-    let after = setup(&upstream, &["allow: [10.0.0.0/8, '::1']"]);
-    let gate = before.start().await;
-    let mut idle = gate.connect().await;
-    let mut tunnel = gate.connect().await;
-    tunnel.send(origin("")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(tunnel.head().await.status(), 101);
-    gate.save(&after);
-    let lines = gate.log().next(&mut 0, "reloaded").await;
-    let change = lines
-        .iter()
-        .find(|line| line["kind"] == "location")
-        .unwrap();
-    assert_eq!(
-        change["detail"],
-        "allow 10.0.0.0/8, ::1 (was none), deny none (was 10.0.0.0/8)"
-    );
+    let keys: [&[&str]; 2] = [&["deny: 10.0.0.0/8"], &["allow: [10.0.0.0/8, '::1']"]];
+    let detail = "allow 10.0.0.0/8, ::1 (was none), deny none (was 10.0.0.0/8)";
+    let (_gate, mut idle) = saved(&mut upstream, keys, detail).await;
     assert_eq!(idle.get("/").await.status(), 403);
-    server.send("still").await;
-    assert_eq!(tunnel.take(5).await, b"still");
 }
