@@ -37,11 +37,6 @@ impl Connections {
         self.0.most.load(Ordering::Relaxed)
     }
 
-    /// Whether there may be no other one.
-    pub fn is_full(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) >= self.most()
-    }
-
     /// Counts one more, if there is room. What begins must [`end`](Self::end).
     pub fn begin(&self) -> bool {
         let before = self.0.open.fetch_add(1, Ordering::Relaxed);
@@ -72,9 +67,7 @@ mod tests {
             [(); 4].map(|()| connections.begin()),
             [true, true, false, false]
         );
-        assert!(connections.is_full());
         connections.end();
-        assert!(!connections.is_full());
         assert!(connections.begin() && !connections.begin());
     }
 
@@ -87,7 +80,7 @@ mod tests {
         connections.end();
         assert!(!connections.begin());
         connections.end();
-        assert!(connections.begin() && connections.is_full());
+        assert!(connections.begin() && !connections.begin());
     }
 
     #[test]

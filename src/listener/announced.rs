@@ -12,13 +12,15 @@ use tokio::time::timeout;
 use crate::access::ProxyHeaderError;
 use crate::access::Source;
 use crate::access::proxy_header;
+use crate::listener::Context;
+use crate::listener::phase::leaving;
 
 /// How much is looked at to find where a header ends; most are shorter.
 const LOOK: usize = 256;
 
 /// Why a connection is ended before anything of its client was read.
 #[derive(Debug)]
-pub(super) enum AnnounceError {
+enum AnnounceError {
     /// The other end is none of `trusted_proxies`.
     NotTrusted,
     /// It begins otherwise.
@@ -53,6 +55,36 @@ impl fmt::Display for AnnounceError {
 
 impl std::error::Error for AnnounceError {}
 
+/// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, there is a line in the log.
+pub(super) async fn client_of(
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+    context: &Context,
+) -> Option<SocketAddr> {
+    let announced = async {
+        if !context.handle.load().trusted.contain(proxy.ip()) {
+            return Err(AnnounceError::NotTrusted);
+        }
+        tokio::select! {
+            biased;
+            client = announced(tcp, proxy, context.limits.get().header) => client,
+            () = leaving(context.phase.clone()) => Err(AnnounceError::Closed),
+        }
+    };
+    match announced.await {
+        Ok(client) => Some(client),
+        Err(AnnounceError::Closed) => None,
+        Err(error) => {
+            tracing::info!(
+                remote_addr = proxy.to_string().as_str(),
+                reason = error.to_string().as_str(),
+                "no PROXY header"
+            );
+            None
+        }
+    }
+}
+
 /// Reads the header, and no byte behind it. The client's address, or the proxy's where that speaks for itself.
 ///
 /// # Errors
@@ -60,7 +92,7 @@ impl std::error::Error for AnnounceError {}
 ///
 /// # Cancel safety
 /// Part of the header is lost.
-pub(super) async fn announced(
+async fn announced(
     tcp: &mut TcpStream,
     proxy: SocketAddr,
     limit: Duration,

@@ -28,8 +28,9 @@ use crate::headers::head;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::Phase;
-use crate::listener::announced::AnnounceError;
-use crate::listener::announced::announced;
+use crate::listener::announced::client_of;
+use crate::listener::phase::drained;
+use crate::listener::phase::leaving;
 use crate::listener::whole;
 use crate::listener::whole::Became;
 use crate::proxy;
@@ -44,9 +45,6 @@ use crate::tunnel::End;
 
 /// The largest head of a request; more than nginx's 4 × 8 KiB, which long cookies are known to exceed.
 const MAX_HEAD: usize = 64 * 1024;
-
-/// How long a connection that was accepted just before a drain may take to show its request.
-const LAST_REQUEST: Duration = Duration::from_millis(100);
 
 /// nginx's `lingering_timeout` and `lingering_time`: how long a closed connection is read on, so that its client can read
 /// the answer before a reset destroys it.
@@ -122,11 +120,7 @@ pub(super) async fn serve(
             }
         }
     };
-    let mut phase = context.phase.clone();
-    let leaving = async {
-        drained(&mut phase).await;
-        tokio::time::sleep(LAST_REQUEST).await;
-    };
+    let phase = context.phase.clone();
     // A silent connection owns no buffer. The runtime takes what was just accepted for readable, so it is the bytes that
     // are waited for.
     let patience = Patience::begin(limits.header);
@@ -144,7 +138,7 @@ pub(super) async fn serve(
                 return None;
             }
         },
-        () = leaving => return None,
+        () = leaving(phase.clone()) => return None,
     };
     if first.is_empty() {
         Box::pin(close(stream, phase)).await;
@@ -164,42 +158,6 @@ pub(super) async fn serve(
             None
         }
         Became::Over => None,
-    }
-}
-
-/// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, there is a line in the log.
-async fn client_of(
-    tcp: &mut TcpStream,
-    proxy: SocketAddr,
-    context: &Context,
-) -> Option<SocketAddr> {
-    let mut phase = context.phase.clone();
-    let leaving = async {
-        drained(&mut phase).await;
-        tokio::time::sleep(LAST_REQUEST).await;
-    };
-    let is_trusted = context.handle.load().trusted.contain(proxy.ip());
-    let announced = async {
-        if !is_trusted {
-            return Err(AnnounceError::NotTrusted);
-        }
-        tokio::select! {
-            biased;
-            client = announced(tcp, proxy, context.limits.get().header) => client,
-            () = leaving => Err(AnnounceError::Closed),
-        }
-    };
-    match announced.await {
-        Ok(client) => Some(client),
-        Err(AnnounceError::Closed) => None,
-        Err(error) => {
-            tracing::info!(
-                remote_addr = proxy.to_string().as_str(),
-                reason = error.to_string().as_str(),
-                "no PROXY header"
-            );
-            None
-        }
     }
 }
 
@@ -326,23 +284,13 @@ async fn close(mut stream: Stream, phase: watch::Receiver<Phase>) {
 }
 
 /// Reads on for a while behind our end, so that the client can read what was written before a reset destroys it.
-async fn linger(mut stream: Stream, mut phase: watch::Receiver<Phase>) {
+async fn linger(mut stream: Stream, phase: watch::Receiver<Phase>) {
     let read_on = async {
         let mut rubbish = [0; 512];
         while let Ok(Ok(1..)) = timeout(LINGER_IDLE, stream.read(&mut rubbish)).await {}
     };
-    let leaving = async {
-        drained(&mut phase).await;
-        // Time enough for a FIN to arrive.
-        tokio::time::sleep(LAST_REQUEST).await;
-    };
     tokio::select! {
         _ = timeout(LINGER, read_on) => {}
-        () = leaving => {}
+        () = leaving(phase) => {}
     }
-}
-
-/// Waits until the process drains. A sender that is gone means the same.
-async fn drained(phase: &mut watch::Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
 }

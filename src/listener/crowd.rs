@@ -10,13 +10,14 @@ const QUIET: Duration = Duration::from_secs(60);
 /// What one listener on one thread has said.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    said: Option<Instant>,
+    full: Option<Instant>,
+    refused: Option<Instant>,
 }
 
 impl Crowd {
     /// There are `most` connections.
     pub(super) fn is_full(&mut self, most: usize) {
-        if self.speaks() {
+        if speaks(&mut self.full) {
             tracing::warn!(
                 limit = "max_connections",
                 max_connections = most,
@@ -27,16 +28,16 @@ impl Crowd {
 
     /// The system has no room.
     pub(super) fn is_refused(&mut self, error: &io::Error) {
-        if self.speaks() {
+        if speaks(&mut self.refused) {
             tracing::error!(reason = %error, "cannot accept connections; open ones go on");
         }
     }
+}
 
-    fn speaks(&mut self) -> bool {
-        let speaks = self.said.is_none_or(|said| said.elapsed() >= QUIET);
-        if speaks {
-            self.said = Some(Instant::now());
-        }
-        speaks
+fn speaks(said: &mut Option<Instant>) -> bool {
+    let speaks = said.is_none_or(|said| said.elapsed() >= QUIET);
+    if speaks {
+        *said = Some(Instant::now());
     }
+    speaks
 }

@@ -22,6 +22,27 @@ struct Inner {
     connections: Connections,
 }
 
+/// A place that is kept for a connection which may not come; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Place<'t>(&'t Tasks);
+
+impl Place<'_> {
+    /// It has come.
+    pub(super) fn take(self) -> Task {
+        let inner = Rc::clone(&self.0.0);
+        // The task gives it back.
+        std::mem::forget(self);
+        inner.count.set(inner.count.get() + 1);
+        Task(inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.0.connections.end();
+    }
+}
+
 /// One task under way; dropping it is its end.
 #[derive(Debug)]
 pub(super) struct Task(Rc<Inner>);
@@ -38,18 +59,15 @@ impl Tasks {
         }))
     }
 
-    /// One more, if the process may have it.
-    pub(super) fn begin(&self) -> Option<Task> {
-        if !self.0.connections.begin() {
-            return None;
-        }
-        self.0.count.set(self.0.count.get() + 1);
-        Some(Task(Rc::clone(&self.0)))
+    /// A place for one more, if the process may have it.
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        // Not `then_some`: a place that is made is given back.
+        self.0.connections.begin().then(|| Place(self))
     }
 
-    /// What the process may have.
-    pub(super) fn connections(&self) -> &Connections {
-        &self.0.connections
+    /// How many the process may have.
+    pub(super) fn most(&self) -> usize {
+        self.0.connections.most()
     }
 
     /// How many did not end before [`Phase::Over`].

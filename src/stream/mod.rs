@@ -5,6 +5,7 @@
 
 mod rewound;
 mod tls;
+pub mod vanished;
 mod waiting;
 
 use std::cell::RefCell;

@@ -15,7 +15,6 @@ use rustix::io::Errno;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::Socket;
-use socket2::TcpKeepalive;
 use socket2::Type;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
@@ -26,6 +25,7 @@ use tokio::time::timeout_at;
 
 use crate::observe::UpstreamAddr;
 use crate::stream::Stream;
+use crate::stream::vanished;
 use crate::tls;
 use crate::upstream::Address;
 use crate::upstream::ConnectError;
@@ -42,11 +42,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(64);
 /// How long a SYN may be without an answer before another one is sent; then twice as long, and so on. TCP waits a second
 /// (RFC 6298 §2); from one side of the earth to the other and back it takes 0.3.
 const FIRST_SYN: Duration = Duration::from_millis(100);
-
-/// How long a server may take nothing of what it is sent before it counts as vanished; what keepalive takes to find one to
-/// which nothing is sent: 60 s + 4 × 15 s.
-#[cfg(target_os = "linux")]
-const VANISHED: Duration = Duration::from_secs(120);
 
 /// SYNs of one connection that are waited for at the same time.
 const SYNS: usize = 2;
@@ -305,13 +300,7 @@ fn prepare(socket: &Socket, address: SocketAddr) {
     if address.ip().to_canonical().is_loopback() {
         return;
     }
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15))
-        .with_retries(4);
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(VANISHED));
+    let _ = vanished::find(socket);
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -322,7 +311,7 @@ mod tests {
     use socket2::Socket;
     use socket2::Type;
 
-    use crate::upstream::connect::VANISHED;
+    use crate::stream::vanished;
     use crate::upstream::connect::prepare;
 
     #[test]
@@ -331,11 +320,7 @@ mod tests {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
             prepare(&socket, SocketAddr::from((ip, 80)));
             assert!(socket.tcp_nodelay().expect("an option"));
-            assert_eq!(socket.keepalive().expect("an option"), elsewhere);
-            assert_eq!(
-                socket.tcp_user_timeout().expect("an option"),
-                elsewhere.then_some(VANISHED)
-            );
+            assert_eq!(vanished::is_found(&socket).expect("options"), elsewhere);
         }
     }
 }
