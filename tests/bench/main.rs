@@ -1,6 +1,6 @@
 //! wsgate beside nginx and HAProxy, in turns, on one machine.
 //!
-//! `cargo bench` takes about 20 minutes, `cargo bench -- --quick` about 4. The proxies have one core, the load and the
+//! `cargo bench` takes about 20 minutes, `cargo bench -- --quick` about 3. The proxies have one core, the load and the
 //! upstream another. What counts is the ratio of figures of the same round, and CPU time by the scheduler's account,
 //! since wall time says more about the machine than about a proxy. The report goes to standard output and, with an SVG
 //! chart, into a folder.
@@ -50,7 +50,7 @@ const SPARE: usize = 500;
 /// wsgate beside nginx and HAProxy.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Fewer rounds and fewer tunnels: about 4 minutes
+    /// Fewer rounds and fewer tunnels: about 3 minutes
     #[arg(long)]
     quick: bool,
     /// Only these: messages, latency, bulk, connections, requests, fan-out, memory, storm, growth
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
 /// What can be done with the descriptors that there are, and what that leaves out.
 fn plan(arguments: &Arguments, contenders: usize) -> (Plan, Vec<String>) {
     let (rounds, few_rounds, window, idle, tunnels, storm) = if arguments.quick {
-        (3, 1, 120, 1000, 1000, 2000)
+        (3, 1, 80, 1000, 1000, 2000)
     } else {
         (10, 2, 500, 5000, 3000, 8000)
     };
