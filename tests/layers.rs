@@ -27,13 +27,15 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "access", "headers", "observe", "returns", "routing", "stream", "tunnel", "upstream",
+            "access", "headers", "limits", "observe", "returns", "routing", "stream", "tunnel",
+            "upstream",
         ],
     ),
     (
         "config",
         &[
-            "access", "clients", "engineio", "headers", "returns", "routing", "tls", "upstream",
+            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "tls",
+            "upstream",
         ],
     ),
     // floor 4
@@ -56,7 +58,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "access", "clients", "config", "headers", "proxy", "routing", "table", "upstream",
+            "access", "clients", "config", "headers", "limits", "proxy", "routing", "table",
+            "upstream",
         ],
     ),
     // floor 5

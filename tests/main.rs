@@ -25,6 +25,7 @@ mod layers;
 mod memory;
 mod nginx_locations;
 
+mod per_ip;
 mod proxy_protocol;
 mod refused_requests;
 mod refused_upgrades;

@@ -22,6 +22,7 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::Source;
+use crate::limits::PerAddress;
 
 mod access;
 mod https;
@@ -64,6 +65,7 @@ pub(super) struct Checked {
     pub(super) drain_timeout: Duration,
     pub(super) limits: Limits,
     pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) per_ip: PerAddress,
     pub(super) promises: Vec<Promise>,
 }
 
@@ -110,6 +112,10 @@ impl Checker<'_> {
         let max_connections = fields
             .get("max_connections")
             .and_then(|node| self.max_connections(node));
+        let per_ip = fields
+            .get("per_ip")
+            .map(|node| access::per_ip(node, self))
+            .unwrap_or_default();
         let listen = fields.require("listen", &listed("listen", LISTEN), self);
         let listeners = listen
             .map(|node| listen::listeners(node, fields.get("trusted_proxies"), self))
@@ -132,6 +138,7 @@ impl Checker<'_> {
             drain_timeout,
             limits,
             max_connections,
+            per_ip,
             promises,
         })
     }

@@ -38,6 +38,7 @@ pub use crate::config::diagnostic::Paint;
 pub use crate::config::diagnostic::Spot;
 pub(crate) use crate::config::source::Source;
 use crate::headers::template::Template;
+use crate::limits::PerAddress;
 use crate::returns::Return;
 use crate::routing::HostPattern;
 use crate::routing::Location;
@@ -78,6 +79,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How many connections of clients there may be; none: as many as there are descriptors for.
     pub max_connections: Option<NonZeroUsize>,
+    /// What each address may have of them.
+    pub per_ip: PerAddress,
     /// How long clients may take, whichever route answers them.
     pub limits: Limits,
     /// What the file says of itself under `tests`. Whether that is true is not known here.
@@ -303,6 +306,7 @@ impl Config {
                     drain_timeout: checked.drain_timeout,
                     limits: checked.limits,
                     max_connections: checked.max_connections,
+                    per_ip: checked.per_ip,
                     promises: checked.promises,
                 };
                 Ok((config, found.iter().cloned().collect()))

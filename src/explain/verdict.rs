@@ -291,6 +291,7 @@ pub(super) mod test_support {
     use crate::config::Route;
     use crate::config::Timeouts;
     use crate::config::Tls;
+    use crate::limits::PerAddress;
     use crate::routing::When;
     use crate::upstream::Server;
     use crate::upstream::Upstream;
@@ -342,6 +343,7 @@ pub(super) mod test_support {
             drain_timeout: Duration::ZERO,
             limits: Limits::default(),
             max_connections: None,
+            per_ip: PerAddress::default(),
             promises: Vec::new(),
         }
     }

@@ -28,6 +28,7 @@ use crate::headers::head;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::Phase;
+use crate::listener::admitted::admitted;
 use crate::listener::announced::client_of;
 use crate::listener::phase::drained;
 use crate::listener::phase::leaving;
@@ -91,6 +92,7 @@ pub(super) async fn serve(
     if door.proxy_protocol() {
         address = Box::pin(client_of(&mut tcp, address, &context)).await?;
     }
+    let share = admitted(address, &context).ok()?;
     let client = Client {
         address,
         scheme: if tls.is_some() {
@@ -145,6 +147,7 @@ pub(super) async fn serve(
         return None;
     }
     let session = Session::new(context.handle.clone(), client, Rc::clone(door.redirect()));
+    session.counts_as(share);
     let became = Box::pin(whole::serve(stream, first, &session, &phase, patience)).await;
     match became {
         Became::Tunnel(tunnel) => Some(*tunnel),

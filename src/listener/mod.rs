@@ -1,6 +1,7 @@
 //! From listening sockets to requests, and for tunnels on to their 101.
 
 mod accept;
+mod admitted;
 mod announced;
 mod connection;
 mod crowd;

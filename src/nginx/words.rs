@@ -242,7 +242,7 @@ const LEFT: &[(&[&str], &str)] = &[
             "limit_req_zone",
             "limit_conn_zone",
         ],
-        "limits for each client are not in this version yet",
+        "`per_ip` limits the connections and the opening handshakes of each address",
     ),
     (
         &["geo", "split_clients"],

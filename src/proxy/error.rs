@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use crate::access::Forbidden;
 use crate::headers::upgrade::DisagreedError;
+use crate::limits::Exceeded;
 use crate::observe::Reason;
 use crate::proxy::decide::Refusal;
 use crate::proxy::request::RequestError;
@@ -25,6 +26,8 @@ pub(super) enum ProxyError {
     NoLocation,
     /// Whoever sent it may not.
     Forbidden(Forbidden),
+    /// Whoever sent it has as much as an address may.
+    Exceeded(Exceeded),
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
@@ -87,6 +90,7 @@ impl ProxyError {
             Self::Request(error) => error.status(),
             Self::NoLocation => Refusal::NoLocation.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Connect(
                 ConnectError::Refused { .. }
                 | ConnectError::Resolve { .. }
@@ -107,6 +111,7 @@ impl ProxyError {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => Refusal::NoLocation.told(),
             Self::Forbidden(forbidden) => forbidden.told().to_owned(),
+            Self::Exceeded(exceeded) => exceeded.told().to_owned(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }
@@ -133,9 +138,9 @@ impl ProxyError {
     /// For the log.
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::Forbidden(_) | Self::Request(RequestError::BodyTimeout(_)) => {
-                Reason::Rule(self.to_string())
-            }
+            Self::Forbidden(_)
+            | Self::Exceeded(_)
+            | Self::Request(RequestError::BodyTimeout(_)) => Reason::Rule(self.to_string()),
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
             Self::NoAnswer { source, .. } if is_silence(source) => {
                 Reason::Unanswered(self.to_string())
@@ -156,6 +161,7 @@ impl fmt::Display for ProxyError {
             Self::Request(error) => write!(f, "refused: {error}"),
             Self::NoLocation => f.write_str("no location matches"),
             Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
+            Self::Exceeded(exceeded) => write!(f, "{exceeded}"),
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
                 write!(
@@ -209,7 +215,10 @@ impl StdError for ProxyError {
             Self::NoAnswer { source, .. } => Some(source),
             Self::Answer { source, .. } => Some(source),
             Self::Disagreed { source, .. } => Some(source),
-            Self::NoLocation | Self::AnswerTimeout { .. } | Self::SwitchBroken { .. } => None,
+            Self::NoLocation
+            | Self::Exceeded(_)
+            | Self::AnswerTimeout { .. }
+            | Self::SwitchBroken { .. } => None,
         }
     }
 }

@@ -66,6 +66,7 @@ pub async fn shake_hands(session: &Session, request: Head<request::Parts>) -> Ha
                 route,
             } = agreed;
             report.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+            session.hand_over(&mut report);
             let switch = Switch::new(stream, early, route.tunnel_limits, report);
             return Handshake::Agreed(head, Box::new(switch));
         }

@@ -28,6 +28,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -43,6 +44,7 @@ use hyper::body::Incoming;
 use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
+use crate::limits::Exceeded;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::behind::Behind;
@@ -80,6 +82,10 @@ pub use crate::proxy::switch::Switch;
 pub use crate::proxy::whole::Delivery;
 pub use crate::proxy::whole::Whole;
 pub use crate::proxy::whole::pass_on;
+
+/// What a client is told to wait that has as many connections as it may. Nobody knows when one of them ends; this keeps whoever
+/// obeys from asking more than a few times a minute.
+const UNTIL_ONE_ENDS: Duration = Duration::from_secs(10);
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 ///
@@ -125,6 +131,7 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
         }
         Ok(Answer::Switch(head, stream, early, limits)) => {
             report.status = Some(head.status);
+            session.hand_over(&mut report);
             *session.switch.borrow_mut() = Some(Switch::new(stream, early, limits, report));
             Response::from_parts(*head, AnswerBody::own(Bytes::new(), None))
         }
@@ -209,10 +216,28 @@ fn prepare(
         report.exchange.route = Some(Arc::clone(&rule.place));
         admit(rule, &client, head, &checked)?;
     }
+    if let Some(exceeded) = session.exceeded() {
+        return Err(ProxyError::Exceeded(exceeded));
+    }
+    if behind.is_some() {
+        // The connection is the proxy's: what is counted of its clients is what they have under way.
+        let share = proxy.addresses.connect(client.address.ip());
+        let share = share.map_err(|crowded| ProxyError::Exceeded(crowded.exceeded))?;
+        if let Some(exceeded) = share.as_ref().and_then(|share| share.exceeded()) {
+            return Err(ProxyError::Exceeded(exceeded));
+        }
+        report.share = share;
+    }
     let (route, target) = match decision.becomes? {
         Becomes::Answer(response) => return Ok(Prepared::Own(response)),
         Becomes::Pass { route, target } => (Arc::clone(route), target),
     };
+    if let Asked::WebSocket(_) = checked.asked {
+        let addresses = &proxy.addresses;
+        addresses
+            .handshake(client.address.ip())
+            .map_err(ProxyError::Exceeded)?;
+    }
     let passing = Passing {
         checked: &checked,
         client: &client,
@@ -235,9 +260,15 @@ fn refusal(error: &ProxyError, report: Report) -> Response<AnswerBody> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    if let ProxyError::Request(_) = error {
-        // What follows on this connection may not be what its sender thinks it is.
+    if let ProxyError::Request(_) | ProxyError::Exceeded(Exceeded::Connections { .. }) = error {
+        // What follows on this connection may not be what its sender thinks it is; or there is one too many.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let ProxyError::Exceeded(exceeded) = error {
+        let wait = exceeded.wait().unwrap_or(UNTIL_ONE_ENDS);
+        let seconds = wait.as_millis().div_ceil(1000);
+        let seconds = HeaderValue::from_str(&seconds.to_string());
+        headers.extend(seconds.map(|seconds| (header::RETRY_AFTER, seconds)));
     }
     if error.status() == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(

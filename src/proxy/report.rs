@@ -14,6 +14,7 @@ use http::request;
 
 use crate::headers::lists::has_member;
 use crate::headers::upgrade::Asked;
+use crate::limits::Share;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
 use crate::observe::FIRST_WORDS;
@@ -34,12 +35,24 @@ pub(super) struct Report {
     pub(super) body_bytes_sent: u64,
     /// What went wrong.
     pub(super) reason: Option<Reason>,
+    /// What is counted of the client, for as long as the exchange lasts.
+    pub(super) share: Option<Box<Share>>,
     /// How the answer's body begins, if somebody listens.
     said: Option<Said>,
     /// Whether the process ended it.
     cut: Rc<Cell<bool>>,
     started: Instant,
     observer: Option<Arc<dyn Observer>>,
+}
+
+/// What a tunnel takes over of its request.
+#[derive(Debug)]
+pub(super) struct Telling {
+    pub(super) exchange: Exchange,
+    /// Who hears of it.
+    pub(super) observer: Arc<dyn Observer>,
+    /// The tunnel is counted for as long as this is there.
+    _share: Option<Box<Share>>,
 }
 
 impl Report {
@@ -54,6 +67,7 @@ impl Report {
             status: None,
             body_bytes_sent: 0,
             reason: None,
+            share: None,
             said: None,
             cut,
             started: Instant::now(),
@@ -102,7 +116,7 @@ impl Report {
     }
 
     /// Ends without a line: a tunnel has its own two.
-    pub(super) fn into_tunnel(mut self) -> Option<(Exchange, Arc<dyn Observer>)> {
+    pub(super) fn into_tunnel(mut self) -> Option<Telling> {
         let observer = self.observer.take()?;
         let exchange = Exchange {
             remote_addr: self.exchange.remote_addr,
@@ -112,7 +126,11 @@ impl Report {
             location: self.exchange.location.take(),
             route: self.exchange.route.take(),
         };
-        Some((exchange, observer))
+        Some(Telling {
+            exchange,
+            observer,
+            _share: self.share.take(),
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use http::HeaderName;
 use crate::access::Access;
 use crate::access::Networks;
 use crate::headers::template::Template;
+use crate::limits::Addresses;
 use crate::observe::Observer;
 use crate::returns::Return;
 use crate::routing::Location;
@@ -76,6 +77,8 @@ pub struct Proxy {
     pub sites: Arc<Sites<Arc<Rule>>>,
     /// The proxies in front that are believed who their client is.
     pub trusted: Networks,
+    /// What each address has and may have.
+    pub addresses: Addresses,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 
 use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
+use crate::limits::Exceeded;
+use crate::limits::Share;
 use crate::observe::Exchange;
 use crate::observe::Opening;
 use crate::observe::Reason;
@@ -82,6 +84,8 @@ pub struct State {
     pub(super) refused_upgrade: Cell<bool>,
     /// Apart from the rest, since reports know it and stand in `switch` and `ready`.
     cut: Rc<Cell<bool>>,
+    /// What is counted of the client: the connection, until a tunnel takes it over.
+    share: RefCell<Option<Box<Share>>>,
 }
 
 impl Deref for Session {
@@ -107,7 +111,13 @@ impl Session {
             upgraded: Notify::default(),
             refused_upgrade: Cell::default(),
             cut: Rc::default(),
+            share: RefCell::default(),
         }))
+    }
+
+    /// The connection, or the tunnel that it becomes, is counted as this. If it is one too many, every request is refused.
+    pub fn counts_as(&self, share: Option<Box<Share>>) {
+        self.share.replace(share);
     }
 
     /// The tunnel that a 101 has promised, once.
@@ -160,6 +170,18 @@ impl Session {
         report.reason = Some(Reason::Rule(format!(
             "refused: no whole head within {limit:?} (`header_timeout`)"
         )));
+    }
+
+    /// Why the client is refused everything, if it is.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        self.share.borrow().as_ref()?.exceeded()
+    }
+
+    /// The connection becomes the tunnel of this request, which is counted in its place.
+    pub(super) fn hand_over(&self, report: &mut Report) {
+        if let Some(share) = self.share.take() {
+            report.share = Some(share);
+        }
     }
 
     /// What decides about a request that has just come. Asked once for each, so that all of it uses one state.

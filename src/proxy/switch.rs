@@ -58,8 +58,8 @@ impl Switch {
             report,
         } = self;
         let (told, ear) = match report.into_tunnel() {
-            Some((exchange, observer)) => {
-                let (told, ear) = Told::begin(exchange, observer, limits, &upstream.early);
+            Some(telling) => {
+                let (told, ear) = Told::begin(telling, limits, &upstream.early);
                 (Some(told), ear)
             }
             None => (None, Ear::default()),

@@ -2,15 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::observe::Exchange;
 use crate::observe::FIRST_WORDS;
-use crate::observe::Observer;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
+use crate::proxy::report::Telling;
 use crate::tunnel;
 use crate::tunnel::Hook;
 use crate::tunnel::Side;
@@ -19,8 +17,7 @@ use crate::tunnel::Side;
 #[derive(Debug)]
 pub(super) struct Told {
     id: TunnelId,
-    exchange: Exchange,
-    observer: Arc<dyn Observer>,
+    telling: Telling,
     /// What the tunnel obeys.
     pub(super) limits: tunnel::Limits,
     /// The upstream's first words, if somebody listens and for as long as they are not enough.
@@ -30,23 +27,18 @@ pub(super) struct Told {
 impl Told {
     /// A tunnel opens, with what was read behind the head of the upstream's 101. Whoever has not heard enough by that is the
     /// tunnel's hook.
-    pub(super) fn begin(
-        exchange: Exchange,
-        observer: Arc<dyn Observer>,
-        limits: tunnel::Limits,
-        early: &[u8],
-    ) -> (Rc<Self>, Ear) {
+    pub(super) fn begin(telling: Telling, limits: tunnel::Limits, early: &[u8]) -> (Rc<Self>, Ear) {
         let told = Rc::new(Self {
             id: TunnelId::next(),
-            exchange,
-            observer,
+            telling,
             limits,
             said: RefCell::default(),
         });
-        told.observer.tunnel_opened(told.id, &told.exchange);
-        let listens = told
-            .observer
-            .listens(&told.exchange, StatusCode::SWITCHING_PROTOCOLS);
+        let Telling {
+            exchange, observer, ..
+        } = &told.telling;
+        observer.tunnel_opened(told.id, exchange);
+        let listens = observer.listens(exchange, StatusCode::SWITCHING_PROTOCOLS);
         let mut ear = Ear(listens.then(|| {
             told.said.replace(Some(Vec::new()));
             Rc::clone(&told)
@@ -58,21 +50,27 @@ impl Told {
     /// The tunnel is over.
     pub(super) fn end(&self, mut end: TunnelEnd) {
         end.said = self.said.take();
-        self.observer.tunnel_ended(self.id, &self.exchange, &end);
+        let Telling {
+            exchange, observer, ..
+        } = &self.telling;
+        observer.tunnel_ended(self.id, exchange, &end);
     }
 
     /// Whether that is enough.
     fn hear(&self, bytes: &[u8]) -> bool {
+        let Telling {
+            exchange, observer, ..
+        } = &self.telling;
         let mut kept = self.said.borrow_mut();
         let Some(said) = &mut *kept else {
             return true;
         };
         let room = FIRST_WORDS - said.len();
         said.extend_from_slice(&bytes[..room.min(bytes.len())]);
-        if said.len() < FIRST_WORDS && !self.observer.is_enough(&self.exchange, said) {
+        if said.len() < FIRST_WORDS && !observer.is_enough(exchange, said) {
             return false;
         }
-        self.observer.tunnel_said(self.id, &self.exchange, said);
+        observer.tunnel_said(self.id, exchange, said);
         *kept = None;
         true
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
@@ -382,6 +383,22 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
         };
         let (was, is) = (word(was.max_connections), word(is.max_connections));
         changed("max_connections", format!("{is} (was {was})"));
+    }
+    let (per, now) = (was.per_ip, is.per_ip);
+    for (key, was, is) in [
+        ("connections", per.connections, now.connections),
+        (
+            "handshakes_per_second",
+            per.handshakes_per_second,
+            now.handshakes_per_second,
+        ),
+    ] {
+        if was != is {
+            let word = |most: Option<NonZeroU32>| {
+                most.map_or("no limit".to_owned(), |most| most.to_string())
+            };
+            changed("per_ip", format!("{key}: {} (was {})", word(is), word(was)));
+        }
     }
     if was.access_log != is.access_log {
         let word = match is.access_log {

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::config;
 use crate::config::Config;
 use crate::engineio::Diagnosis;
+use crate::limits::Addresses;
 use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
@@ -104,11 +105,14 @@ struct Rules {
 }
 
 impl Rules {
-    fn new(config: &Config, observer: Arc<dyn Observer>) -> Self {
+    /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
+    fn new(config: &Config, observer: Arc<dyn Observer>, addresses: Addresses) -> Self {
+        addresses.allow(config.per_ip);
         Self {
             proxy: Proxy {
                 sites: Arc::new(Table::new(config).sites),
                 trusted: config.trusted_proxies.clone(),
+                addresses,
                 observer,
             },
             limits: listener::Limits {
@@ -169,7 +173,8 @@ impl Opened {
     pub fn start(self) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, workers_ended) = mpsc::unbounded_channel();
-        let rules = Rules::new(&self.config, observer(&self.config));
+        let addresses = Addresses::default();
+        let rules = Rules::new(&self.config, observer(&self.config), addresses);
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
         let connections = Connections::up_to(descriptors::most_connections(&self.config, count));

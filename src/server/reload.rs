@@ -73,7 +73,9 @@ impl Running {
             _ => observer(&config),
         };
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
-        let _before = std::mem::replace(&mut self.rules, Rules::new(&config, observer));
+        let addresses = self.rules.proxy.addresses.clone();
+        let rules = Rules::new(&config, observer, addresses);
+        let _before = std::mem::replace(&mut self.rules, rules);
         let most = descriptors::most_connections(&config, self.workers.len());
         self.connections.allow(most);
         self.listeners = listeners;

@@ -1,4 +1,4 @@
-//! The rules of who may: networks, and origins of pages.
+//! The rules of who may, and how much: networks, origins of pages, and what one address has.
 
 use crate::access::Access;
 use crate::access::MissingOrigin;
@@ -9,9 +9,14 @@ use crate::access::Origin;
 use crate::access::Origins;
 use crate::config::check::Checker;
 use crate::config::check::keys::Fields;
+use crate::config::check::keys::Within;
 use crate::config::check::request::texts;
+use crate::config::check::scalar::MOST_CONNECTIONS;
+use crate::config::check::scalar::MOST_HANDSHAKES;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::limits::PerAddress;
 
 /// The networks of `key`, as far as they are right.
 pub(super) fn networks(node: &Node, key: &str, checker: &mut Checker<'_>) -> Networks {
@@ -46,6 +51,28 @@ fn networks_by<'n>(
         }
     }
     networks
+}
+
+/// What one address may have.
+pub(super) fn per_ip(node: &Node, checker: &mut Checker<'_>) -> PerAddress {
+    let map = match &node.value {
+        Value::Map(map) if !map.is_empty() => map,
+        _ => {
+            checker
+                .error(&node.span, "`per_ip` must be a map of limits")
+                .help("write `per_ip: { connections: 100, handshakes_per_second: 20 }`, or one of the two");
+            return PerAddress::default();
+        }
+    };
+    let fields = Fields::of(node, map, Within::PerIp, checker);
+    let mut count = |key, most| {
+        let node = fields.get(key)?;
+        checker.count(node, key, most, "leave it out for no limit")
+    };
+    PerAddress {
+        connections: count("connections", MOST_CONNECTIONS),
+        handshakes_per_second: count("handshakes_per_second", MOST_HANDSHAKES),
+    }
 }
 
 /// Who may ask a route.

@@ -22,17 +22,20 @@ pub(super) enum Within {
     Pair,
     /// The conditions of a route.
     When,
+    /// What one address may have.
+    PerIp,
     /// One entry of `tests`.
     Test,
 }
 
 impl Within {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Top,
         Self::Listen,
         Self::Route,
         Self::Pair,
         Self::When,
+        Self::PerIp,
         Self::Test,
     ];
 
@@ -54,6 +57,7 @@ impl Within {
                 "access_log",
                 "threads",
                 "max_connections",
+                "per_ip",
                 "tests",
             ],
             Self::Listen => &["address", "tls", "redirect", "reuseport", "proxy_protocol"],
@@ -76,6 +80,7 @@ impl Within {
             ],
             Self::Pair => &["cert", "key"],
             Self::When => &["query", "header", "method", "port"],
+            Self::PerIp => &["connections", "handshakes_per_second"],
             Self::Test => &["url", "expect", "client", "path"],
         }
     }
@@ -88,6 +93,7 @@ impl Within {
             Self::Route => "this route",
             Self::Pair => "this certificate pair",
             Self::When => "this `when`",
+            Self::PerIp => "`per_ip`",
             Self::Test => "this test",
         }
     }
@@ -100,6 +106,7 @@ impl Within {
             Self::Route => "in an entry of `routes`",
             Self::Pair => "below `tls` in an entry of `listen`",
             Self::When => "below `when` in an entry of `routes`",
+            Self::PerIp => "below `per_ip` at the top of the file",
             Self::Test => "in an entry of `tests`",
         }
     }
@@ -200,7 +207,7 @@ impl<'n> Fields<'n> {
         let help = if words::is_later(&word) {
             self.has_later = true;
             message = format!("{} is not in this version of wsgate yet", quoted(name));
-            words::without(&word).to_owned()
+            words::WITHOUT.to_owned()
         } else if let Some(meant) = here.iter().find(|known| **known == word) {
             self.meant.push(meant);
             format!("write it as `{meant}`")

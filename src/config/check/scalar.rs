@@ -1,5 +1,6 @@
 //! Values that are one text, and what is said where they are something else.
 
+use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -22,10 +23,13 @@ pub(super) enum Zero {
 const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "path"];
 
 /// More threads than any machine has cores are a slip of the fingers.
-pub(super) const MOST_THREADS: usize = 1024;
+pub(super) const MOST_THREADS: u32 = 1024;
 
 /// More connections than any machine has descriptors for (`fs.nr_open` is at most 2^31, and each takes two).
-pub(super) const MOST_CONNECTIONS: usize = 1_000_000_000;
+pub(super) const MOST_CONNECTIONS: u32 = 1_000_000_000;
+
+/// More opening handshakes in a second than any machine takes: one each microsecond.
+pub(super) const MOST_HANDSHAKES: u32 = 1_000_000;
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -133,28 +137,30 @@ impl Checker<'_> {
     /// A number of threads.
     pub(super) fn threads(&mut self, node: &Node) -> Option<NonZeroUsize> {
         let without = "leave it out for one thread on each core that wsgate may use";
-        self.count(node, "threads", MOST_THREADS, without)
+        let count = self.count(node, "threads", MOST_THREADS, without);
+        count.and_then(|count| count.try_into().ok())
     }
 
     /// A number of connections.
     pub(super) fn max_connections(&mut self, node: &Node) -> Option<NonZeroUsize> {
         let without = "leave it out for as many as the limit of descriptors allows";
-        self.count(node, "max_connections", MOST_CONNECTIONS, without)
+        let count = self.count(node, "max_connections", MOST_CONNECTIONS, without);
+        count.and_then(|count| count.try_into().ok())
     }
 
     /// A number from 1 to `most`, and what it is `without` the key.
-    fn count(
+    pub(super) fn count(
         &mut self,
         node: &Node,
         key: &str,
-        most: usize,
+        most: u32,
         without: &str,
-    ) -> Option<NonZeroUsize> {
+    ) -> Option<NonZeroU32> {
         let text = self.text(node, key, "a number")?;
         let number = text
             .parse()
             .ok()
-            .filter(|number: &NonZeroUsize| number.get() <= most);
+            .filter(|number: &NonZeroU32| number.get() <= most);
         if number.is_none() {
             let message = format!(
                 "`{key}` must be a number from 1 to {most}: {}",

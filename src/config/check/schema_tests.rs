@@ -18,6 +18,7 @@ use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
 use crate::config::check::request::NOT_SET;
 use crate::config::check::scalar::MOST_CONNECTIONS;
+use crate::config::check::scalar::MOST_HANDSHAKES;
 use crate::config::check::scalar::MOST_THREADS;
 
 fn schema() -> Value {
@@ -32,6 +33,7 @@ fn map(schema: &Value, within: Within) -> &Value {
         Within::Route => "/definitions/route",
         Within::Pair => "/definitions/pair",
         Within::When => "/definitions/route/properties/when",
+        Within::PerIp => "/properties/per_ip",
         Within::Test => "/definitions/test",
     };
     schema.pointer(pointer).unwrap()
@@ -111,6 +113,7 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
             file["listen"][0]["tls"] = pair;
         }
         Within::When => file["routes"][0]["when"] = json!({ key: value }),
+        Within::PerIp => file["per_ip"] = json!({ key: value }),
         Within::Test => {
             let mut test = json!({ "url": "ws://a.example.com:8080/x", "expect": 404 });
             test[key] = value.clone();
@@ -188,7 +191,7 @@ fn every_example_can_be_served() {
             }
         }
     }
-    assert_eq!(served, 99, "examples were added or lost");
+    assert_eq!(served, 102, "examples were added or lost");
 }
 
 #[test]
@@ -299,6 +302,12 @@ fn what_the_schema_enumerates_is_all_there_is() {
     assert_eq!(
         schema["properties"]["max_connections"]["maximum"],
         json!(MOST_CONNECTIONS)
+    );
+    let each = &schema["properties"]["per_ip"]["properties"];
+    assert_eq!(each["connections"]["maximum"], json!(MOST_CONNECTIONS));
+    assert_eq!(
+        each["handshakes_per_second"]["maximum"],
+        json!(MOST_HANDSHAKES)
     );
 
     let fields = &schema["definitions"]["route"]["properties"]["set_headers"];

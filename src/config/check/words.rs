@@ -1,20 +1,12 @@
 //! Keys that people type and wsgate does not know: what stands in their place.
 
-/// Keys that a later version will have. To ignore them would be to do something else than what was written.
-const LATER: [&str; 1] = ["per_ip"];
-
-/// Whether `key` is planned and not there yet.
+/// Whether `key` is planned and not there yet. To ignore it would be to do something else than what was written.
 pub(super) fn is_later(key: &str) -> bool {
-    key == "upstreams" || LATER.contains(&key)
+    key == "upstreams"
 }
 
 /// What to do without a key of [`is_later`].
-pub(super) fn without(key: &str) -> &'static str {
-    match key {
-        "upstreams" => "write the address of one server in each `proxy_pass`",
-        _ => "take it out; it would do nothing",
-    }
-}
+pub(super) const WITHOUT: &str = "write the address of one server in each `proxy_pass`";
 
 /// The key that was meant by one of another proxy, or of nginx.
 pub(super) fn renamed(key: &str) -> Option<&'static str> {
@@ -128,8 +120,13 @@ pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
         "auth_basic" | "auth_request" | "auth_jwt" => {
             "the upstream decides: its 401 or 403 reaches the client, also as the answer to an upgrade"
         }
-        "limit_conn" | "limit_req" => {
-            "limits for each client are not in this version yet: take it out"
+        "limit_conn"
+        | "limit_req"
+        | "limit_conn_zone"
+        | "limit_req_zone"
+        | "rate_limit"
+        | "max_connections_per_ip" => {
+            "`per_ip: { connections: 100, handshakes_per_second: 20 }` at the top of the file limits what each address has"
         }
         "real_ip_header" | "real_ip_recursive" => {
             "`trusted_proxies` at the top of the file is enough: it is X-Forwarded-For that they are believed, over all of them"

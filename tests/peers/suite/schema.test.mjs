@@ -67,7 +67,7 @@ check('every good file of the repository is good for the schema too', ONLY, asyn
     assert.equal(error, undefined, name);
     assert.deepEqual([documents.length, ...problems(documents[0])], [1], name);
   }
-  assert.equal(good.size, 53, 'files were added or lost');
+  assert.equal(good.size, 54, 'files were added or lost');
 });
 
 check('every broken file is refused, or stands here with what a schema cannot see', ONLY, async () => {
@@ -81,7 +81,7 @@ check('every broken file is refused, or stands here with what a schema cannot se
     else if (problems(documents[0]).length === 0) found.unseen.push(name);
   }
   assert.deepEqual(found, { unseen: Object.keys(UNSEEN), notYaml: NOT_YAML, notOne: NOT_ONE });
-  assert.equal(broken.size, 89, 'fixtures were added or lost');
+  assert.equal(broken.size, 91, 'fixtures were added or lost');
 });
 
 check('what the schema offers is good for the schema', ONLY, async () => {
@@ -99,7 +99,7 @@ check('what the schema offers is good for the schema', ONLY, async () => {
     }
   };
   walk(schema, '');
-  assert.equal(offered, 87, 'examples were added or lost');
+  assert.equal(offered, 90, 'examples were added or lost');
 });
 
 /** Texts for one key each: many that people write, and many that they should not. */
@@ -186,6 +186,11 @@ const TRIED = {
   allow: ['all', '10.0.0.0/8', '[::1, all]', '[all, all]', '[all, 0.0.0.0/0]', 'All', '*', '[]', '~', '10.0.0.1/8'],
   missing_origin: ['allow', 'deny', 'Deny', 'off', 'true', '""', '~', '[]'],
   threads: ['1', '1024', '"2"', '0', '1025', '-1', '1.5', 'auto', '""', '~', '[]'],
+  per_ip: [
+    '{ connections: 1 }', '{ handshakes_per_second: 1000000, connections: "2" }', '{ connections: 1000000000 }', '{}', '[]', '~', '100',
+    '{ connections: 0 }', '{ handshakes_per_second: 1000001 }', '{ rate: 1 }', '{ connections: ~ }', '{ connections: [1] }',
+    '{ connections: 1000000001 }', '{ handshakes_per_second: -1 }',
+  ],
   max_connections: ['1', '1000000000', '"2"', '0', '1000000001', '-1', '1.5', 'auto', '""', '~', '[]'],
 };
 
@@ -226,6 +231,7 @@ function fileOf(key, text) {
       return `listen:\n  - { address: 8443, tls: self_signed }\n  - address: 8080\n    redirect: ${text}\nroutes:\n  - { location: /, return: 404 }\n`;
     case 'threads':
     case 'max_connections':
+    case 'per_ip':
     case 'trusted_proxies':
       return `${key}: ${text}\n${route('return: 404')}`;
     case 'location':
@@ -274,5 +280,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [511, 198], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [525, 201], 'values were added or lost, or are taken now');
 });

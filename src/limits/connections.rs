@@ -1,6 +1,4 @@
-//! How many: the connections of the whole process, which all its threads count together.
-//!
-//! Only numbers: what waits while there is no room, and what is said of it, is left to `listener`.
+//! The connections of the whole process.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -58,7 +56,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering;
 
-    use crate::limits::Connections;
+    use crate::limits::connections::Connections;
 
     #[test]
     fn there_are_never_more_than_there_may_be() {

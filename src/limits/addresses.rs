@@ -1,0 +1,528 @@
+//! What one address may have: connections at a time, and opening handshakes in a second.
+//!
+//! An IPv4 address stands for itself, an IPv6 address for its /64, since that is the least that one customer is given and
+//! whoever has it has all of its addresses (RFC 6177 §2). Where no limit is set nothing is counted, and nothing locked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Parts of the table, each with a lock of its own; many more than threads, so that these seldom meet.
+const SHARDS: usize = 64;
+
+/// Entries below which a part is not looked through for those that are of no use any more.
+const FEW: usize = 64;
+
+/// How long nothing more is said of an address whose connections are closed unread.
+const QUIET: Duration = Duration::from_secs(60);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much of an IPv6 address is the network of one customer.
+const CUSTOMER: u128 = u128::MAX << 64;
+
+/// What one address may; without a number as much as it likes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PerAddress {
+    /// How many connections at a time, tunnels included.
+    pub connections: Option<NonZeroU32>,
+    /// How many opening handshakes of WebSocket in a second; as many at once after a second without one.
+    pub handshakes_per_second: Option<NonZeroU32>,
+}
+
+/// What all addresses have, and what each may have: at first as much as it likes. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    /// Zero: no limit.
+    connections: AtomicU32,
+    /// Zero: no limit.
+    handshakes_per_second: AtomicU32,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    addresses: HashMap<Address, Counts>,
+    /// How many entries it had when the last of no use was taken out.
+    looked_through: usize,
+}
+
+/// What one address has.
+#[derive(Debug, Default)]
+struct Counts {
+    connections: u32,
+    /// When the next opening handshake would come if they came evenly.
+    due: Option<Instant>,
+    /// When it was said that its connections are closed unread.
+    said: Option<Instant>,
+}
+
+/// Whoever is counted as one: an IPv4 address in IPv6's clothes, or the first half of an IPv6 address.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Address(u128);
+
+/// An address that has twice as many connections as it may: half of them are there to be told so, and no more are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Crowded {
+    /// What it has too many of.
+    pub exceeded: Exceeded,
+    /// Whether that was not said in the last minute.
+    pub is_news: bool,
+}
+
+/// Why an address is refused something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exceeded {
+    /// It has as many connections as it may.
+    Connections {
+        /// Who.
+        of: Address,
+        /// How many it may have.
+        most: NonZeroU32,
+    },
+    /// It has begun as many opening handshakes as it may.
+    Handshakes {
+        /// Who.
+        of: Address,
+        /// How many it may begin in a second.
+        most: NonZeroU32,
+        /// How long until another one is in order.
+        wait: Duration,
+    },
+}
+
+/// One connection of an address; dropping it is its end.
+#[derive(Debug)]
+pub struct Share {
+    table: Arc<Table>,
+    address: Address,
+    exceeded: Option<Exceeded>,
+}
+
+impl Addresses {
+    /// Changes what each may. What there is stays, also if it is more; what came while there was no limit is not counted.
+    pub fn allow(&self, each: PerAddress) {
+        let number = |most: Option<NonZeroU32>| most.map_or(0, NonZeroU32::get);
+        let table = &self.0;
+        table
+            .connections
+            .store(number(each.connections), Ordering::Relaxed);
+        table
+            .handshakes_per_second
+            .store(number(each.handshakes_per_second), Ordering::Relaxed);
+    }
+
+    /// Another connection of `address`, counted for as long as its share is kept. No share where there is no limit.
+    ///
+    /// # Errors
+    /// It is to be closed without an answer.
+    pub fn connect(&self, address: IpAddr) -> Result<Option<Box<Share>>, Crowded> {
+        match NonZeroU32::new(self.0.connections.load(Ordering::Relaxed)) {
+            None => Ok(None),
+            Some(most) => self.connect_at(Instant::now(), address, most).map(Some),
+        }
+    }
+
+    fn connect_at(
+        &self,
+        now: Instant,
+        address: IpAddr,
+        most: NonZeroU32,
+    ) -> Result<Box<Share>, Crowded> {
+        let of = Address::of(address);
+        let mut shard = self.0.shard(of);
+        let counts = shard.counts(of, now);
+        let exceeded = Exceeded::Connections { of, most };
+        if counts.connections >= most.get().saturating_mul(2) {
+            let is_news = counts
+                .said
+                .is_none_or(|said| now.saturating_duration_since(said) >= QUIET);
+            if is_news {
+                counts.said = Some(now);
+            }
+            return Err(Crowded { exceeded, is_news });
+        }
+        counts.connections += 1;
+        Ok(Box::new(Share {
+            table: Arc::clone(&self.0),
+            address: of,
+            exceeded: (counts.connections > most.get()).then_some(exceeded),
+        }))
+    }
+
+    /// Another opening handshake of `address`. What is refused is not counted.
+    ///
+    /// # Errors
+    /// It has begun as many as it may.
+    pub fn handshake(&self, address: IpAddr) -> Result<(), Exceeded> {
+        match NonZeroU32::new(self.0.handshakes_per_second.load(Ordering::Relaxed)) {
+            None => Ok(()),
+            Some(most) => self.handshake_at(Instant::now(), address, most),
+        }
+    }
+
+    fn handshake_at(
+        &self,
+        now: Instant,
+        address: IpAddr,
+        most: NonZeroU32,
+    ) -> Result<(), Exceeded> {
+        let of = Address::of(address);
+        let interval = SECOND / most.get();
+        let mut shard = self.0.shard(of);
+        let counts = shard.counts(of, now);
+        let due = counts.due.map_or(now, |due| due.max(now));
+        let wait = (due + interval).saturating_duration_since(now + SECOND);
+        if !wait.is_zero() {
+            return Err(Exceeded::Handshakes { of, most, wait });
+        }
+        counts.due = Some(due + interval);
+        Ok(())
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            connections: AtomicU32::new(0),
+            handshakes_per_second: AtomicU32::new(0),
+            shards: [(); SHARDS].map(|()| Mutex::default()),
+        }
+    }
+}
+
+impl Table {
+    fn shard(&self, address: Address) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[address.shard()];
+        // Each change is whole when it is made: after a panic the numbers still hold.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    /// The entry of an address. Those of no use are taken out whenever there are twice as many as were of use.
+    fn counts(&mut self, address: Address, now: Instant) -> &mut Counts {
+        if self.addresses.len() >= FEW.max(2 * self.looked_through) {
+            self.addresses.retain(|_, counts| counts.is_of_use(now));
+            self.looked_through = self.addresses.len();
+        }
+        self.addresses.entry(address).or_default()
+    }
+}
+
+impl Counts {
+    fn is_of_use(&self, now: Instant) -> bool {
+        self.connections > 0 || self.due.is_some_and(|due| due > now)
+    }
+}
+
+impl Share {
+    /// Why its client is to be refused, if it is one too many.
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shard = self.table.shard(self.address);
+        if let Entry::Occupied(mut entry) = shard.addresses.entry(self.address) {
+            entry.get_mut().connections -= 1;
+            if entry.get().connections == 0 && entry.get().due.is_none() {
+                entry.remove();
+            }
+        }
+    }
+}
+
+impl Address {
+    fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits() & CUSTOMER,
+        })
+    }
+
+    fn shard(self) -> usize {
+        let [low, high] = [self.0 as u64, (self.0 >> 64) as u64];
+        let mixed = (low ^ high).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - SHARDS.ilog2())) as usize
+    }
+}
+
+/// As in the log: `192.0.2.7`, or `2001:db8::/64`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = Ipv6Addr::from_bits(self.0);
+        match address.to_ipv4_mapped() {
+            Some(address) => write!(f, "{address}"),
+            None => write!(f, "{address}/64"),
+        }
+    }
+}
+
+impl Exceeded {
+    /// The limit, as it stands in `routes.yaml`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Connections { .. } => "per_ip: connections",
+            Self::Handshakes { .. } => "per_ip: handshakes_per_second",
+        }
+    }
+
+    /// How long the client should wait before it tries again, if that is known.
+    pub fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Connections { .. } => None,
+            Self::Handshakes { wait, .. } => Some(wait),
+        }
+    }
+
+    /// For the client, which need not know the numbers.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Connections { .. } => "there are too many connections from this address",
+            Self::Handshakes { .. } => "there are too many opening handshakes from this address",
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key();
+        match self {
+            Self::Connections { of, most } => {
+                let noun = if most.get() == 1 {
+                    "connection"
+                } else {
+                    "connections"
+                };
+                write!(f, "refused: {of} has {most} {noun} (`{key}`)")
+            }
+            Self::Handshakes { of, most, .. } => {
+                let noun = if most.get() == 1 {
+                    "handshake"
+                } else {
+                    "handshakes"
+                };
+                write!(
+                    f,
+                    "refused: {of} has begun {most} opening {noun} within a second (`{key}`)"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use crate::limits::addresses::Addresses;
+    use crate::limits::addresses::Exceeded;
+    use crate::limits::addresses::FEW;
+    use crate::limits::addresses::PerAddress;
+    use crate::limits::addresses::QUIET;
+    use crate::limits::addresses::SHARDS;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn limited(connections: u32, handshakes_per_second: u32) -> Addresses {
+        let addresses = Addresses::default();
+        addresses.allow(PerAddress {
+            connections: NonZeroU32::new(connections),
+            handshakes_per_second: NonZeroU32::new(handshakes_per_second),
+        });
+        addresses
+    }
+
+    /// How many entries there are.
+    fn entries(addresses: &Addresses) -> usize {
+        let shards = addresses.0.shards.iter();
+        shards
+            .map(|shard| shard.lock().expect("no panic").addresses.len())
+            .sum()
+    }
+
+    const TWO: NonZeroU32 = NonZeroU32::new(2).expect("more than none");
+
+    #[test]
+    fn an_address_has_as_many_connections_as_it_may_and_as_many_are_told_that_it_has() {
+        let addresses = Addresses::default();
+        let (one, begin) = (address("192.0.2.7"), Instant::now());
+        let connect = |after| addresses.connect_at(begin + after, one, TWO);
+        let mut kept = Vec::new();
+        for number in 0..4 {
+            let share = connect(Duration::ZERO).expect("two, and two that are told");
+            let refused = share.exceeded().map(|exceeded| exceeded.to_string());
+            let said = "refused: 192.0.2.7 has 2 connections (`per_ip: connections`)".to_owned();
+            assert_eq!(refused, (number >= 2).then_some(said));
+            kept.push(share);
+        }
+        let is_news = |after| connect(after).map_err(|crowded| crowded.is_news).err();
+        assert_eq!(
+            [Duration::ZERO, QUIET / 2, QUIET].map(is_news),
+            [Some(true), Some(false), Some(true)]
+        );
+        // Another has its own, and so has this one when some of its have ended.
+        let other = addresses.connect_at(begin, address("192.0.2.8"), TWO);
+        assert!(other.is_ok_and(|share| share.exceeded().is_none()));
+        kept.truncate(1);
+        assert!(connect(Duration::ZERO).is_ok_and(|share| share.exceeded().is_none()));
+        drop(kept);
+        assert_eq!(entries(&addresses), 0);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_its_first_half_and_a_mapped_one_is_ipv4() {
+        let addresses = limited(1, 0);
+        let mut kept = Vec::new();
+        let mut refused = |text| {
+            let share = addresses
+                .connect(address(text))
+                .expect("at most two")
+                .expect("a limit");
+            let exceeded = share.exceeded();
+            kept.push(share);
+            exceeded.map(|exceeded| exceeded.to_string())
+        };
+        assert_eq!(refused("2001:db8:0:1::1"), None);
+        assert_eq!(
+            refused("2001:db8:0:1:ffff:ffff:ffff:ffff").as_deref(),
+            Some("refused: 2001:db8:0:1::/64 has 1 connection (`per_ip: connections`)")
+        );
+        assert_eq!(refused("2001:db8:0:2::1"), None);
+        assert_eq!(refused("192.0.2.7"), None);
+        assert_eq!(
+            refused("::ffff:192.0.2.7").as_deref(),
+            Some("refused: 192.0.2.7 has 1 connection (`per_ip: connections`)")
+        );
+        // The first half of `::1` is nothing, and no IPv4 address is that.
+        assert_eq!(refused("::1"), None);
+        assert_eq!(refused("0.0.0.0"), None);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted_and_a_later_one_counts_what_comes_then() {
+        let addresses = Addresses::default();
+        let one = address("192.0.2.7");
+        let is_counted = || addresses.connect(one).expect("no crowd").is_some();
+        assert!(!is_counted());
+        assert_eq!(addresses.handshake(one), Ok(()));
+        assert_eq!(entries(&addresses), 0);
+        addresses.allow(PerAddress {
+            connections: Some(NonZeroU32::MIN),
+            handshakes_per_second: None,
+        });
+        let first = addresses.connect(one);
+        let second = addresses.connect(one).expect("told").expect("a limit");
+        assert!(second.exceeded().is_some() && addresses.connect(one).is_err());
+        addresses.allow(PerAddress::default());
+        assert!(!is_counted());
+        drop((first, second));
+        assert_eq!(entries(&addresses), 0);
+    }
+
+    #[test]
+    fn a_second_without_a_handshake_gives_as_many_at_once_as_a_second_has() {
+        let addresses = Addresses::default();
+        let (one, begin) = (address("192.0.2.7"), Instant::now());
+        let four = NonZeroU32::new(4).expect("more than none");
+        let handshake = |at| addresses.handshake_at(begin + Duration::from_millis(at), one, four);
+        let tries = |at, times| (0..times).filter(|_| handshake(at).is_ok()).count();
+        assert_eq!(tries(0, 10), 4);
+        let refused = handshake(0).expect_err("the fifth is one too many");
+        assert_eq!(refused.wait(), Some(Duration::from_millis(250)));
+        assert_eq!(
+            refused.to_string(),
+            "refused: 192.0.2.7 has begun 4 opening handshakes within a second (`per_ip: handshakes_per_second`)"
+        );
+        // What was refused did not count.
+        assert_eq!([tries(249, 1), tries(250, 2)], [0, 1]);
+        assert_eq!([tries(1249, 10), tries(9000, 10)], [3, 4]);
+        let other = address("192.0.2.8");
+        assert_eq!(addresses.handshake_at(begin, other, four), Ok(()));
+    }
+
+    #[test]
+    fn addresses_that_were_seen_once_are_forgotten() {
+        let addresses = Addresses::default();
+        let begin = Instant::now();
+        for number in 0..100_000_u32 {
+            let one = IpAddr::from(number.to_be_bytes());
+            let now = begin + Duration::from_millis(u64::from(number));
+            assert_eq!(addresses.handshake_at(now, one, NonZeroU32::MIN), Ok(()));
+        }
+        // A thousand of them a second, of which those of the last second matter.
+        let left = entries(&addresses);
+        assert!((1000..=2000 + SHARDS * FEW).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn many_threads_count_together() {
+        let addresses = limited(3, 0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let share = addresses.connect(address("192.0.2.7"));
+                        assert!(share.is_ok_and(|share| share.is_some()));
+                    }
+                });
+            }
+        });
+        assert_eq!(entries(&addresses), 0);
+    }
+
+    proptest! {
+        /// Within any second, and however they come, there are at most twice as many as it may: what was saved, and the
+        /// second's own. Whoever waits as long as it is told is not refused again, and whoever waits less is.
+        #[test]
+        fn handshakes_stay_within_their_rate(most in 1_u32..20, gaps in proptest::collection::vec(0_u64..400, 1..200)) {
+            let addresses = Addresses::default();
+            let each = NonZeroU32::new(most).expect("more than none");
+            let begin = Instant::now();
+            let handshake = |now| addresses.handshake_at(now, address("2001:db8::1"), each);
+            let mut at = 0;
+            let mut taken = Vec::new();
+            for gap in gaps {
+                at += gap;
+                if handshake(begin + Duration::from_millis(at)).is_ok() {
+                    taken.push(at);
+                }
+            }
+            for (number, first) in taken.iter().enumerate() {
+                let within = taken[number..].iter().take_while(|other| **other - first < 1000).count();
+                prop_assert!(within <= 2 * most as usize, "{within} of {most}");
+            }
+            let now = begin + Duration::from_millis(at);
+            let refused = std::iter::repeat_with(|| handshake(now)).find_map(Result::err);
+            let wait = refused.and_then(Exceeded::wait).unwrap_or_default();
+            prop_assert!(wait <= Duration::from_secs(1));
+            prop_assert!(handshake(now + wait - Duration::from_nanos(1)).is_err());
+            prop_assert!(handshake(now + wait).is_ok());
+        }
+    }
+}
