@@ -4,6 +4,18 @@
 //! [`proxy`] asks [`routing`] and [`upstream`], and after a 101 a [`tunnel`] moves bytes. `docs/architecture.md` has the
 //! floors that say which module may know which.
 
+// What comes from outside must not end the process, nor may anything that looks as if it could not fail. Tests may give up.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable
+    )
+)]
+
 pub mod access;
 pub mod cli;
 pub mod clients;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use rcgen::CertifiedKey;
@@ -240,4 +241,75 @@ fn every_line_that_says_why_a_client_is_refused_is_explained_and_no_other() {
     let names = names.split("\n    }\n").next().expect("its end");
     let names: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
     assert_eq!(expected.into_keys().collect::<BTreeSet<_>>(), names);
+}
+
+/// The files and folders that a document names in backticks.
+fn named(document: &str) -> Vec<String> {
+    let text = read(document);
+    let codes = text.split('`').skip(1).step_by(2);
+    codes
+        .filter(|code| code.starts_with("tests/") || code.starts_with("src/"))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn what_holds_the_promises_of_security_is_there() {
+    let named = named("docs/security.md");
+    assert!(named.len() > 25, "{}", named.len());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in &named {
+        let there = match path.strip_suffix("*.cases") {
+            Some(folder) => root.join(folder).is_dir(),
+            None => root.join(path).exists(),
+        };
+        assert!(there, "{path}");
+    }
+    let cases = crate::hostile::CASES.to_string();
+    let cases = format!(
+        "{},{} inputs",
+        &cases[..cases.len() - 3],
+        &cases[cases.len() - 3..]
+    );
+    assert!(read("docs/security.md").contains(&cases), "{cases}");
+}
+
+/// Every Rust file below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("node_modules") && !path.ends_with(".venv") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_security_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        sources(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 250, "{}", files.len());
+    let allowing = files.iter().filter(|file| {
+        let text = fs::read_to_string(file).expect("a file");
+        text.lines()
+            .any(|line| line.trim_start().starts_with('#') && line.contains("allow(unsafe_code)"))
+    });
+    let allowing: BTreeSet<_> = allowing
+        .map(|file| {
+            file.strip_prefix(root)
+                .expect("below it")
+                .display()
+                .to_string()
+        })
+        .collect();
+    let said = read("docs/security.md");
+    assert_eq!(allowing.len(), 2, "{allowing:?}");
+    for file in allowing {
+        assert!(said.contains(&format!("`{file}`")), "{file}");
+    }
 }

@@ -123,7 +123,7 @@ fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use rustls::{AlertDescription, ClientConfig, HandshakeKind, ProtocolVersion};
+    use rustls::{AlertDescription, ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -149,6 +149,19 @@ mod tests {
                 Some(expected)
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_can_gets_the_post_quantum_key_exchange() {
+        let config = config(&["chat.example"]);
+        let client = Arc::new(client(&[&TLS13], &[]));
+        let (server, _client) = shake(&config, &client, "chat.example").await;
+        let server = server.unwrap();
+        let group = server.session().negotiated_key_exchange_group();
+        assert_eq!(
+            group.map(|group| group.name()),
+            Some(NamedGroup::X25519MLKEM768)
+        );
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import https from 'node:https';
 import tls from 'node:tls';
 import WebSocket from 'ws';
@@ -136,6 +137,40 @@ for (const version of ['TLSv1', 'TLSv1.1']) {
     assert.equal(newer.getProtocol(), 'TLSv1.2', 'only the version was in the way');
   });
 }
+
+/** The cipher suites that docs/security.md shows for a version, from what sslscan said. */
+async function documented(version) {
+  const text = await readFile(new URL('../../../docs/security.md', import.meta.url), 'utf8');
+  const lines = text.matchAll(/^(?:Preferred|Accepted) +(\S+) +\d+ bits +(\S+) +Curve/gm);
+  return [...lines].filter(([, spoken]) => spoken === version).map(([, , suite]) => suite).sort();
+}
+
+/** Those that OpenSSL knows and a server takes, at the lowest level of security that OpenSSL has. */
+async function accepted(gate, version) {
+  const known = tls.getCiphers().map((name) => name.toUpperCase());
+  const suites = known.filter((name) => name.startsWith('TLS_') === (version === 'TLSv1.3'));
+  assert.ok(suites.length > 2, `${suites}`);
+  const taken = [];
+  for (const suite of suites) {
+    const ciphers = version === 'TLSv1.3' ? suite : `${suite}:@SECLEVEL=0`;
+    const offer = { minVersion: version, maxVersion: version, ciphers };
+    const socket = tls.connect({ host: '127.0.0.1', port: gate.tlsPort, rejectUnauthorized: false, ...offer });
+    const shaken = once(socket, 'secureConnect').then(() => socket.getCipher().name);
+    const spoken = await within(DEADLINE, shaken.catch(() => undefined), 'the end of a handshake');
+    if (spoken) taken.push(spoken);
+    socket.destroy();
+  }
+  return taken.sort();
+}
+
+check('the cipher suites are those of docs/security.md and no others', { via: ['wsgate'] }, async (ring) => {
+  const server = await httpServer(ring, (request, response) => response.end());
+  const { gate } = await secureGate(ring, server, '/');
+  assert.deepEqual(await accepted(gate, 'TLSv1.3'), await documented('TLSv1.3'));
+  const suites = await accepted(gate, 'TLSv1.2');
+  assert.deepEqual(suites, await documented('TLSv1.2'));
+  assert.equal(suites.length, 3);
+});
 
 check('a client that offers h2 and http/1.1 is answered http/1.1, and a WebSocket opens', SECURE, async (ring) => {
   const server = await wsServer(ring);
