@@ -1,5 +1,7 @@
 //! Where log lines go: standard error, as text or JSON.
 
+use std::backtrace::Backtrace;
+use std::backtrace::BacktraceStatus;
 use std::io;
 use std::io::IsTerminal;
 
@@ -8,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::LogFormat;
 use crate::config::Paint;
 
-/// Sets up logging for the process; once.
+/// Sets up logging for the process; once. A panic is a line like any other.
 ///
 /// A log that cannot be written (a closed pipe, a full disk) loses lines, and nothing else.
 pub(super) fn begin(format: LogFormat) {
@@ -26,6 +28,21 @@ pub(super) fn begin(format: LogFormat) {
             tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
         }
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let backtrace = Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            BacktraceStatus::Captured => Some(backtrace.to_string()),
+            _ => None,
+        };
+        tracing::error!(
+            thread = std::thread::current().name(),
+            place,
+            reason = panic.payload_as_str(),
+            backtrace,
+            "panic"
+        );
+    }));
 }
 
 /// Colour only on a terminal, never with `NO_COLOR` (no-color.org).

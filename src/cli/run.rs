@@ -87,7 +87,7 @@ async fn watch(
             biased;
             name = signals.stop.next() => break name,
             // Only a panic ends a thread that nobody told to.
-            () = running.ended() => return running.join().and(Err(StartError::Died)),
+            ended = running.ended() => return ended.and(Err(StartError::Died)),
             _ = signals.hup.recv() => Trigger::Hangup,
             () = reload.changed() => Trigger::File,
             () = asking.done() => continue,
@@ -97,24 +97,31 @@ async fn watch(
         asking.ask(report::to_ask(running.config(), &known));
     };
     voice.draining(name, running.config().drain_timeout);
-    drain(voice, &mut running, &mut signals).await;
-    voice.ended(running.join()?);
+    drain(voice, &mut running, &mut signals).await?;
+    voice.ended(running.join());
     Ok(())
 }
 
 /// Waits until everything is over.
-async fn drain(voice: Voice, running: &mut Running, signals: &mut Signals) {
+async fn drain(
+    voice: Voice,
+    running: &mut Running,
+    signals: &mut Signals,
+) -> Result<(), StartError> {
     running.drain();
     let mut drained = pin!(async {
         let limit = running.config().drain_timeout;
-        if timeout(limit, running.ended()).await.is_err() {
-            running.cut();
-            running.ended().await;
+        match timeout(limit, running.ended()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                running.cut();
+                running.ended().await
+            }
         }
     });
     loop {
         tokio::select! {
-            () = &mut drained => return,
+            ended = &mut drained => return ended,
             name = signals.stop.next() => {
                 voice.ended_at_once(name);
                 std::process::exit(0);

@@ -298,7 +298,7 @@ pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
             (silent && end.duration >= SLOW && Query::of(&exchange.request).begins())
                 .then_some(Finding::PlainServer(Sign::Silence(end.duration)))
         }
-        EndedBy::HalfClosed | EndedBy::Drain => None,
+        EndedBy::HalfClosed | EndedBy::Drain | EndedBy::Panic => None,
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! Field names are nginx's where nginx has one. What an upstream did wrong is a warning and is written even when the
 //! access log is off: somebody has to act on it. So is what a rule or a limit of the configuration refused,
-//! since its key must be found.
+//! since its key must be found, and what a panic ended, as an error.
 
 use std::fmt::Display;
 
 use tracing::Level;
 
+use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
 use crate::observe::Observer;
+use crate::observe::PANIC;
 use crate::observe::Reason;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
@@ -55,6 +57,15 @@ impl Observer for AccessLog {
                 duration_ms,
                 reason = reason.as_str(),
             ),
+            Some(Reason::Panic) => line!(
+                Level::ERROR,
+                "request",
+                exchange,
+                status,
+                body_bytes_sent = end.body_bytes_sent,
+                duration_ms,
+                reason = PANIC,
+            ),
             None | Some(Reason::Client(_)) if *self == Self::Off => {}
             Some(Reason::Client(reason) | Reason::Rule(reason)) => line!(
                 Level::INFO,
@@ -89,18 +100,25 @@ impl Observer for AccessLog {
     }
 
     fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
-        if *self == Self::On {
-            line!(
-                Level::INFO,
-                "tunnel ended",
-                exchange,
-                tunnel = id.number(),
-                bytes_to_upstream = end.bytes_to_upstream,
-                bytes_to_client = end.bytes_to_client,
-                duration_ms = millis(end.duration),
-                ended_by = end.ended_by.to_string().as_str(),
-                reason = end.reason.as_deref(),
-            );
+        macro_rules! ended {
+            ($level:expr, $reason:expr) => {
+                line!(
+                    $level,
+                    "tunnel ended",
+                    exchange,
+                    tunnel = id.number(),
+                    bytes_to_upstream = end.bytes_to_upstream,
+                    bytes_to_client = end.bytes_to_client,
+                    duration_ms = millis(end.duration),
+                    ended_by = end.ended_by.to_string().as_str(),
+                    reason = $reason,
+                )
+            };
+        }
+        if end.ended_by == EndedBy::Panic {
+            ended!(Level::ERROR, PANIC);
+        } else if *self == Self::On {
+            ended!(Level::INFO, end.reason.as_deref());
         }
     }
 }

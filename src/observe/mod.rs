@@ -142,7 +142,13 @@ pub enum Reason {
     Upstream(String),
     /// The upstream's too: it closed the connection without an answer.
     Unanswered(String),
+    /// Nobody's but wsgate's: a panic ended the connection.
+    Panic,
 }
+
+/// What is said of a connection that a panic has ended.
+pub const PANIC: &str =
+    "a panic ended the connection: this is a bug in wsgate, and the line `panic` says where";
 
 /// How a tunnel ended.
 #[derive(Clone, Debug)]
@@ -174,6 +180,8 @@ pub enum EndedBy {
     HalfClosed,
     /// The process, which is going away.
     Drain,
+    /// A panic in wsgate.
+    Panic,
 }
 
 impl fmt::Display for EndedBy {
@@ -184,6 +192,7 @@ impl fmt::Display for EndedBy {
             Self::Idle(_) => "idle",
             Self::HalfClosed => "half_closed",
             Self::Drain => "drain",
+            Self::Panic => "panic",
         })
     }
 }

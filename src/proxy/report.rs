@@ -147,6 +147,9 @@ impl Drop for Report {
                     "wsgate ended before the answer did".to_owned(),
                 ));
             }
+            if std::thread::panicking() {
+                self.reason = Some(Reason::Panic);
+            }
             let end = ExchangeEnd {
                 status: self.status,
                 body_bytes_sent: self.body_bytes_sent,

@@ -91,7 +91,7 @@ impl<G: Unpin> Future for Tunnel<G> {
         let Poll::Ready(passed) = Pin::new(&mut this.relay).poll(cx) else {
             return Poll::Pending;
         };
-        if let Some(told) = &this.told {
+        if let Some(told) = this.told.take() {
             let reason = match &passed.ended {
                 Ended::Broken(_, error) => {
                     Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
@@ -132,6 +132,24 @@ impl<G: Unpin> Future for Tunnel<G> {
             told.end(end);
         }
         Poll::Ready(())
+    }
+}
+
+/// A tunnel that a panic ends says so itself.
+impl<G> Drop for Tunnel<G> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(told) = self.told.take()
+        {
+            told.end(TunnelEnd {
+                bytes_to_upstream: self.relay.passed_to(Side::Upstream),
+                bytes_to_client: self.relay.passed_to(Side::Client),
+                duration: self.begun.elapsed(),
+                ended_by: EndedBy::Panic,
+                reason: None,
+                said: None,
+            });
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is told of a tunnel: that it opened, what the upstream said first if somebody listens, and that it ended.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::observe::EndedBy;
 use crate::observe::FIRST_WORDS;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
@@ -22,6 +25,7 @@ pub(super) struct Told {
     pub(super) limits: tunnel::Limits,
     /// The upstream's first words, if somebody listens and for as long as they are not enough.
     said: RefCell<Option<Vec<u8>>>,
+    ended: Cell<bool>,
 }
 
 impl Told {
@@ -33,6 +37,7 @@ impl Told {
             telling,
             limits,
             said: RefCell::default(),
+            ended: Cell::default(),
         });
         let Telling {
             exchange, observer, ..
@@ -49,6 +54,7 @@ impl Told {
 
     /// The tunnel is over.
     pub(super) fn end(&self, mut end: TunnelEnd) {
+        self.ended.set(true);
         end.said = self.said.take();
         let Telling {
             exchange, observer, ..
@@ -73,6 +79,22 @@ impl Told {
         observer.tunnel_said(self.id, exchange, said);
         *kept = None;
         true
+    }
+}
+
+/// A tunnel that a panic ends before it has begun says so too.
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.ended.get() {
+            self.end(TunnelEnd {
+                bytes_to_upstream: 0,
+                bytes_to_client: 0,
+                duration: Duration::ZERO,
+                ended_by: EndedBy::Panic,
+                reason: None,
+                said: None,
+            });
+        }
     }
 }
 

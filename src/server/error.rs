@@ -41,7 +41,9 @@ impl StartError {
             Self::Thread(_) => {
                 Some("lower `threads`, or raise the limit on processes (`ulimit -u`)".to_owned())
             }
-            Self::Died => Some("this is a bug in wsgate; the lines above say where".to_owned()),
+            Self::Died => {
+                Some("this is a bug in wsgate; the line `panic` above says where".to_owned())
+            }
         }
     }
 }
@@ -55,7 +57,9 @@ impl fmt::Display for StartError {
                 write!(f, "error: cannot make keys for session tickets: {source}")
             }
             Self::Thread(source) => write!(f, "error: cannot start a thread: {source}"),
-            Self::Died => f.write_str("error: a thread died"),
+            Self::Died => f.write_str(
+                "error: a thread that serves has died, and all end rather than to serve in part",
+            ),
         }
     }
 }

@@ -12,6 +12,10 @@ mod listeners;
 mod reload;
 mod worker;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod panic_tests;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,10 +175,16 @@ impl Opened {
     /// # Errors
     /// The system gives no thread.
     pub fn start(self) -> Result<Running, StartError> {
+        let observer = observer(&self.config);
+        self.start_telling(observer)
+    }
+
+    /// The same, with somebody else who hears of everything until the first reload.
+    fn start_telling(self, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
-        let (ended, workers_ended) = mpsc::unbounded_channel();
+        let (ended, outcomes) = mpsc::unbounded_channel();
         let addresses = Addresses::default();
-        let rules = Rules::new(&self.config, observer(&self.config), addresses);
+        let rules = Rules::new(&self.config, observer, addresses);
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
         let connections = Connections::up_to(descriptors::most_connections(&self.config, count));
@@ -193,9 +203,7 @@ impl Opened {
             let thread = std::thread::Builder::new()
                 .name(format!("wsgate-{number}"))
                 .spawn(move || {
-                    // Dropped on a panic too, which is how that is noticed.
-                    let _ended = ended;
-                    worker.work()
+                    let _ = ended.send(worker.work());
                 })
                 .map_err(StartError::Thread)?;
             threads.push(thread);
@@ -209,7 +217,8 @@ impl Opened {
             workers,
             phase,
             threads,
-            workers_ended,
+            outcomes,
+            cut: 0,
         })
     }
 }
@@ -225,8 +234,11 @@ pub struct Running {
     connections: Connections,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     phase: watch::Sender<Phase>,
-    threads: Vec<JoinHandle<Result<usize, StartError>>>,
-    workers_ended: mpsc::UnboundedReceiver<()>,
+    threads: Vec<JoinHandle<()>>,
+    /// Of each thread, when it has ended, how many connections it cut.
+    outcomes: mpsc::UnboundedReceiver<Result<usize, StartError>>,
+    /// How many were cut by the threads that have ended.
+    cut: usize,
 }
 
 impl Running {
@@ -240,23 +252,27 @@ impl Running {
         self.phase.send_replace(Phase::Over);
     }
 
-    /// Waits until every thread has ended: after [`drain`](Self::drain) when nothing is under way any more.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn ended(&mut self) {
-        while self.workers_ended.recv().await.is_some() {}
-    }
-
-    /// How many connections were cut, once every thread has ended.
+    /// Waits until every thread has ended: after [`drain`](Self::drain) when nothing is under way any more. Returns at once
+    /// when one has ended that could not go on: the others would serve at half strength.
     ///
     /// # Errors
     /// A thread could not work, or panicked.
-    pub fn join(self) -> Result<usize, StartError> {
-        let mut cut = 0;
-        for thread in self.threads {
-            cut += thread.join().map_err(|_| StartError::Died)??;
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn ended(&mut self) -> Result<(), StartError> {
+        while let Some(outcome) = self.outcomes.recv().await {
+            self.cut += outcome?;
         }
-        Ok(cut)
+        Ok(())
+    }
+
+    /// How many connections were cut, once every thread has [`ended`](Self::ended).
+    pub fn join(self) -> usize {
+        for thread in self.threads {
+            // It has nothing left to do but to go; how it ended is known.
+            let _ = thread.join();
+        }
+        self.cut
     }
 }

@@ -149,7 +149,7 @@ impl Running {
     }
 
     /// Tells every thread what there is now, and waits until each has done it. A thread that has ended says so elsewhere.
-    async fn order(&mut self, sockets: Sockets) {
+    pub(super) async fn order(&mut self, sockets: Sockets) {
         let (done, mut all_done) = mpsc::unbounded_channel();
         for (worker, order) in self.workers.iter().zip(super::orders(
             &self.rules,

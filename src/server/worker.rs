@@ -2,7 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Context as TaskContext;
+use std::task::Poll;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -53,12 +58,19 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Serves until the drain is over; returns how many connections it had to cut.
+    ///
+    /// A panic in a connection's task ends that task; one anywhere else is an error here.
     pub(super) fn work(self) -> Result<usize, StartError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default())
             .map_err(StartError::Thread)?;
-        let served = runtime.block_on(self.serve());
+        let serving = AssertUnwindSafe(|| runtime.block_on(self.serve()));
+        let Ok(served) = std::panic::catch_unwind(serving) else {
+            // Whatever it left half done is not touched any more, and its connections end with the process.
+            std::mem::forget(runtime);
+            return Err(StartError::Died);
+        };
         // A name that is being looked up would hold the thread for as long as the resolver likes.
         runtime.shutdown_background();
         served
@@ -75,13 +87,14 @@ impl Worker {
             phase: phase.clone(),
             limits: Cell::new(self.first.rules.limits),
         });
-        spawn_local({
+        let keeping = Vital::begin({
             let keeper = Rc::clone(&keeper);
             async move { keeper.run().await }
         });
         let mut accepting = Accepting {
             context,
             doors: BTreeMap::new(),
+            keeping,
         };
         accepting.obey(self.first).await?;
         loop {
@@ -98,11 +111,12 @@ impl Worker {
                     },
                     None => break,
                 },
+                () = accepting.panicked() => return Err(StartError::Died),
             }
         }
         for (_, accepting) in accepting.doors.into_values() {
             // Each ends when the drain begins, with its last connection begun.
-            accepting.await.map_err(|_| StartError::Died)?;
+            accepting.ended().await?;
         }
         tokio::select! {
             () = tasks.none() => {}
@@ -115,13 +129,66 @@ impl Worker {
     }
 }
 
+/// A task without which a thread serves at half strength.
+#[derive(Debug)]
+struct Vital(Option<JoinHandle<()>>);
+
+impl Vital {
+    fn begin(task: impl Future<Output = ()> + 'static) -> Self {
+        Self(Some(spawn_local(task)))
+    }
+
+    /// Ready when a panic has ended it. Ending as it should, which it may do before anybody else knows why, is none.
+    fn poll_panicked(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Some(task) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        match Pin::new(task).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                self.0 = None;
+                Poll::Pending
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// A panic has ended it.
+    async fn ended(self) -> Result<(), StartError> {
+        match self.0 {
+            Some(task) => task.await.map_err(|_| StartError::Died),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The listeners of a thread.
 struct Accepting {
     context: Rc<Context>,
-    doors: BTreeMap<Id, (Rc<Door>, JoinHandle<()>)>,
+    doors: BTreeMap<Id, (Rc<Door>, Vital)>,
+    keeping: Vital,
 }
 
 impl Accepting {
+    /// Waits until a panic has ended a task that everything depends on.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    async fn panicked(&mut self) {
+        poll_fn(|cx| {
+            let accepting = self.doors.values_mut().map(|(_, accepting)| accepting);
+            let mut vital = accepting.chain([&mut self.keeping]);
+            match vital.any(|task| task.poll_panicked(cx).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
     /// Changes everything between two requests, then closes what is to be closed. A socket that the runtime refuses is left
     /// out, and is the error.
     async fn obey(&mut self, order: Order) -> Result<(), StartError> {
@@ -147,7 +214,7 @@ impl Accepting {
                     let door = Rc::new(Door::new(entrance));
                     let context = Rc::clone(&self.context);
                     let accepting = listener::accept(socket, Rc::clone(&door), context);
-                    (door, spawn_local(accepting))
+                    (door, Vital::begin(accepting))
                 }
                 (None, None) => continue,
             };
@@ -158,9 +225,45 @@ impl Accepting {
         }
         for (_, accepting) in closing.into_values() {
             // With its last connection begun.
-            accepting.await.map_err(|_| StartError::Died)?;
+            accepting.ended().await?;
         }
         drop(order.done);
         refused.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::future::ready;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::runtime::LocalOptions;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use crate::server::worker::Vital;
+
+    #[test]
+    fn a_task_that_panics_is_told_from_one_that_ends() {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .expect("a runtime");
+        runtime.block_on(async {
+            let wait = Duration::from_secs(10);
+            let mut panics = Vital::begin(async {
+                yield_now().await;
+                panic!("this one is meant");
+            });
+            let panicked = poll_fn(|cx| panics.poll_panicked(cx));
+            assert!(timeout(wait, panicked).await.is_ok());
+
+            let mut ends = Vital::begin(ready(()));
+            let panicked = poll_fn(|cx| ends.poll_panicked(cx));
+            assert!(timeout(Duration::from_millis(50), panicked).await.is_err());
+            assert!(ends.0.is_none() && ends.ended().await.is_ok());
+        });
     }
 }

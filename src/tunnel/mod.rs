@@ -157,6 +157,14 @@ where
     U: Socket,
     H: Hook,
 {
+    /// Bytes handed so far to the socket of this end.
+    pub fn passed_to(&self, end: Side) -> u64 {
+        match end {
+            Side::Client => self.to_client.passed,
+            Side::Upstream => self.to_upstream.passed,
+        }
+    }
+
     /// One turn of both directions; the end, if it has come.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
         let farewell = self.farewell(&self.to_upstream, &self.client);
