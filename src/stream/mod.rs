@@ -26,6 +26,8 @@ use tokio_rustls::client::TlsStream;
 
 pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
+#[cfg(test)]
+pub(crate) use crate::stream::tls::test_support;
 
 /// What [`Stream::poll_take`] takes at most: two TLS records.
 const TAKEN: usize = 32 * 1024;

@@ -12,6 +12,9 @@
 mod records;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+pub(crate) mod test_support;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::cell::RefCell;

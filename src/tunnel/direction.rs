@@ -15,10 +15,10 @@ use tokio::io::ReadBuf;
 /// What one read can take, and so the most that a tunnel keeps for an end that does not read: two TLS records. One buffer a
 /// thread, not a connection. Twice as much was slower in bulk, half as much too
 /// under TLS.
-const BUFFER: usize = 32 * 1024;
+pub(super) const BUFFER: usize = 32 * 1024;
 
 /// Reads of one direction before other tasks of the thread get their turn.
-const READS_PER_TURN: u8 = 8;
+pub(super) const READS_PER_TURN: u8 = 8;
 
 thread_local! {
     static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
@@ -123,7 +123,7 @@ impl Direction {
                         self.state = State::Closed;
                         return Poll::Ready(Ok(()));
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Ending(error))),
                 },
                 State::Open => {
                     if reads == READS_PER_TURN {
@@ -189,5 +189,8 @@ impl Direction {
 /// Which of the two ends broke.
 pub(super) enum Broken {
     Reading(io::Error),
+    /// With bytes that it had not taken, or may not have.
     Writing(io::Error),
+    /// When it had all of them, and was told that there will be no more.
+    Ending(io::Error),
 }

@@ -238,21 +238,33 @@ where
     }
 
     /// The direction that reads from `from` broke. Reading broke: that end is gone, and so is the tunnel. Writing
-    /// broke: what the dead end had sent before is still there to be read, so the tunnel lives until that is passed.
+    /// broke: what the dead end had sent before is still there to be read, so the tunnel lives until that is passed. It did
+    /// not end in order then, whoever was done before, since bytes are lost; none are if all that broke is the telling of the end.
     fn broken(&mut self, from: Side, broken: Broken) -> Option<Ended> {
         match (broken, from) {
             (Broken::Reading(error), side) => match self.first.take() {
                 Some(first @ Ended::Broken(..)) => Some(first),
                 _ => Some(Ended::Broken(side, error)),
             },
-            (Broken::Writing(error), Side::Client) => {
-                self.to_upstream.abandon();
-                self.is_done(Ended::Broken(Side::Upstream, error));
-                None
-            }
-            (Broken::Writing(error), Side::Upstream) => {
-                self.to_client.abandon();
-                self.is_done(Ended::Broken(Side::Client, error));
+            (broken @ (Broken::Writing(_) | Broken::Ending(_)), from) => {
+                let to = match from {
+                    Side::Client => {
+                        self.to_upstream.abandon();
+                        Side::Upstream
+                    }
+                    Side::Upstream => {
+                        self.to_client.abandon();
+                        Side::Client
+                    }
+                };
+                let (lost, error) = match broken {
+                    Broken::Writing(error) => (true, error),
+                    Broken::Ending(error) | Broken::Reading(error) => (false, error),
+                };
+                if lost && matches!(self.first, Some(Ended::Closed(_))) {
+                    self.first = None;
+                }
+                self.is_done(Ended::Broken(to, error));
                 None
             }
         }
@@ -288,5 +300,7 @@ where
     }
 }
 
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;
