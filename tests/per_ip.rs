@@ -8,7 +8,6 @@ use tokio::net::TcpSocket;
 use crate::support::Ending;
 use crate::support::Over;
 use crate::support::Peer;
-use crate::support::SWITCHING;
 use crate::support::Setup;
 use crate::support::TestServer;
 use crate::support::UPGRADE;
@@ -61,8 +60,12 @@ async fn echo((client, server): &mut (Peer, Peer)) {
     assert_eq!(client.take(7).await, b"so am I");
 }
 
-/// The 429 of a connection too many, behind which there is nothing.
-async fn is_one_too_many(mut client: Peer, request: &[u8]) {
+/// A request that does not come whole goes through hyper.
+const CHUNKS: &str =
+    "POST / HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+
+/// The 429 of one too many, and what it says of the connection.
+async fn is_refused(client: &mut Peer, request: &[u8], connection: Option<&str>) {
     let answer = client.ask(request).await;
     assert_eq!(
         (
@@ -74,10 +77,15 @@ async fn is_one_too_many(mut client: Peer, request: &[u8]) {
         (
             429,
             Some("10"),
-            Some("close"),
+            connection,
             "wsgate: there are too many connections from this address\n"
         )
     );
+}
+
+/// The same, behind which there is nothing.
+async fn is_one_too_many(mut client: Peer, request: &[u8]) {
+    is_refused(&mut client, request, Some("close")).await;
     assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
 }
 
@@ -87,6 +95,9 @@ async fn a_connection_too_many_is_told_so_whatever_it_asks_and_another_address_i
     let saying = Upstream::saying("here").await;
     let gate = setup("{ connections: 3 }", &upstream)
         .route("/ask", &saying)
+        .route("/closed", &saying)
+        .of_route("deny: all")
+        .raw_route("{ location: /own, return: 204 }")
         .start()
         .await;
     let mut tunnels = vec![
@@ -97,7 +108,14 @@ async fn a_connection_too_many_is_told_so_whatever_it_asks_and_another_address_i
     let mut silent = gate.connect().await;
     assert_eq!(silent.get("/ask").await.text(), "here");
     for over in Over::BOTH {
-        for request in [UPGRADE, GET.as_bytes()] {
+        let get = |target| GET.replacen("GET /", &format!("GET {target}"), 1);
+        for request in [
+            UPGRADE,
+            GET.as_bytes(),
+            CHUNKS.as_bytes(),
+            get("/own").as_bytes(),
+            get("/closed").as_bytes(),
+        ] {
             is_one_too_many(gate.connect_over(over).await, request).await;
         }
         let mut client = other(&gate, over).await;
@@ -173,15 +191,16 @@ async fn whoever_does_not_even_wait_to_be_told_is_closed_and_that_is_said_once()
     client.send(UPGRADE).await;
     let server = upstream.accept().await;
     echo(&mut agree(client, server).await).await;
-    let mut told = 0;
+    // The tunnels stay, so that nobody who was told makes room for another.
+    let (mut tunnels, mut told) = (Vec::new(), Vec::new());
     for mut client in silent {
         client.send(UPGRADE).await;
         tokio::select! {
-            mut server = upstream.accept() => server.send(SWITCHING).await,
-            _ = client.has_more() => told += 1,
+            server = upstream.accept() => tunnels.push(agree(client, server).await),
+            _ = client.has_more() => told.push(client.answer().await.status()),
         }
     }
-    assert_eq!(told, 5);
+    assert_eq!((tunnels.len(), told), (5, vec![429; 5]));
     let said = gate
         .log()
         .all("connections are closed without an answer while others of this address wait for one");
@@ -209,7 +228,10 @@ async fn opening_handshakes_have_a_rate_and_other_requests_do_not() {
         for _ in 0..3 {
             tunnels.push(tunnel(&gate, &mut upstream, over).await);
         }
+        // Through hyper, which goes on with what was not whole once.
         let mut client = gate.connect_over(over).await;
+        let chunks = CHUNKS.replacen("POST /", "POST /ask", 1);
+        assert_eq!(client.ask(&chunks).await.text(), "here");
         let mut refused = None;
         // A machine that is slow may have got a third of a second further by now.
         for _ in 0..20 {
@@ -289,8 +311,14 @@ async fn behind_a_believed_proxy_each_client_has_its_own_and_the_proxy_no_limit(
             let server = upstream.accept().await;
             tunnels.push(agree(proxy, server).await);
         }
-        for request in [open("2001:db8::3"), of("2001:db8::3", GET)] {
-            is_one_too_many(gate.connect_over(over).await, request.as_bytes()).await;
+        // The proxy's connection is nobody's fault, and goes on.
+        let mut proxy = gate.connect_over(over).await;
+        for request in [
+            open("2001:db8::3"),
+            of("2001:db8::3", GET),
+            of("2001:db8::3", CHUNKS),
+        ] {
+            is_refused(&mut proxy, request.as_bytes(), None).await;
         }
         let line = gate
             .log()
@@ -304,16 +332,14 @@ async fn behind_a_believed_proxy_each_client_has_its_own_and_the_proxy_no_limit(
             )
         );
         // A request counts for as long as it lasts: on one connection of the proxy, one after the other.
-        let mut proxy = gate.connect_over(over).await;
-        for _ in 0..5 {
-            proxy.send(of("192.0.2.7", GET)).await;
+        for request in [GET, GET, CHUNKS, GET, CHUNKS] {
+            proxy.send(of("192.0.2.7", request)).await;
             let mut server = upstream.accept().await;
             server.head().await;
-            is_one_too_many(
-                gate.connect_over(over).await,
-                of("192.0.2.7", GET).as_bytes(),
-            )
-            .await;
+            let mut beside = gate.connect_over(over).await;
+            for _ in 0..5 {
+                is_refused(&mut beside, of("192.0.2.7", GET).as_bytes(), None).await;
+            }
             server
                 .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
                 .await;
@@ -414,4 +440,30 @@ async fn an_opening_handshake_that_is_refused_for_another_reason_is_not_counted(
         assert_eq!(refused.status(), 403);
     }
     tunnel(&gate, &mut upstream, Over::Ws).await;
+}
+
+#[tokio::test]
+async fn whoever_keeps_what_was_closed_is_counted_still() {
+    let saying = Upstream::saying("here").await;
+    let gate = TestServer::setup()
+        .top("threads: 1\nmax_connections: 12\nper_ip: { connections: 3 }")
+        .route("/", &saying)
+        .start()
+        .await;
+    let closing = GET.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+    let chunks = CHUNKS.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+    let mut kept = Vec::new();
+    for request in [&closing, &chunks, &closing, &closing, &chunks, &closing] {
+        let mut client = gate.connect().await;
+        kept.push((client.ask(request).await.status(), client));
+    }
+    let statuses: Vec<u16> = kept.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [200, 200, 200, 429, 429, 429]);
+    // Three that were served and three that were told: they were closed, and their clients do not go.
+    for _ in 0..20 {
+        let mut client = gate.connect().await;
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    }
+    let mut elsewhere = other(&gate, Over::Ws).await;
+    assert_eq!(elsewhere.get("/").await.text(), "here");
 }

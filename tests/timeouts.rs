@@ -391,3 +391,20 @@ async fn a_body_that_goes_on_is_not_cut() {
         .await;
     assert_eq!(client.answer().await.text(), "done");
 }
+
+#[tokio::test]
+async fn a_connection_that_asks_again_in_time_stays_however_long() {
+    let upstream = Upstream::saying("other").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 800ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    for way in Way::BOTH {
+        let mut client = way.client(&gate).await;
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(client.get("/other").await.text(), "other");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! An IPv4 address stands for itself, an IPv6 address for its /64, since that is the least that one customer is given and
 //! whoever has it has all of its addresses (RFC 6177 §2). Where no limit is set nothing is counted, and nothing locked.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
@@ -110,7 +111,8 @@ pub enum Exceeded {
 pub struct Share {
     table: Arc<Table>,
     address: Address,
-    exceeded: Option<Exceeded>,
+    /// What there was too much of when it came.
+    exceeded: Cell<Option<Exceeded>>,
 }
 
 impl Addresses {
@@ -148,9 +150,7 @@ impl Addresses {
         let counts = shard.counts(of, now);
         let exceeded = Exceeded::Connections { of, most };
         if counts.connections >= most.get().saturating_mul(2) {
-            let is_news = counts
-                .said
-                .is_none_or(|said| now.saturating_duration_since(said) >= QUIET);
+            let is_news = counts.said.is_none_or(|said| now >= said + QUIET);
             if is_news {
                 counts.said = Some(now);
             }
@@ -160,7 +160,7 @@ impl Addresses {
         Ok(Box::new(Share {
             table: Arc::clone(&self.0),
             address: of,
-            exceeded: (counts.connections > most.get()).then_some(exceeded),
+            exceeded: Cell::new((counts.connections > most.get()).then_some(exceeded)),
         }))
     }
 
@@ -226,14 +226,24 @@ impl Shard {
 
 impl Counts {
     fn is_of_use(&self, now: Instant) -> bool {
-        self.connections > 0 || self.due.is_some_and(|due| due > now)
+        let is_due = self.due.is_some_and(|due| due > now);
+        let is_said = self.said.is_some_and(|said| now < said + QUIET);
+        self.connections > 0 || is_due || is_said
     }
 }
 
 impl Share {
-    /// Why its client is to be refused, if it is one too many.
+    /// Why its client is to be refused, if it is one too many: when it came, and still.
     pub fn exceeded(&self) -> Option<Exceeded> {
-        self.exceeded
+        let of = self.address;
+        self.exceeded.get()?;
+        let shard = self.table.shard(of);
+        let counted = shard.addresses.get(&of)?.connections;
+        let most = NonZeroU32::new(self.table.connections.load(Ordering::Relaxed));
+        let most = most.filter(|most| counted > most.get());
+        let exceeded = most.map(|most| Exceeded::Connections { of, most });
+        self.exceeded.set(exceeded);
+        exceeded
     }
 }
 
@@ -242,7 +252,8 @@ impl Drop for Share {
         let mut shard = self.table.shard(self.address);
         if let Entry::Occupied(mut entry) = shard.addresses.entry(self.address) {
             entry.get_mut().connections -= 1;
-            if entry.get().connections == 0 && entry.get().due.is_none() {
+            let counts = entry.get();
+            if counts.connections == 0 && counts.due.is_none() && counts.said.is_none() {
                 entry.remove();
             }
         }
@@ -370,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_address_has_as_many_connections_as_it_may_and_as_many_are_told_that_it_has() {
-        let addresses = Addresses::default();
+        let addresses = limited(2, 0);
         let (one, begin) = (address("192.0.2.7"), Instant::now());
         let connect = |after| addresses.connect_at(begin + after, one, TWO);
         let mut kept = Vec::new();
@@ -391,8 +402,57 @@ mod tests {
         assert!(other.is_ok_and(|share| share.exceeded().is_none()));
         kept.truncate(1);
         assert!(connect(Duration::ZERO).is_ok_and(|share| share.exceeded().is_none()));
+        // What was said is remembered for its minute, though nothing is left of the address.
         drop(kept);
-        assert_eq!(entries(&addresses), 0);
+        let crowd = || {
+            (0..4)
+                .map(|_| connect(QUIET))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let crowded =
+            crowd().map(|_four| connect(QUIET + QUIET / 2).map_err(|crowded| crowded.is_news));
+        assert!(matches!(crowded, Ok(Err(false))), "{crowded:?}");
+    }
+
+    #[test]
+    fn one_that_was_too_many_may_be_when_another_has_ended_or_more_may_be() {
+        let addresses = limited(1, 0);
+        let connect = || {
+            addresses
+                .connect(address("192.0.2.7"))
+                .expect("no crowd")
+                .expect("a limit")
+        };
+        let (first, second) = (connect(), connect());
+        assert!(first.exceeded().is_none() && second.exceeded().is_some());
+        drop(first);
+        assert_eq!(second.exceeded(), None);
+        let third = connect();
+        assert!(third.exceeded().is_some());
+        addresses.allow(PerAddress {
+            connections: NonZeroU32::new(2),
+            handshakes_per_second: None,
+        });
+        // It was told that it may, and nobody takes that back.
+        assert_eq!((second.exceeded(), third.exceeded()), (None, None));
+    }
+
+    #[test]
+    fn neither_closing_nor_a_crowd_of_others_gives_a_handshake_back() {
+        let addresses = limited(1, 1);
+        let (one, begin) = (address("192.0.2.7"), Instant::now());
+        let share = addresses.connect(one);
+        assert_eq!(addresses.handshake_at(begin, one, NonZeroU32::MIN), Ok(()));
+        drop(share);
+        let again = |after| addresses.handshake_at(begin + after, one, NonZeroU32::MIN);
+        assert!(again(Duration::from_millis(1)).is_err());
+        for number in 0..20_000_u32 {
+            let other = IpAddr::from((number | 1 << 31).to_be_bytes());
+            let now = begin + Duration::from_millis(2);
+            assert_eq!(addresses.handshake_at(now, other, NonZeroU32::MIN), Ok(()));
+        }
+        assert!(again(Duration::from_millis(3)).is_err());
+        assert_eq!(again(Duration::from_secs(1)), Ok(()));
     }
 
     #[test]
@@ -438,7 +498,7 @@ mod tests {
         });
         let first = addresses.connect(one);
         let second = addresses.connect(one).expect("told").expect("a limit");
-        assert!(second.exceeded().is_some() && addresses.connect(one).is_err());
+        assert!(second.exceeded().is_some());
         addresses.allow(PerAddress::default());
         assert!(!is_counted());
         drop((first, second));

@@ -52,8 +52,8 @@ const MAX_HEAD: usize = 64 * 1024;
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
 
-/// What a client is told whose first head did not come in time. Without a request there is no other answer it could be
-/// taken for.
+/// What a client is told whose head did not come in time, unless it asked something before through hyper, which may have an
+/// answer left to write. Without that there is no other answer it could be taken for.
 const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
     Content-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 53\r\n\
@@ -156,6 +156,8 @@ pub(super) async fn serve(
         }
         Became::Closing(stream) => {
             // The upstream connection that was kept goes now, not when the client has read its answer.
+            // The client is counted until it has.
+            let _share = session.take_share();
             drop(session);
             Box::pin(close(stream, phase)).await;
             None
@@ -273,6 +275,8 @@ async fn speak_http(
                 .await;
             }
             // The upstream connection that was kept goes now, not when the client has read its answer.
+            // The client is counted until it has.
+            let _share = session.take_share();
             drop((session, service, early));
             linger(stream, phase).await;
             None

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::access::Forbidden;
+use crate::headers::head::Behind;
 use crate::headers::upgrade::DisagreedError;
 use crate::limits::Exceeded;
 use crate::observe::Reason;
@@ -26,8 +27,8 @@ pub(super) enum ProxyError {
     NoLocation,
     /// Whoever sent it may not.
     Forbidden(Forbidden),
-    /// Whoever sent it has as much as an address may.
-    Exceeded(Exceeded),
+    /// Whoever sent it has as much as an address may; what becomes of the connection then.
+    Exceeded(Exceeded, Behind),
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
@@ -90,7 +91,7 @@ impl ProxyError {
             Self::Request(error) => error.status(),
             Self::NoLocation => Refusal::NoLocation.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Exceeded(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Connect(
                 ConnectError::Refused { .. }
                 | ConnectError::Resolve { .. }
@@ -111,7 +112,7 @@ impl ProxyError {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => Refusal::NoLocation.told(),
             Self::Forbidden(forbidden) => forbidden.told().to_owned(),
-            Self::Exceeded(exceeded) => exceeded.told().to_owned(),
+            Self::Exceeded(exceeded, _) => exceeded.told().to_owned(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }
@@ -139,7 +140,7 @@ impl ProxyError {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Forbidden(_)
-            | Self::Exceeded(_)
+            | Self::Exceeded(..)
             | Self::Request(RequestError::BodyTimeout(_)) => Reason::Rule(self.to_string()),
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
             Self::NoAnswer { source, .. } if is_silence(source) => {
@@ -161,7 +162,7 @@ impl fmt::Display for ProxyError {
             Self::Request(error) => write!(f, "refused: {error}"),
             Self::NoLocation => f.write_str("no location matches"),
             Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
-            Self::Exceeded(exceeded) => write!(f, "{exceeded}"),
+            Self::Exceeded(exceeded, _) => write!(f, "{exceeded}"),
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
                 write!(
@@ -216,7 +217,7 @@ impl StdError for ProxyError {
             Self::Answer { source, .. } => Some(source),
             Self::Disagreed { source, .. } => Some(source),
             Self::NoLocation
-            | Self::Exceeded(_)
+            | Self::Exceeded(..)
             | Self::AnswerTimeout { .. }
             | Self::SwitchBroken { .. } => None,
         }

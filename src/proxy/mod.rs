@@ -42,9 +42,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::headers::forwarded::Sender;
+use crate::headers::head as message;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
-use crate::limits::Exceeded;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::behind::Behind;
@@ -214,17 +214,20 @@ fn prepare(
     if let Some(rule) = decision.rule {
         report.exchange.location = Some(Arc::clone(&rule.shown));
         report.exchange.route = Some(Arc::clone(&rule.place));
-        admit(rule, &client, head, &checked)?;
     }
     if let Some(exceeded) = session.exceeded() {
-        return Err(ProxyError::Exceeded(exceeded));
+        return Err(ProxyError::Exceeded(exceeded, message::Behind::Closes));
+    }
+    if let Some(rule) = decision.rule {
+        admit(rule, &client, head, &checked)?;
     }
     if behind.is_some() {
         // The connection is the proxy's: what is counted of its clients is what they have under way.
+        let exceeded = |exceeded| ProxyError::Exceeded(exceeded, message::Behind::GoesOn);
         let share = proxy.addresses.connect(client.address.ip());
-        let share = share.map_err(|crowded| ProxyError::Exceeded(crowded.exceeded))?;
-        if let Some(exceeded) = share.as_ref().and_then(|share| share.exceeded()) {
-            return Err(ProxyError::Exceeded(exceeded));
+        let share = share.map_err(|crowded| exceeded(crowded.exceeded))?;
+        if let Some(most) = share.as_ref().and_then(|share| share.exceeded()) {
+            return Err(exceeded(most));
         }
         report.share = share;
     }
@@ -236,7 +239,7 @@ fn prepare(
         let addresses = &proxy.addresses;
         addresses
             .handshake(client.address.ip())
-            .map_err(ProxyError::Exceeded)?;
+            .map_err(|exceeded| ProxyError::Exceeded(exceeded, message::Behind::GoesOn))?;
     }
     let passing = Passing {
         checked: &checked,
@@ -246,6 +249,11 @@ fn prepare(
     };
     rewrite(head, target, framing, &passing).map_err(ProxyError::Request)?;
     Ok(Prepared::Pass(checked.asked, route))
+}
+
+/// As `Retry-After` has it (RFC 9110 §10.2.3): whole seconds, after which the wait is over.
+fn in_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// wsgate's own answer to what it cannot pass on.
@@ -260,15 +268,13 @@ fn refusal(error: &ProxyError, report: Report) -> Response<AnswerBody> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    if let ProxyError::Request(_) | ProxyError::Exceeded(Exceeded::Connections { .. }) = error {
+    if let ProxyError::Request(_) | ProxyError::Exceeded(_, message::Behind::Closes) = error {
         // What follows on this connection may not be what its sender thinks it is; or there is one too many.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if let ProxyError::Exceeded(exceeded) = error {
+    if let ProxyError::Exceeded(exceeded, _) = error {
         let wait = exceeded.wait().unwrap_or(UNTIL_ONE_ENDS);
-        let seconds = wait.as_millis().div_ceil(1000);
-        let seconds = HeaderValue::from_str(&seconds.to_string());
-        headers.extend(seconds.map(|seconds| (header::RETRY_AFTER, seconds)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(in_seconds(wait)));
     }
     if error.status() == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(
@@ -277,4 +283,19 @@ fn refusal(error: &ProxyError, report: Report) -> Response<AnswerBody> {
         );
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::proxy::in_seconds;
+
+    #[test]
+    fn a_wait_is_over_when_its_seconds_are() {
+        for (nanoseconds, seconds) in [(1, 1), (999_999_999, 1), (1_000_000_000, 1)] {
+            assert_eq!(in_seconds(Duration::from_nanos(nanoseconds)), seconds);
+        }
+        assert_eq!(in_seconds(Duration::from_nanos(1_000_000_001)), 2);
+    }
 }

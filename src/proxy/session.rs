@@ -120,6 +120,11 @@ impl Session {
         self.share.replace(share);
     }
 
+    /// What the connection is counted as, for whoever sees to its end.
+    pub fn take_share(&self) -> Option<Box<Share>> {
+        self.share.take()
+    }
+
     /// The tunnel that a 101 has promised, once.
     pub fn take_switch(&self) -> Option<Switch> {
         self.switch.borrow_mut().take()
@@ -177,10 +182,10 @@ impl Session {
         self.share.borrow().as_ref()?.exceeded()
     }
 
-    /// The connection becomes the tunnel of this request, which is counted in its place.
+    /// The connection becomes the tunnel of this request, which is counted in its place, if it is not itself.
     pub(super) fn hand_over(&self, report: &mut Report) {
-        if let Some(share) = self.share.take() {
-            report.share = Some(share);
+        if report.share.is_none() {
+            report.share = self.share.take();
         }
     }
 
