@@ -351,3 +351,45 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     }
     assert!(gate.is_alive());
 }
+
+/// Nobody waits for a reader of the log that does not read: not a request, not a tunnel, not the end of the process.
+#[tokio::test]
+async fn a_log_that_is_not_read_holds_up_nothing() {
+    let upstream = Upstream::saying("ok").await;
+    let mut gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    gate.stall_log();
+    let mut client = gate.connect().await;
+    // More than what a pipe holds.
+    let target = format!("/{}", "a".repeat(8000));
+    for _ in 0..40 {
+        assert_eq!(client.get(&target).await.text(), "ok");
+    }
+    gate.signal("TERM");
+    gate.signal("INT");
+    assert_eq!(gate.finished().await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn lines_that_nobody_had_room_for_are_counted_where_they_would_have_been() {
+    let upstream = Upstream::saying("ok").await;
+    let mut gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    gate.stall_log();
+    let mut client = gate.connect().await;
+    let target = format!("/{}", "a".repeat(8000));
+    let asked = 400;
+    for _ in 0..asked {
+        assert_eq!(client.get(&target).await.text(), "ok");
+    }
+    gate.resume_log();
+    let line = gate
+        .log()
+        .first("lines of the log are lost: whoever reads it does not keep up")
+        .await;
+    assert_eq!(line["level"], "WARN");
+    client.get("/last").await;
+    gate.log()
+        .find("request", |line| line["request"] == "GET /last HTTP/1.1")
+        .await;
+    let written = gate.log().all("request").len() - 1;
+    assert_eq!(line["lines"], asked - written);
+}

@@ -1,21 +1,48 @@
 //! Where log lines go: standard error, as text or JSON.
+//!
+//! A log that cannot be written (a closed pipe, a full disk, a reader that does not read) loses lines, and nothing else.
+
+mod queue;
 
 use std::backtrace::Backtrace;
 use std::backtrace::BacktraceStatus;
 use std::io;
 use std::io::IsTerminal;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::LogFormat;
+use crate::cli::logging::queue::Queue;
 use crate::config::Paint;
 
+/// How long the end of the process waits for whoever reads the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// There once the process serves: then nobody waits for standard error but the thread that writes to it.
+static QUEUE: OnceLock<&'static Queue> = OnceLock::new();
+
 /// Sets up logging for the process; once. A panic is a line like any other.
-///
-/// A log that cannot be written (a closed pipe, a full disk) loses lines, and nothing else.
 pub(super) fn begin(format: LogFormat) {
+    static LINES: Queue = Queue::new();
+    let writer = thread::Builder::new().name("wsgate-log".to_owned());
+    let started = writer.spawn(|| {
+        LINES.write_to(&mut io::stderr(), |lines| {
+            tracing::warn!(
+                lines,
+                "lines of the log are lost: whoever reads it does not keep up"
+            );
+        });
+    });
+    // Without a thread the log is written by those who serve.
+    if started.is_ok() {
+        let _ = QUEUE.set(&LINES);
+    }
     let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| Lines)
         .with_max_level(LevelFilter::INFO)
         .with_target(false)
         .log_internal_errors(false);
@@ -36,13 +63,48 @@ pub(super) fn begin(format: LogFormat) {
             _ => None,
         };
         tracing::error!(
-            thread = std::thread::current().name(),
+            thread = thread::current().name(),
             place,
             reason = panic.payload_as_str(),
             backtrace,
             "panic"
         );
+        // The end of this thread is that of the process.
+        if thread::current().name() == Some("main") {
+            finish();
+        }
     }));
+}
+
+/// Writes to standard error. When it is closed there is nobody to tell.
+pub(super) fn write(bytes: &[u8]) {
+    match QUEUE.get() {
+        Some(queue) => queue.push(bytes),
+        None => {
+            let _ = io::stderr().lock().write_all(bytes);
+        }
+    }
+}
+
+/// Waits until all is written, but not for long: whoever reads the log may not be there.
+pub(super) fn finish() {
+    if let Some(queue) = QUEUE.get() {
+        queue.finish(LAST_LINES);
+    }
+}
+
+/// Whole lines, one a call.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Colour only on a terminal, never with `NO_COLOR` (no-color.org).

@@ -3,7 +3,6 @@
 mod reload;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use time::Date;
 use time::format_description::well_known::Iso8601;
 
 use crate::cli::LogFormat;
+use crate::cli::logging;
 use crate::config::Action;
 use crate::config::Config;
 use crate::config::Route;
@@ -156,9 +156,9 @@ fn in_words(error: &StartError) -> String {
     text
 }
 
-/// Words on standard error. When it is closed there is nobody to tell.
+/// Words on standard error.
 pub(super) fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    logging::write(text.as_bytes());
 }
 
 fn started(config: &Config, listening: &[Listening]) -> String {

@@ -40,13 +40,15 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
         return ExitCode::from(2);
     };
     logging::begin(format);
-    match serve(config, held, Voice::new(format)) {
+    let code = match serve(config, held, Voice::new(format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report::cannot_run(&error, format);
             ExitCode::FAILURE
         }
-    }
+    };
+    logging::finish();
+    code
 }
 
 fn serve(config: Config, held: Content, voice: Voice) -> Result<(), StartError> {
@@ -124,6 +126,7 @@ async fn drain(
             ended = &mut drained => return ended,
             name = signals.stop.next() => {
                 voice.ended_at_once(name);
+                logging::finish();
                 std::process::exit(0);
             }
             _ = signals.hup.recv() => voice.ignored("SIGHUP"),

@@ -20,31 +20,54 @@ pub(crate) struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     changed: watch::Receiver<usize>,
     closed: Arc<AtomicBool>,
+    stalled: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Log {
-    pub(super) fn of(stderr: ChildStderr) -> Self {
+    /// What is written there; nothing if the process writes elsewhere.
+    pub(super) fn of(stderr: Option<ChildStderr>) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (count, changed) = watch::channel(0);
         let kept = Arc::clone(&lines);
         let closed = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&closed);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n') {
-                let line = String::from_utf8(line.unwrap()).unwrap();
-                kept.lock().unwrap().push(line);
-                count.send_modify(|count| *count += 1);
-                if until.load(Ordering::SeqCst) {
-                    return;
+        let stalled = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&stalled);
+        let reader = stderr.map(|stderr| {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).split(b'\n') {
+                    let line = String::from_utf8(line.unwrap()).unwrap();
+                    kept.lock().unwrap().push(line);
+                    count.send_modify(|count| *count += 1);
+                    while waits.load(Ordering::SeqCst) {
+                        std::thread::park();
+                    }
+                    if until.load(Ordering::SeqCst) {
+                        return;
+                    }
                 }
-            }
+            })
         });
         Self {
             lines,
             changed,
             closed,
-            reader: Some(reader),
+            stalled,
+            reader,
+        }
+    }
+
+    /// Reads nothing more behind the next line.
+    pub(super) fn stall(&self) {
+        self.stalled.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads on.
+    pub(super) fn resume(&self) {
+        self.stalled.store(false, Ordering::SeqCst);
+        if let Some(reader) = &self.reader {
+            reader.thread().unpark();
         }
     }
 
@@ -146,6 +169,7 @@ impl Log {
 
     /// Waits for the last line: the process has ended.
     pub(super) fn ended(&mut self) {
+        self.resume();
         if let Some(reader) = self.reader.take() {
             // A line that is no UTF-8 is reported by whoever looks at the lines.
             let _ = reader.join();

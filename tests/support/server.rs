@@ -122,6 +122,16 @@ impl TestServer {
         self.process.log.close();
     }
 
+    /// Stops reading the log, and keeps the pipe.
+    pub(crate) fn stall_log(&mut self) {
+        self.process.log.stall();
+    }
+
+    /// Reads the log again.
+    pub(crate) fn resume_log(&mut self) {
+        self.process.log.resume();
+    }
+
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.is_alive()
     }
