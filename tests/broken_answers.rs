@@ -1,8 +1,11 @@
 //! Answers that cannot be passed on, or break off.
 
+use crate::support::Ending;
 use crate::support::GET;
 use crate::support::LEAVE;
+use crate::support::Over;
 use crate::support::TestServer;
+use crate::support::Upstream;
 use crate::support::asked;
 use crate::support::passed_on;
 
@@ -144,6 +147,50 @@ async fn an_answer_cut_in_the_middle_is_never_complete_at_the_client() {
     let (rest, _) = client.rest().await;
     assert!(!rest.windows(5).any(|end| end == b"0\r\n\r\n"), "{rest:?}");
     is_logged_as_cut(&gate).await;
+}
+
+/// Its end is the connection's, since HTTP/1.0 has no chunks: one in order would make it whole.
+#[tokio::test]
+async fn an_answer_cut_in_the_middle_is_not_complete_for_a_client_of_http_1_0_either() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .tls()
+        .route("/", &upstream)
+        .start()
+        .await;
+    for (over, wanted) in [(Over::Ws, Ending::Reset), (Over::Wss, Ending::Cut)] {
+        let mut client = gate.connect_over(over).await;
+        client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+        assert_eq!(client.head().await.names(), [] as [&str; 0]);
+        assert_eq!(client.take(5).await, b"hello");
+        server.reset();
+        assert_eq!(client.rest().await, (Vec::new(), wanted));
+    }
+}
+
+#[tokio::test]
+async fn nor_is_one_that_the_end_of_a_drain_cuts() {
+    let mut upstream = Upstream::scripted().await;
+    for (over, wanted) in [(Over::Ws, Ending::Reset), (Over::Wss, Ending::Cut)] {
+        let mut gate = TestServer::setup()
+            .top("drain_timeout: 200ms")
+            .tls()
+            .route("/", &upstream)
+            .start()
+            .await;
+        let mut client = gate.connect_over(over).await;
+        client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+        client.head().await;
+        assert_eq!(client.take(5).await, b"hello");
+        gate.signal("TERM");
+        assert_eq!(client.rest().await, (Vec::new(), wanted));
+    }
 }
 
 async fn is_logged_as_cut(gate: &TestServer) {

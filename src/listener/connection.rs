@@ -234,6 +234,10 @@ async fn speak_http(
             }
             _ = phase.wait_for(|phase| *phase == Phase::Over) => {
                 session.cut();
+                if session.is_unframed() {
+                    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+                    io.into_inner().unwind(read_buf).0.break_off();
+                }
                 return None;
             }
         }
@@ -249,6 +253,11 @@ async fn speak_http(
         (Some(Ok(())), Some(switch)) => Some((End { stream, early }, switch)),
         // The client left in the middle of an exchange, or the socket is broken.
         (Some(Err(error)), _) if error.is_incomplete_message() => None,
+        // An answer broke off that an end in order would make whole.
+        (Some(Err(error)), _) if error.is_user() && session.is_unframed() => {
+            stream.break_off();
+            None
+        }
         (outcome, _) => {
             let is_late = match &outcome {
                 Some(Ok(())) => false,

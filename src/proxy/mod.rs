@@ -36,6 +36,7 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
+use http::Version;
 use http::header;
 use http::request::Parts;
 use http_body::Body as _;
@@ -97,6 +98,7 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
     if request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         session.refused_upgrade.set(true);
     }
+    let version = request.version();
     let ready = session.ready.take();
     let Ready { answer, mut report } = match ready {
         Some(ready) => {
@@ -124,6 +126,9 @@ pub async fn answer(session: Session, request: Request<Incoming>) -> Response<An
                 head.headers.get(name).map(HeaderValue::as_bytes)
             });
             report.reason = None;
+            // HTTP/1.0 has no chunks.
+            let is_framed = version > Version::HTTP_10 || incoming.size_hint().exact().is_some();
+            session.unframed.set(!is_framed);
             Response::from_parts(
                 *head,
                 AnswerBody::upstream(incoming, connection, session, report),

@@ -82,6 +82,8 @@ pub struct State {
     upgraded: Notify,
     /// An Upgrade line or a CONNECT was seen, and nothing came of it.
     pub(super) refused_upgrade: Cell<bool>,
+    /// Only the end of the connection ends the answer that is under way.
+    pub(super) unframed: Cell<bool>,
     /// Apart from the rest, since reports know it and stand in `switch` and `ready`.
     cut: Rc<Cell<bool>>,
     /// What is counted of the client: the connection, until a tunnel takes it over.
@@ -110,6 +112,7 @@ impl Session {
             upgrading: Cell::default(),
             upgraded: Notify::default(),
             refused_upgrade: Cell::default(),
+            unframed: Cell::default(),
             cut: Rc::default(),
             share: RefCell::default(),
         }))
@@ -133,6 +136,11 @@ impl Session {
     /// Whether a request had an Upgrade line, or was a CONNECT, and nothing came of it; once.
     pub fn take_refused_upgrade(&self) -> bool {
         self.switch.borrow().is_none() && self.refused_upgrade.take()
+    }
+
+    /// Whether only the end of the connection ends the answer that is under way, so that one in order would complete it.
+    pub fn is_unframed(&self) -> bool {
+        self.unframed.get()
     }
 
     /// Whether an answer is ready for the next request, other than a 101.

@@ -14,9 +14,11 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::AlertDescription;
+use socket2::SockRef;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -50,6 +52,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Ends it so that nobody takes that for an end in order: with a reset, under TLS without a close_notify.
+    pub fn break_off(self) {
+        if let Self::Plain(tcp) = &self {
+            // Where the system refuses nothing else can be done.
+            let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        }
+    }
+
     /// Reads what is there, as a copy of its own size. Nothing is the end.
     ///
     /// Reading goes into a buffer of the thread, so that a connection that waits owns none.
