@@ -193,6 +193,22 @@ async fn nor_is_one_that_the_end_of_a_drain_cuts() {
     }
 }
 
+#[tokio::test]
+async fn why_an_answer_was_cut_is_said_without_tls_where_there_is_none() {
+    let (gate, mut client, mut server) = asked(GET).await;
+    server
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        .await;
+    client.head().await;
+    server.vanish();
+    client.rest().await;
+    let line = gate.log().first("request").await;
+    assert_eq!(
+        line["reason"],
+        "the upstream's answer broke off: the connection ended"
+    );
+}
+
 async fn is_logged_as_cut(gate: &TestServer) {
     let line = gate.log().first("request").await;
     assert_eq!(

@@ -255,8 +255,12 @@ impl<'a> Innermost<'a> {
 
 impl fmt::Display for Innermost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.io().and_then(in_words) {
+        let io = self.io();
+        match io.and_then(in_words) {
             Some(words) => f.write_str(words),
+            None if io.is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) => {
+                f.write_str("the connection ended")
+            }
             None => write!(f, "{}", self.error()),
         }
     }

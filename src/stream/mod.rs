@@ -73,11 +73,18 @@ impl Stream {
     }
 }
 
-/// Why a socket broke, for a log line, where a library's own words are none: a link to its manual, or an alert that says
-/// nothing to whom it concerns.
+/// Why a socket broke, for a log line, where other words are none for a reader: a number of the system's, a link to a
+/// library's manual, or an alert that says nothing to whom it concerns.
 pub fn in_words(error: &io::Error) -> Option<&'static str> {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
+    // Hyper calls an answer that is too short the same kind of error, also without TLS.
+    if error.kind() == io::ErrorKind::UnexpectedEof && error.to_string().contains("close_notify") {
         return Some(NO_CLOSE_NOTIFY);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => return Some("connection reset"),
+        io::ErrorKind::TimedOut => return Some("connection timed out"),
+        io::ErrorKind::HostUnreachable => return Some("host unreachable"),
+        _ => {}
     }
     match error.get_ref()?.downcast_ref()? {
         // In TLS 1.3 it comes when the client's handshake is over already.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use crate::observe::UpstreamAddr;
 use crate::tls::ClientError;
 
@@ -128,7 +130,16 @@ impl fmt::Display for Plainly<'_> {
             io::ErrorKind::HostUnreachable => f.write_str("host unreachable"),
             io::ErrorKind::NetworkUnreachable => f.write_str("network unreachable"),
             io::ErrorKind::ConnectionReset => f.write_str("connection reset"),
+            _ if is_out_of_descriptors(self.0) => f.write_str(
+                "wsgate has no descriptor left: raise the limit (`ulimit -n`, in systemd LimitNOFILE=)",
+            ),
             _ => write!(f, "{}", self.0),
         }
     }
+}
+
+/// Whether it is this process, or this machine, that has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
