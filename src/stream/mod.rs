@@ -26,6 +26,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::stream::vanished::Doubt;
+
 pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
 #[cfg(test)]
@@ -58,6 +60,19 @@ impl Stream {
             // Where the system refuses nothing else can be done.
             let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
         }
+    }
+
+    /// Its peer may have vanished, or has spoken.
+    pub fn doubt(&self, doubt: Doubt) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.socket(),
+            Self::UpstreamTls(tls) => tls.get_ref().0,
+            // Nothing is lost on the way to it.
+            Self::Unix(_) => return,
+        };
+        // Where the system refuses, a lost peer is found later.
+        let _ = vanished::doubt(SockRef::from(tcp), doubt);
     }
 
     /// Reads what is there, as a copy of its own size. Nothing is the end.

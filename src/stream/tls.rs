@@ -236,6 +236,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     }
 }
 
+impl<S> Tls<S> {
+    /// What is below.
+    pub(super) fn socket(&self) -> &S {
+        &self.io
+    }
+}
+
 #[cfg(test)]
 impl<S> Tls<S> {
     /// What rustls tells about the connection.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::tunnel::Limits;
+use crate::tunnel::Side;
 
 /// The tunnels of one thread.
 #[derive(Debug, Default)]
@@ -28,6 +29,10 @@ pub struct Keeper {
 impl Keeper {
     /// How often the tunnels are looked through, and so how exact an idle limit is.
     pub const STEP: Duration = Duration::from_millis(250);
+
+    /// How long an end may be silent before it is [doubted](crate::tunnel::Socket::doubt), as it is at the beginning. Every pong of
+    /// Engine.IO and most other signs of life come more often.
+    pub const DOUBT: Duration = Duration::from_secs(60);
 
     /// Ends silent tunnels, for as long as it is polled. Sleeps while there are none.
     pub async fn run(&self) {
@@ -63,6 +68,10 @@ impl Keeper {
         let tab = Rc::new(Tab {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),
+            ends: [(); 2].map(|()| Heard {
+                last: Cell::new(self.step.get()),
+                trust: Cell::new(Trust::Doubt),
+            }),
             limit: Cell::new((steps(limits.idle), Told::Idle)),
             half_closed: steps(limits.half_closed),
             told: Cell::new(self.over.get().then_some(Told::Drained)),
@@ -73,7 +82,8 @@ impl Keeper {
         tab
     }
 
-    fn look(&self) {
+    /// One step.
+    pub(super) fn look(&self) {
         let now = self.step.get().wrapping_add(1);
         self.step.set(now);
         self.tabs.borrow_mut().retain(|tab| {
@@ -84,6 +94,7 @@ impl Keeper {
             if now.wrapping_sub(tab.last.get()) >= limit {
                 tab.tell(told);
             }
+            tab.doubt(now);
             true
         });
         let mut tabs = self.tabs.borrow_mut();
@@ -106,11 +117,29 @@ fn steps(limit: Duration) -> u32 {
 pub(super) struct Tab {
     now: Rc<Cell<u32>>,
     last: Cell<u32>,
+    /// The client, and the upstream.
+    ends: [Heard; 2],
     /// The limit that is in force, in steps, and what is told when it is reached.
     limit: Cell<(u32, Told)>,
     half_closed: u32,
     told: Cell<Option<Told>>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// What was heard of one end.
+#[derive(Debug)]
+struct Heard {
+    last: Cell<u32>,
+    trust: Cell<Trust>,
+}
+
+/// Whether an end that is silent may still be there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trust {
+    Full,
+    /// It is to be doubted.
+    Ending,
+    Doubt,
 }
 
 /// Why a tunnel is to end.
@@ -125,6 +154,42 @@ impl Tab {
     /// A byte passed.
     pub(super) fn touch(&self) {
         self.last.set(self.now.get());
+    }
+
+    /// A byte came from this end. True if it was doubted.
+    pub(super) fn hears(&self, end: Side) -> bool {
+        let heard = self.heard(end);
+        heard.last.set(self.now.get());
+        heard.trust.replace(Trust::Full) == Trust::Doubt
+    }
+
+    /// Whether this end is to be doubted from now on; said once.
+    pub(super) fn begins_to_doubt(&self, end: Side) -> bool {
+        let trust = &self.heard(end).trust;
+        let begins = trust.get() == Trust::Ending;
+        if begins {
+            trust.set(Trust::Doubt);
+        }
+        begins
+    }
+
+    fn heard(&self, end: Side) -> &Heard {
+        let [client, upstream] = &self.ends;
+        match end {
+            Side::Client => client,
+            Side::Upstream => upstream,
+        }
+    }
+
+    /// Looks for silent ends, and wakes the tunnel of one.
+    fn doubt(&self, now: u32) {
+        let limit = steps(Keeper::DOUBT);
+        for heard in &self.ends {
+            if heard.trust.get() == Trust::Full && now.wrapping_sub(heard.last.get()) >= limit {
+                heard.trust.set(Trust::Ending);
+                self.wake();
+            }
+        }
     }
 
     /// One end is done.
@@ -150,6 +215,10 @@ impl Tab {
 
     fn tell(&self, what: Told) {
         self.told.set(Some(what));
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

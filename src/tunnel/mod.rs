@@ -32,6 +32,7 @@ use crate::tunnel::direction::State;
 use crate::tunnel::keeper::Tab;
 use crate::tunnel::keeper::Told;
 
+pub use crate::stream::vanished::Doubt;
 pub use crate::tunnel::keeper::Keeper;
 
 /// What a tunnel obeys.
@@ -91,12 +92,21 @@ pub struct Passed {
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Whether closing it tells its other end all that shutting it down would.
     fn close_says_the_end(&self) -> bool;
+
+    /// Its other end has been silent for [`Keeper::DOUBT`], and may have vanished; or it has spoken. At first it is doubted.
+    fn doubt(&self, doubt: Doubt) {
+        let _ = doubt;
+    }
 }
 
 /// TLS has a close_notify to send first.
 impl Socket for Stream {
     fn close_says_the_end(&self) -> bool {
         matches!(self, Self::Plain(_) | Self::Unix(_))
+    }
+
+    fn doubt(&self, doubt: Doubt) {
+        Stream::doubt(self, doubt);
     }
 }
 
@@ -216,6 +226,29 @@ where
         }
     }
 
+    /// Notes from whom bytes came since `before`, and doubts who is silent.
+    fn listen(&mut self, before: (u64, u64)) {
+        let came = (
+            self.to_upstream.passed != before.0,
+            self.to_client.passed != before.1,
+        );
+        if came.0 || came.1 {
+            self.tab.touch();
+        }
+        if came.0 && self.tab.hears(Side::Client) {
+            self.client.doubt(Doubt::Over);
+        }
+        if came.1 && self.tab.hears(Side::Upstream) {
+            self.upstream.doubt(Doubt::Over);
+        }
+        if self.tab.begins_to_doubt(Side::Client) {
+            self.client.doubt(Doubt::Begins);
+        }
+        if self.tab.begins_to_doubt(Side::Upstream) {
+            self.upstream.doubt(Doubt::Begins);
+        }
+    }
+
     /// What the keeper has decided.
     fn obey(&mut self, told: Told) -> Ended {
         match (told, self.first.take()) {
@@ -281,7 +314,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Passed> {
         let this = self.get_mut();
-        let before = this.to_upstream.passed.wrapping_add(this.to_client.passed);
+        let before = (this.to_upstream.passed, this.to_client.passed);
         let ended = match this.tab.told(cx) {
             Some(told) => Some(this.obey(told)),
             None => this.turn(cx),
@@ -293,9 +326,7 @@ where
                 ended,
             });
         }
-        if before != this.to_upstream.passed.wrapping_add(this.to_client.passed) {
-            this.tab.touch();
-        }
+        this.listen(before);
         Poll::Pending
     }
 }

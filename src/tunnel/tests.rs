@@ -1,20 +1,30 @@
 //! The relay over in-memory streams, and the size that it must keep.
 
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::DuplexStream;
+use tokio::io::ReadBuf;
 use tokio::io::duplex;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
 use tokio::task::JoinHandle;
 use tokio::task::spawn_local;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::stream::Stream;
+use crate::tunnel::Doubt;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
 use crate::tunnel::Keeper;
@@ -225,6 +235,95 @@ fn a_half_closed_tunnel_may_not_be_silent_for_longer_than_another() {
         client.shutdown().await.expect("half closed");
         let passed = relay.await.expect("no panic");
         assert!(matches!(passed.ended, Ended::Idle), "{passed:?}");
+    });
+}
+
+/// An end that writes down how it is doubted.
+struct Doubted(DuplexStream, Rc<RefCell<Vec<Doubt>>>);
+
+impl AsyncRead for Doubted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Doubted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Socket for Doubted {
+    fn close_says_the_end(&self) -> bool {
+        true
+    }
+
+    fn doubt(&self, doubt: Doubt) {
+        self.1.borrow_mut().push(doubt);
+    }
+}
+
+#[test]
+fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says() {
+    run(async {
+        let says = [(); 2].map(|()| Rc::new(RefCell::new(Vec::new())));
+        let (mut client, near_client) = duplex(64);
+        let (mut upstream, near_upstream) = duplex(64);
+        let end = |stream, says: &Rc<_>| End {
+            stream: Doubted(stream, Rc::clone(says)),
+            early: Bytes::new(),
+        };
+        let keeper = Rc::new(Keeper::default());
+        let limits = Limits {
+            idle: Duration::from_secs(3600),
+            ..LIMITS
+        };
+        let ends = (end(near_client, &says[0]), end(near_upstream, &says[1]));
+        let _relay = spawn_local(relay(ends.0, ends.1, limits, &keeper, ()));
+        let said = || [&says[0], &says[1]].map(|says| says.borrow_mut().split_off(0));
+        let minute = Keeper::DOUBT.as_millis() / Keeper::STEP.as_millis();
+        let mut byte = [0];
+        // Both are doubted until they speak.
+        client.write_all(b"x").await.expect("written");
+        upstream.read_exact(&mut byte).await.expect("read");
+        assert_eq!(said(), [vec![Doubt::Over], vec![]]);
+        upstream.write_all(b"x").await.expect("written");
+        client.read_exact(&mut byte).await.expect("read");
+        assert_eq!(said(), [vec![], vec![Doubt::Over]]);
+        // The upstream speaks all the time, as one does that has something to tell to whoever may be gone.
+        for step in 0..=minute {
+            assert_eq!(said(), [vec![], vec![]], "step {step}");
+            keeper.look();
+            upstream.write_all(b"x").await.expect("written");
+            client.read_exact(&mut byte).await.expect("read");
+            yield_now().await;
+        }
+        assert_eq!(said(), [vec![Doubt::Begins], vec![]]);
+        client.write_all(b"x").await.expect("written");
+        upstream.read_exact(&mut byte).await.expect("read");
+        assert_eq!(said(), [vec![Doubt::Over], vec![]]);
+        // Once, however long it is silent.
+        for _ in 0..3 * minute {
+            keeper.look();
+            yield_now().await;
+        }
+        assert_eq!(said(), [vec![Doubt::Begins], vec![Doubt::Begins]]);
     });
 }
 
