@@ -12,6 +12,7 @@ mod diagnosis;
 mod documentation;
 mod drain;
 mod explain;
+mod faults;
 mod full_queue;
 mod half_close;
 mod hostile;
@@ -22,6 +23,7 @@ mod import;
 mod keep_alive;
 mod last_bytes;
 mod layers;
+mod left_behind;
 mod memory;
 mod nginx_locations;
 

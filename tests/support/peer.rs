@@ -200,6 +200,16 @@ impl Peer {
         .await
     }
 
+    /// Reads away what comes, until the other side has ended, however it does.
+    pub(crate) async fn ends(&mut self) {
+        within("the end", async {
+            while matches!(self.fill().await, Ok(1..)) {
+                self.read.clear();
+            }
+        })
+        .await;
+    }
+
     /// Waits, however long, until there is something to read; false at the end.
     pub(crate) async fn has_more(&mut self) -> bool {
         !self.read.is_empty() || matches!(self.fill().await, Ok(1..))

@@ -40,16 +40,36 @@ pub(super) struct Surroundings<'a> {
     pub(super) environment: &'a [(&'static str, String)],
     /// The limit of descriptors, hard and soft.
     pub(super) descriptors: Option<u32>,
+    pub(super) stderr: Stderr,
+}
+
+/// Where its standard error leads.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Stderr {
+    /// To the test.
+    #[default]
+    Read,
+    /// Nowhere: there is no such descriptor.
+    Closed,
+    /// To a disk that is full.
+    Full,
 }
 
 impl Process {
     pub(super) fn start(binary: &Path, args: &[&str], surroundings: &Surroundings<'_>) -> Self {
-        let mut command = match surroundings.descriptors {
-            None => Command::new(binary),
-            Some(most) => {
+        let limit = surroundings.descriptors;
+        let limit = limit.map_or(String::new(), |most| format!("ulimit -n {most} && "));
+        let to = match surroundings.stderr {
+            Stderr::Read => "",
+            Stderr::Closed => "2>&-",
+            Stderr::Full => "2>/dev/full",
+        };
+        let mut command = match (limit.as_str(), to) {
+            ("", "") => Command::new(binary),
+            _ => {
                 let mut shell = Command::new("sh");
-                let script = "ulimit -n \"$0\" && exec \"$@\"";
-                shell.args(["-c", script, &most.to_string()]).arg(binary);
+                let script = format!("{limit}exec \"$0\" \"$@\" {to}");
+                shell.args(["-c", &script]).arg(binary);
                 shell
             }
         };
@@ -65,7 +85,7 @@ impl Process {
             command.uid(uid).gid(uid);
         }
         let mut child = command.spawn().unwrap();
-        let log = Log::of(child.stderr.take().unwrap());
+        let log = Log::of(child.stderr.take());
         Self { child, log }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -13,6 +14,7 @@ use crate::support::peer::Peer;
 use crate::support::process::Finished;
 use crate::support::process::Process;
 use crate::support::setup::Setup;
+use crate::support::sockets;
 use crate::support::tls;
 use crate::support::upstream::Upstream;
 use crate::support::within;
@@ -61,6 +63,25 @@ impl TestServer {
 
     pub(super) async fn ready(process: Process, dir: TempDir, log_format: LogFormat) -> Self {
         let addresses = addresses(&process.log, log_format).await;
+        Self {
+            process,
+            addresses,
+            dir,
+        }
+    }
+
+    /// One of whose log nothing can be read.
+    pub(super) async fn unheard(process: Process, dir: TempDir) -> Self {
+        let listening = async {
+            loop {
+                let addresses = sockets::listening(process.id());
+                if !addresses.is_empty() {
+                    return addresses;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let addresses = within("a listening socket", listening).await;
         Self {
             process,
             addresses,
@@ -170,6 +191,23 @@ impl TestServer {
         fs::read_dir(format!("/proc/{}/fd", self.process.id()))
             .unwrap()
             .count()
+    }
+
+    /// Sockets of the process whose other end has said that it is done, and that it has not closed.
+    pub(crate) fn close_waits(&self) -> usize {
+        sockets::close_waits(self.process.id())
+    }
+
+    /// Memory that the process has written to and that is its own, in KiB. The program's own pages are no part of it: they are
+    /// private as soon as no other test runs the same program.
+    pub(crate) fn private_kib(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.process.id());
+        let rollup = fs::read_to_string(path).unwrap();
+        let line = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Private_Dirty:"))
+            .unwrap();
+        line.trim_end_matches(" kB").trim().parse().unwrap()
     }
 
     /// The process's memory in KiB.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::process::Finished;
 use crate::support::process::Process;
+use crate::support::process::Stderr;
 use crate::support::process::Surroundings;
 use crate::support::server::LogFormat;
 use crate::support::server::TestServer;
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
     pipe: bool,
     uid: Option<u32>,
     descriptors: Option<u32>,
+    stderr: Stderr,
     files: Vec<(&'static str, String)>,
     environment: Vec<(&'static str, String)>,
 }
@@ -143,11 +145,23 @@ impl Setup {
         self
     }
 
+    /// Where its log goes.
+    pub(crate) fn stderr(mut self, stderr: Stderr) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
     /// Starts wsgate and waits until it listens.
     pub(crate) async fn start(self) -> TestServer {
         let log_format = self.log_format;
         let (process, dir) = self.spawn();
         TestServer::ready(process, dir, log_format).await
+    }
+
+    /// The same where nothing can be read of its log.
+    pub(crate) async fn start_unheard(self) -> TestServer {
+        let (process, dir) = self.spawn();
+        TestServer::unheard(process, dir).await
     }
 
     /// Starts wsgate and waits until it has ended by itself.
@@ -201,6 +215,7 @@ impl Setup {
             uid: self.uid,
             environment: &self.environment,
             descriptors: self.descriptors,
+            stderr: self.stderr,
         };
         let process = Process::start(&binary, &args, &surroundings);
         (process, dir)

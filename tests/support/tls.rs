@@ -41,6 +41,11 @@ pub(crate) fn write_pair(dir: &Path) {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// The certificate, as `ca` takes it.
+pub(crate) fn certificate_pem() -> String {
+    PAIR.cert.pem()
+}
+
 /// A TLS handshake.
 pub(crate) async fn begin(tcp: TcpStream) -> Peer {
     let name = ServerName::try_from("localhost").unwrap();

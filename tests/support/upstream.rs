@@ -103,6 +103,11 @@ impl Upstream {
         Self::scripted_at(Door::plain().await).await
     }
 
+    /// The same, where it listens already.
+    pub(crate) async fn scripted_on(listener: TcpListener) -> Self {
+        Self::scripted_at(Door::Plain(listener)).await
+    }
+
     /// The same under TLS.
     pub(crate) async fn scripted_tls(config: Arc<ServerConfig>) -> Self {
         Self::scripted_at(Door::tls(config).await).await
