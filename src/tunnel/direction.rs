@@ -179,6 +179,11 @@ impl Direction {
         Ok(())
     }
 
+    /// Whether all that was read has been handed to the writing end.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
     /// Gives up: what is owed can no longer be delivered.
     pub(super) fn abandon(&mut self) {
         self.owed = Bytes::new();

@@ -259,6 +259,17 @@ where
         }
     }
 
+    /// Says the end to both ends, as far as their sockets take it at once: nobody broke, but TLS that stops without a
+    /// close_notify would say so. An end that is owed bytes is not told that it has them all.
+    fn take_leave(&mut self, cx: &mut Context<'_>) {
+        if self.to_client.owes_nothing() {
+            let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+        }
+        if self.to_upstream.owes_nothing() {
+            let _ = Pin::new(&mut self.upstream).poll_shutdown(cx);
+        }
+    }
+
     /// How a direction ends that writes to `to`, when the `other` one, which reads from it, is as far as it is. If that has
     /// seen the end of `to`, nothing unread is left in it that would turn the close into a reset.
     fn farewell(&self, other: &Direction, to: &impl Socket) -> Farewell {
@@ -316,7 +327,10 @@ where
         let this = self.get_mut();
         let before = (this.to_upstream.passed, this.to_client.passed);
         let ended = match this.tab.told(cx) {
-            Some(told) => Some(this.obey(told)),
+            Some(told) => {
+                this.take_leave(cx);
+                Some(this.obey(told))
+            }
             None => this.turn(cx),
         };
         if let Some(ended) = ended {
