@@ -1,5 +1,9 @@
 //! One end that sends more than the other reads: nothing is lost, and nothing piles up in wsgate.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::support::Flood;
 use crate::support::Over;
 use crate::support::Peer;
@@ -103,6 +107,30 @@ async fn an_upload_that_the_upstream_does_not_read_stops_its_client() {
     let mut server = upstream.accept().await;
     server.head().await;
     flood(&gate, client, server).await;
+}
+
+/// Longer than what a system waits that was told to end a connection which takes nothing for two minutes.
+const MINUTES: Duration = Duration::from_secs(130);
+
+#[tokio::test]
+#[ignore = "takes minutes: cargo test slow_readers -- --ignored"]
+async fn a_client_that_answers_may_pause_and_read_on_and_pause_again_minutes_later() {
+    for over in Over::BOTH {
+        let (_gate, mut client, mut server) = stuck_pair(over).await;
+        for wait in [Duration::ZERO, MINUTES] {
+            sleep(wait).await;
+            // As a client does that is asked by a ping whether it is there.
+            client.send(b"pong").await;
+            assert_eq!(server.take(4).await, b"pong");
+            let (mut written, mut read) = (Flood::default(), Flood::default());
+            let taken = written.write_until_refused(&mut server).await;
+            // The system has asked once or twice whether the client takes more by now.
+            sleep(Duration::from_secs(1)).await;
+            read.read_up_to(taken, client.wire()).await;
+        }
+        client.send(b"still here").await;
+        assert_eq!(server.take(10).await, b"still here");
+    }
 }
 
 async fn stuck_pair(over: Over) -> (TestServer, Peer, Peer) {
