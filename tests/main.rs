@@ -56,3 +56,11 @@ mod figures;
 #[allow(dead_code)]
 #[path = "bench/report/mod.rs"]
 mod report;
+
+// Nor has the soak: what its messages tell is tested here.
+#[allow(dead_code)]
+#[path = "soak/dice.rs"]
+mod dice;
+#[allow(dead_code)]
+#[path = "soak/message.rs"]
+mod message;
