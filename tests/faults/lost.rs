@@ -56,7 +56,8 @@ pub(super) async fn client_in_a_tunnel(wires: Wires, sent: Sent) -> Seen {
     let networks = Networks::new();
     let mut upstream = Upstream::scripted().await;
     let (gate, client) = client(wires, &networks, &upstream).await;
-    let (_client, mut server) = tunnel_of(client, &mut upstream).await;
+    let (mut client, mut server) = tunnel_of(client, &mut upstream).await;
+    speak(&mut client, &mut server).await;
     networks.cut();
     if sent == Sent::Something {
         server.send("are you there?").await;
@@ -90,7 +91,8 @@ pub(super) async fn upstream_in_a_tunnel(wires: Wires, sent: Sent) -> Seen {
     let networks = Networks::new();
     let mut upstream = Upstream::scripted_on(networks.listen()).await;
     let gate = setup().tls().route("/", &upstream).start().await;
-    let (mut client, _server) = tunnel(&gate, &mut upstream, wires.client).await;
+    let (mut client, mut server) = tunnel(&gate, &mut upstream, wires.client).await;
+    speak(&mut client, &mut server).await;
     networks.cut();
     if sent == Sent::Something {
         client.send("are you there?").await;
@@ -104,6 +106,14 @@ pub(super) async fn upstream_in_a_tunnel(wires: Wires, sent: Sent) -> Seen {
         upstream: NOTHING.to_owned(),
         log: words::line(&gate.log().first("tunnel ended").await),
     }
+}
+
+/// Both ends speak once: one that has is not doubted before it has been silent for a while.
+async fn speak(client: &mut Peer, server: &mut Peer) {
+    client.send("hello").await;
+    assert_eq!(server.take(5).await, b"hello");
+    server.send("hello").await;
+    assert_eq!(client.take(5).await, b"hello");
 }
 
 /// The other end sees the end when it must.
