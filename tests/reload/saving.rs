@@ -126,11 +126,8 @@ async fn what_cannot_be_watched_is_said_once_with_a_remedy() {
     symlink("hidden/routes.yaml", gate.path("link")).unwrap();
     fs::rename(gate.path("link"), gate.path("routes.yaml")).unwrap();
     edited.answers(1).await;
-    let lines = |edited: &Edited| {
-        let log = edited.gate.log();
-        log.all("changes of routes.yaml may not be noticed")
-    };
-    let line = &lines(&edited)[0];
+    const SAID: &str = "changes of routes.yaml may not be noticed";
+    let line = edited.gate.log().first(SAID).await;
     assert_eq!(
         (&line["reason"], &line["help"], &line["level"]),
         (
@@ -145,7 +142,7 @@ async fn what_cannot_be_watched_is_said_once_with_a_remedy() {
     fs::write(hidden.join("new"), to(&upstreams[0]).yaml()).unwrap();
     fs::rename(hidden.join("new"), hidden.join("routes.yaml")).unwrap();
     edited.answers(0).await;
-    assert_eq!(lines(&edited).len(), 1);
+    assert_eq!(edited.gate.log().all(SAID).len(), 1);
 }
 
 impl Edited {
