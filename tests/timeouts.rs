@@ -408,3 +408,33 @@ async fn a_connection_that_asks_again_in_time_stays_however_long() {
         }
     }
 }
+
+/// An upstream may answer and close, and wsgate not see that: behind an answer hyper looks for nothing, where there is a byte too many.
+#[tokio::test]
+async fn a_body_that_its_answer_did_not_wait_for_is_not_waited_for_without_end() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("body_timeout: 400ms")
+        .route("/", &upstream)
+        .start()
+        .await;
+    for too_much in ["", "k"] {
+        let mut client = gate.connect().await;
+        let head = "POST / HTTP/1.1\r\nHost: chat.test\r\nContent-Length: 5\r\n\r\nhe";
+        client.send(head).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        assert_eq!(server.take(2).await, b"he");
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        server.send(format!("{answer}{too_much}")).await;
+        assert_eq!(client.answer().await.text(), "ok");
+        // A byte begins it anew.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send("l").await;
+        let began = Instant::now();
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(350), "{took:?}");
+        assert_eq!(server.rest().await.0, b"l");
+    }
+}

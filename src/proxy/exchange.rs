@@ -49,7 +49,7 @@ pub(super) async fn exchange(
     request: Request<RequestBody>,
     asked: &Asked,
     route: &Arc<Route>,
-    upload: &Upload,
+    upload: &Rc<Upload>,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
     match asked {
@@ -70,7 +70,7 @@ async fn send_and_judge(
     request: Request<RequestBody>,
     asked: &Asked,
     wait: &Wait,
-    upload: &Upload,
+    upload: &Rc<Upload>,
 ) -> Result<Answer, ProxyError> {
     let route = Arc::clone(&connection.route);
     let (response, connection) = send(connection, request, &route, wait, upload).await?;
@@ -145,7 +145,7 @@ async fn ask(
     session: &Session,
     mut request: Request<RequestBody>,
     route: &Arc<Route>,
-    upload: &Upload,
+    upload: &Rc<Upload>,
     report: &mut Report,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
     if let Some(kept) = session.kept(route).await {
@@ -220,6 +220,7 @@ pub(super) async fn start(
     Ok(Kept {
         route: Arc::clone(route),
         connection,
+        upload: None,
     })
 }
 
@@ -242,7 +243,7 @@ async fn send(
     request: Request<RequestBody>,
     route: &Arc<Route>,
     wait: &Wait,
-    upload: &Upload,
+    upload: &Rc<Upload>,
 ) -> Result<(Response<Incoming>, Kept), ProxyError> {
     try_send(kept, request, route, wait, upload)
         .await
@@ -260,7 +261,7 @@ async fn try_send(
     request: Request<RequestBody>,
     route: &Arc<Route>,
     wait: &Wait,
-    upload: &Upload,
+    upload: &Rc<Upload>,
 ) -> Result<(Response<Incoming>, Kept), Failed> {
     let limit = match wait {
         Wait::Handshake => route.limits.handshake,
@@ -290,7 +291,10 @@ async fn try_send(
         }
     };
     match answered {
-        Ok(response) => Ok((response, kept)),
+        Ok(response) => {
+            kept.upload = Some(Rc::clone(upload));
+            Ok((response, kept))
+        }
         Err(SendError::Unsent(request, source)) => Err(Failed::Unsent(request, source)),
         Err(SendError::Sent(_)) if upload.is_broken() => {
             Err(Failed::Final(ProxyError::Request(RequestError::Body)))

@@ -3,22 +3,34 @@
 //! It streams unbuffered with the slower side's pace. Trailers are dropped (RFC 9110 §6.5.1 allows it).
 
 use std::cell::Cell;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
+use std::task::ready;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
 use http_body::SizeHint;
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tokio::time::Sleep;
+use tokio::time::sleep_until;
 
 /// How a request's body fares, seen by the wait for its answer.
 #[derive(Debug)]
 pub(super) struct Upload {
     moved: Cell<Instant>,
     state: Cell<State>,
+    /// Longest silence, once nobody waits for the answer any more.
+    limit: Cell<Option<Duration>>,
+    /// Who sends the body on.
+    sender: RefCell<Option<Waker>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +48,17 @@ impl Upload {
         Self {
             moved: Cell::new(Instant::now()),
             state: Cell::new(State::Elsewhere),
+            limit: Cell::new(None),
+            sender: RefCell::new(None),
+        }
+    }
+
+    /// The answer is over, and nobody else looks at the time: from now on the body breaks when its client is silent for
+    /// longer than `limit`.
+    pub(super) fn answered(&self, limit: Duration) {
+        self.limit.set(Some(limit));
+        if let Some(sender) = self.sender.take() {
+            sender.wake();
         }
     }
 
@@ -60,18 +83,46 @@ impl Upload {
     }
 }
 
+/// Why there is no more of a body.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    /// The client left, or what it sent is malformed.
+    Client(hyper::Error),
+    /// It was silent for so long behind its answer.
+    Silent(Duration),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => write!(f, "{error}"),
+            Self::Silent(limit) => {
+                write!(f, "nothing more came within {limit:?} (`body_timeout`)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     /// `None` for a request that has none, so that it can be sent again.
     incoming: Option<Incoming>,
     upload: Rc<Upload>,
+    /// Runs only behind the answer. Boxed, since most bodies are over by then.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     /// What the client sends.
     pub(super) fn new(incoming: Option<Incoming>, upload: Rc<Upload>) -> Self {
-        Self { incoming, upload }
+        Self {
+            incoming,
+            upload,
+            silence: None,
+        }
     }
 
     /// Another one without content, if this has none.
@@ -79,18 +130,36 @@ impl RequestBody {
         self.incoming.is_none().then(|| Self {
             incoming: None,
             upload: Rc::clone(&self.upload),
+            silence: None,
         })
+    }
+
+    /// Ready when the client was silent for too long behind its answer.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        let Some(limit) = self.upload.limit.get() else {
+            self.upload.sender.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        let until = self.upload.moved() + limit;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if silence.deadline() != until {
+            silence.as_mut().reset(until);
+        }
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(BodyError::Silent(limit))
     }
 }
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
@@ -110,7 +179,10 @@ impl http_body::Body for RequestBody {
                 State::Elsewhere
             }
         });
-        frame
+        if frame.is_pending() {
+            return this.poll_silence(cx).map(|silent| Some(Err(silent)));
+        }
+        frame.map_err(BodyError::Client)
     }
 
     fn is_end_stream(&self) -> bool {

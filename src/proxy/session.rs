@@ -29,6 +29,7 @@ use crate::proxy::exchange::Answer;
 use crate::proxy::handle::Handle;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::RequestBody;
+use crate::proxy::request_body::Upload;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::Route;
 use crate::proxy::switch::Switch;
@@ -231,6 +232,9 @@ impl Session {
 
     /// Keeps an upstream connection for the next request.
     pub(super) fn keep(&self, mut kept: Kept) {
+        if let Some(upload) = kept.upload.take() {
+            upload.answered(kept.route.limits.body);
+        }
         kept.connection.rest();
         self.keep.replace(Some(Keep::Http(kept)));
     }
@@ -327,4 +331,6 @@ impl Keep {
 pub(super) struct Kept {
     pub(super) route: Arc<Route>,
     pub(super) connection: Connection<RequestBody>,
+    /// The body of the request that was answered last, which may still be on its way.
+    pub(super) upload: Option<Rc<Upload>>,
 }
