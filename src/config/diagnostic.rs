@@ -181,9 +181,9 @@ impl Diagnostic {
             Paint::Plain => Renderer::plain(),
             Paint::Coloured => Renderer::styled(),
         };
-        let text = without_passwords(&place.text);
+        let (text, marked) = visible(&without_passwords(&place.text), &place.marked);
         let mark = AnnotationKind::Primary
-            .span(place.marked.clone())
+            .span(marked)
             .label(clean(&self.label));
         let snippet = Snippet::source(text)
             .line_start(place.line)
@@ -277,6 +277,16 @@ fn clean(text: &str) -> String {
     clean
 }
 
+/// A line with what the renderer would show as it is, control characters beyond ASCII, as U+FFFD, and where its mark is then:
+/// some terminals take U+009B for an escape.
+fn visible(text: &str, marked: &Range<usize>) -> (String, Range<usize>) {
+    let is_beyond = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    // U+FFFD is a byte longer than each of them.
+    let moved = |at: usize| at + text[..at].chars().filter(|c| is_beyond(*c)).count();
+    let marked = moved(marked.start)..moved(marked.end);
+    (text.replace(is_beyond, "\u{fffd}"), marked)
+}
+
 /// The same text, of the same length, with stars for what stands between `://` and `@`.
 fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -368,5 +378,10 @@ mod tests {
             "routes.yaml:8:6: error: message\n  = help: help\n          example"
         );
         assert_eq!(quoted(&"é".repeat(61)), format!("`{}…`", "é".repeat(60)));
+        let text = about("a: \u{9b}31m \u{80}b", "\u{80}b").to_string();
+        assert_eq!(
+            text,
+            "routes.yaml:8:10: error: message\n  |\n8 | a: �31m �b\n  |         ^^ label\n  = help: help\n          example"
+        );
     }
 }
