@@ -211,6 +211,8 @@ pub(super) fn rewrite(
         );
     }
     if let Asked::WebSocket(_) = asked {
+        // It has no body, and needs no field to say so.
+        headers.remove(header::CONTENT_LENGTH);
         upgrade::write(headers);
     }
 }
@@ -352,6 +354,32 @@ mod tests {
                 "{odd}"
             );
         }
+    }
+
+    #[test]
+    fn an_upgrade_request_has_no_length_though_it_came_with_one_of_nought() {
+        let mut request = parts(
+            "/",
+            &[
+                ("host", "a.test"),
+                ("connection", "upgrade"),
+                ("upgrade", "websocket"),
+                ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                ("content-length", "0"),
+            ],
+        );
+        let asked = check(&request, Body::None).unwrap().asked;
+        assert_ne!(asked, Asked::Nothing);
+        rewrite(
+            &mut request,
+            "/".parse().unwrap(),
+            &asked,
+            Framing::None,
+            Sender::Client(&HeaderValue::from_static("127.0.0.1")),
+            Scheme::Http,
+        );
+        assert_eq!(request.headers.get(header::CONTENT_LENGTH), None);
+        assert_eq!(request.headers[header::CONNECTION], "Upgrade");
     }
 
     #[test]
