@@ -66,7 +66,13 @@ fn write_private(path: &Path, text: &str) {
 #[test]
 fn every_complete_example_passes_check() {
     let mut read = 0;
-    for document in ["README.md", "docs/configuration.md", "docs/from-nginx.md"] {
+    let documents = [
+        "README.md",
+        "docs/configuration.md",
+        "docs/from-nginx.md",
+        "docs/restarting.md",
+    ];
+    for document in documents {
         for example in examples(document) {
             read += 1;
             let folder = TempDir::new().expect("a folder");
@@ -86,7 +92,7 @@ fn every_complete_example_passes_check() {
             );
         }
     }
-    assert_eq!(read, 26, "examples were added or lost");
+    assert_eq!(read, 27, "examples were added or lost");
 }
 
 /// What stands in backquotes in the first column of the tables of docs/from-nginx.md: nginx's directives.

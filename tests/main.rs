@@ -33,6 +33,7 @@ mod refused_requests;
 mod refused_upgrades;
 mod reload;
 mod requests;
+mod restart;
 mod robustness;
 mod routing;
 mod shell;

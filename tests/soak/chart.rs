@@ -41,7 +41,7 @@ struct Panel<'a> {
 pub(crate) fn svg(outcome: &Outcome) -> String {
     let panels = [
         Panel {
-            heading: "From a message to its answer, ms: 99 of 100 (line) and half of them (dotted) through wsgate, 99 of 100 past it (grey)",
+            heading: "From a message to its answer, ms: p99 and median (dotted) through wsgate, p99 past it (grey)",
             scale: Scale::Logarithmic,
             lines: &[
                 ("other", &|it| Some(it.direct?.p99)),

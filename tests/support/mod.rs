@@ -44,6 +44,7 @@ pub(crate) use crate::support::setup::Setup;
 pub(crate) use crate::support::tls::begin as begin_tls;
 pub(crate) use crate::support::tls::certificate_pem;
 pub(crate) use crate::support::tls::client_hello;
+pub(crate) use crate::support::tls::try_begin as try_begin_tls;
 pub(crate) use crate::support::tls::write_pair;
 pub(crate) use crate::support::upstream::Upstream;
 pub(crate) use crate::support::way::Way;

@@ -187,14 +187,9 @@ impl Peer {
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, Ending) {
         within("the end", async {
             loop {
-                let ending = match self.fill().await {
-                    Ok(0) => Ending::Fin,
-                    Ok(_) => continue,
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ending::Reset,
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ending::Cut,
-                    Err(error) => panic!("{error}"),
-                };
-                return (std::mem::take(&mut self.read), ending);
+                if let Err(ending) = self.more_or_end().await {
+                    return (std::mem::take(&mut self.read), ending);
+                }
             }
         })
         .await
@@ -213,6 +208,17 @@ impl Peer {
     /// Waits, however long, until there is something to read; false at the end.
     pub(crate) async fn has_more(&mut self) -> bool {
         !self.read.is_empty() || matches!(self.fill().await, Ok(1..))
+    }
+
+    /// Waits, however long, for more than was read; how the other side ends if nothing comes.
+    pub(crate) async fn more_or_end(&mut self) -> Result<(), Ending> {
+        match self.fill().await {
+            Ok(0) => Err(Ending::Fin),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Ending::Reset),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Ending::Cut),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Looks for a moment: nothing may come, not even the end.

@@ -1,6 +1,7 @@
 //! A certificate for `localhost` that all tests of one run share, and clients that trust it and nothing else.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,13 +49,15 @@ pub(crate) fn certificate_pem() -> String {
 
 /// A TLS handshake.
 pub(crate) async fn begin(tcp: TcpStream) -> Peer {
+    try_begin(tcp).await.unwrap()
+}
+
+/// For when the other side may be gone already.
+pub(crate) async fn try_begin(tcp: TcpStream) -> io::Result<Peer> {
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::clone(&CLIENT));
-    Peer::tls(
-        within("a TLS handshake", connector.connect(name, tcp))
-            .await
-            .unwrap(),
-    )
+    let tls = within("a TLS handshake", connector.connect(name, tcp)).await?;
+    Ok(Peer::tls(tls))
 }
 
 /// The first bytes of a TLS handshake: a whole ClientHello.
