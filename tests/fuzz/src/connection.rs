@@ -63,8 +63,8 @@ use crate::hostile;
 use crate::hostile::Next;
 use crate::log;
 
-/// Longer than all limits of wsgate one after the other.
-const LONG: Duration = Duration::from_secs(600);
+/// Longer than all limits of wsgate one after the other, for as many requests as an input can have.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Bytes of an input that are looked at.
 const MOST: usize = 64 * 1024;
