@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -163,9 +164,10 @@ pub(crate) async fn soak(arguments: &Arguments) -> Outcome {
     }
     let mut ledger = world.ledger.take();
     ledger.finish();
-    for finding in ledger.findings.clone() {
-        let id = finding.split(':').next().unwrap_or_default();
-        if let Some(how) = log.abrupt.get(id) {
+    let ids = ledger.findings.iter().filter_map(|it| it.split(':').next());
+    let ids: BTreeSet<String> = ids.map(str::to_owned).collect();
+    for id in ids {
+        if let Some(how) = log.abrupt.get(&id) {
             ledger.remark(format!("{id}: wsgate says {how}"));
         }
     }
