@@ -5,6 +5,8 @@ use http::HeaderValue;
 
 use crate::config;
 use crate::headers::host;
+use crate::headers::template::Template;
+use crate::headers::template::TemplateError;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
 use crate::nginx::upstreams::Asked;
@@ -100,16 +102,16 @@ fn field(name: &str, value: &str, asked: &Asked, constants: &Constants) -> Resul
     if HeaderValue::from_str(&filled).is_err() || !filled.is_ascii() {
         return Err("its value has characters that no field may have".to_owned());
     }
-    let constant = !filled.contains('$');
-    if header == http::header::HOST
-        && constant
-        && !filled.is_empty()
-        && !host::is_valid(filled.as_bytes())
-    {
-        return Err("this is no host".to_owned());
+    if header != http::header::HOST {
+        return Ok(filled);
     }
-    if header == http::header::HOST && filled.is_empty() {
-        return Err("a request has a `Host`".to_owned());
+    // A dollar that begins no variable is one.
+    let template: Template = filled
+        .parse()
+        .map_err(|error: TemplateError| error.to_string())?;
+    match template.constant() {
+        Some("") => Err("a request has a `Host`".to_owned()),
+        Some(constant) if !host::is_valid(constant.as_bytes()) => Err("this is no host".to_owned()),
+        _ => Ok(filled),
     }
-    Ok(filled)
 }

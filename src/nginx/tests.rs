@@ -53,6 +53,7 @@ fn statements() -> impl Strategy<Value = String> {
             "return \"$1\";",
             "proxy_set_header Host $proxy_host;",
             "proxy_set_header Host 'a b';",
+            "proxy_set_header Host $:host;",
             "proxy_set_header X-A \"é\";",
             "proxy_set_header X-A 'it: #1';",
             "proxy_set_header x-a true;",
@@ -145,5 +146,22 @@ proptest! {
         if let Ok((imported, wrong)) = imported(&text) {
             prop_assert!(wrong.is_empty(), "{}\n{}\n{}", wrong, text, imported.yaml);
         }
+    }
+}
+
+#[test]
+fn a_host_with_a_dollar_that_begins_no_variable_is_none() {
+    for host in ["$:host", "a:$", "''"] {
+        let text = format!(
+            "http {{ server {{ listen 80; location / {{ proxy_set_header Host {host}; proxy_pass http://127.0.0.1:3000; }} }} }}"
+        );
+        let (imported, wrong) = imported(&text).unwrap();
+        assert_eq!(wrong, "", "{host}");
+        assert!(!imported.yaml.contains("set_headers"), "{}", imported.yaml);
+        assert!(
+            imported.yaml.contains("not carried over"),
+            "{}",
+            imported.yaml
+        );
     }
 }

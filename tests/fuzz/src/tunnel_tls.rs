@@ -330,8 +330,8 @@ impl Far {
             match action {
                 Action::Send(size) => {
                     let bytes = bytes_from(self.sent, size, self.brings);
-                    // Behind a close_notify nothing is taken.
-                    if !self.said_close {
+                    // Behind a close_notify nothing is taken, nor after an alert.
+                    if !self.said_close && !self.dead {
                         self.session
                             .writer()
                             .write_all(&bytes)
