@@ -1,0 +1,107 @@
+//! Listeners and certificates that are different.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use time::OffsetDateTime;
+
+use crate::server::changes::Change;
+use crate::server::changes::Sign;
+use crate::server::changes::State;
+use crate::server::listeners::Id;
+use crate::server::listeners::Listener;
+use crate::server::listeners::Listeners;
+use crate::tls::Certificate;
+
+pub(super) fn listeners(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+    let mut gone: BTreeMap<_, _> = of(before).collect();
+    for (id, (listener, line)) in of(after) {
+        let place = Some(after.config.place(line));
+        let change = |sign, detail| Change {
+            sign,
+            kind: "listen",
+            name: listener.address.to_string(),
+            detail,
+            place,
+        };
+        let now = entrance(listener);
+        match gone.remove(&id) {
+            None => changes.push(change(Sign::Added, now)),
+            Some((was, _)) if entrance(was) != now => {
+                let now = if now.is_empty() { "plain".into() } else { now };
+                changes.push(change(Sign::Changed, now));
+            }
+            Some(_) => {}
+        }
+    }
+    changes.extend(gone.into_values().map(|(listener, _)| Change {
+        sign: Sign::Removed,
+        kind: "listen",
+        name: listener.address.to_string(),
+        detail: "(its connections go on)".to_owned(),
+        place: None,
+    }));
+}
+
+fn of(state: State<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
+    let lines = state.config.listeners.iter().map(|written| written.line);
+    let all = state.listeners.all.iter().zip(lines);
+    all.map(|(listener, line)| (listener.id, (listener, line)))
+}
+
+/// What a client meets behind an address.
+fn entrance(listener: &Listener) -> String {
+    let entrance = listener.entrance();
+    let meets = match (&entrance.tls, entrance.redirect) {
+        (Some(_), _) => "tls".to_owned(),
+        (None, Some(to)) => format!("redirect to https on port {}", to.port),
+        (None, None) => String::new(),
+    };
+    match (entrance.proxy_protocol, meets.as_str()) {
+        (false, _) => meets,
+        (true, "") => "proxy_protocol".to_owned(),
+        (true, meets) => format!("{meets}, proxy_protocol"),
+    }
+}
+
+/// Certificates by their files, each once, though several listeners may show it.
+pub(super) fn certificates(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+    let mut gone: BTreeMap<&Path, &Certificate> = pairs(before.listeners);
+    for (path, pair) in pairs(after.listeners) {
+        match gone.remove(path) {
+            None => changes.push(certificate(Sign::Added, pair)),
+            Some(was) if !was.shows_the_same_as(pair) => {
+                changes.push(certificate(Sign::Changed, pair));
+            }
+            Some(_) => {}
+        }
+    }
+    changes.extend(
+        gone.into_values()
+            .map(|pair| certificate(Sign::Removed, pair)),
+    );
+}
+
+fn pairs(listeners: &Listeners) -> BTreeMap<&Path, &Certificate> {
+    let pairs = listeners.all.iter().flat_map(|listener| &listener.pairs);
+    pairs.map(|pair| (pair.path(), pair)).collect()
+}
+
+/// The line about a certificate.
+pub(in crate::server) fn certificate(sign: Sign, pair: &Certificate) -> Change {
+    Change {
+        sign,
+        kind: "tls",
+        name: format!(
+            "{}, valid until {}",
+            pair.names().join(", "),
+            day(pair.not_after())
+        ),
+        detail: String::new(),
+        place: Some(pair.path().display().to_string()),
+    }
+}
+
+fn day(moment: OffsetDateTime) -> String {
+    moment.date().to_string()
+}
