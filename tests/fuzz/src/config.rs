@@ -101,7 +101,7 @@ fn said(config: &Config) -> String {
         )
     });
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         listeners.collect::<Vec<_>>(),
         routes.collect::<Vec<_>>(),
         config.trusted_proxies,
@@ -109,6 +109,7 @@ fn said(config: &Config) -> String {
         config.threads,
         config.drain_timeout,
         config.max_connections,
+        config.per_ip,
         config.limits,
     )
 }

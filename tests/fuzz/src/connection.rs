@@ -44,6 +44,7 @@ use wsgate::engineio::Diagnosis;
 use wsgate::headers::upgrade;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
+use wsgate::limits::Addresses;
 use wsgate::limits::Connections;
 use wsgate::listener;
 use wsgate::listener::Context;
@@ -130,6 +131,7 @@ fn proxy(upstream: &str) -> Proxy {
     Proxy {
         sites: Arc::new(Table::new(&config).sites),
         trusted: config.trusted_proxies.clone(),
+        addresses: Addresses::default(),
         observer: Arc::new((AccessLog::On, Diagnosis::default())),
     }
 }
