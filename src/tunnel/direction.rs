@@ -179,9 +179,9 @@ impl Direction {
         Ok(())
     }
 
-    /// Whether all that was read has been handed to the writing end.
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.owed.is_empty()
+    /// Whether the writing end has all that was read, and has not been told that there will be no more.
+    pub(super) fn may_end(&self) -> bool {
+        self.owed.is_empty() && self.state != State::Closed
     }
 
     /// Gives up: what is owed can no longer be delivered.

@@ -260,12 +260,13 @@ where
     }
 
     /// Says the end to both ends, as far as their sockets take it at once: nobody broke, but TLS that stops without a
-    /// close_notify would say so. An end that is owed bytes is not told that it has them all.
+    /// close_notify would say so. An end that is owed bytes is not told that it has them all, and
+    /// none is told twice.
     fn take_leave(&mut self, cx: &mut Context<'_>) {
-        if self.to_client.owes_nothing() {
+        if self.to_client.may_end() {
             let _ = Pin::new(&mut self.client).poll_shutdown(cx);
         }
-        if self.to_upstream.owes_nothing() {
+        if self.to_upstream.may_end() {
             let _ = Pin::new(&mut self.upstream).poll_shutdown(cx);
         }
     }

@@ -238,8 +238,8 @@ fn a_half_closed_tunnel_may_not_be_silent_for_longer_than_another() {
     });
 }
 
-/// An end that writes down how it is doubted.
-struct Doubted(DuplexStream, Rc<RefCell<Vec<Doubt>>>);
+/// An end that writes down how it is doubted, and is told once that there will be no more.
+struct Doubted(DuplexStream, Rc<RefCell<Vec<Doubt>>>, bool);
 
 impl AsyncRead for Doubted {
     fn poll_read(
@@ -265,6 +265,8 @@ impl AsyncWrite for Doubted {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        assert!(!self.2, "it is shut down twice");
+        self.2 = true;
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
@@ -286,7 +288,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
         let (mut client, near_client) = duplex(64);
         let (mut upstream, near_upstream) = duplex(64);
         let end = |stream, says: &Rc<_>| End {
-            stream: Doubted(stream, Rc::clone(says)),
+            stream: Doubted(stream, Rc::clone(says), false),
             early: Bytes::new(),
         };
         let keeper = Rc::new(Keeper::default());
@@ -355,4 +357,28 @@ fn an_idle_tunnel_does_not_keep_the_buffer_of_a_head() {
 fn an_idle_tunnel_is_small() {
     let size = size_of::<Relay<Stream, Stream, ()>>();
     assert!(size <= 256, "{size} bytes");
+}
+
+#[test]
+fn an_end_that_was_told_is_not_told_again_when_the_process_ends() {
+    run(async {
+        let (mut client, near_client) = duplex(64);
+        let (mut upstream, near_upstream) = duplex(64);
+        let end = |stream| End {
+            stream: Doubted(stream, Rc::default(), false),
+            early: Bytes::new(),
+        };
+        let keeper = Rc::new(Keeper::default());
+        let relay = relay(end(near_client), end(near_upstream), LIMITS, &keeper, ());
+        let relay = spawn_local(relay);
+        client.shutdown().await.expect("half closed");
+        let mut byte = [0];
+        assert_eq!(upstream.read(&mut byte).await.expect("the end"), 0);
+        keeper.end_all();
+        assert!(matches!(
+            relay.await.expect("no panic").ended,
+            Ended::Drained
+        ));
+        assert_eq!(client.read(&mut byte).await.expect("the end"), 0);
+    });
 }
