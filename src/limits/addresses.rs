@@ -111,8 +111,8 @@ pub enum Exceeded {
 pub struct Share {
     table: Arc<Table>,
     address: Address,
-    /// What there was too much of when it came.
-    exceeded: Cell<Option<Exceeded>>,
+    /// Whether there were too many when it came, and have been since.
+    is_beyond: Cell<bool>,
 }
 
 impl Addresses {
@@ -148,19 +148,19 @@ impl Addresses {
         let of = Address::of(address);
         let mut shard = self.0.shard(of);
         let counts = shard.counts(of, now);
-        let exceeded = Exceeded::Connections { of, most };
         if counts.connections >= most.get().saturating_mul(2) {
             let is_news = counts.said.is_none_or(|said| now >= said + QUIET);
             if is_news {
                 counts.said = Some(now);
             }
+            let exceeded = Exceeded::Connections { of, most };
             return Err(Crowded { exceeded, is_news });
         }
         counts.connections += 1;
         Ok(Box::new(Share {
             table: Arc::clone(&self.0),
             address: of,
-            exceeded: Cell::new((counts.connections > most.get()).then_some(exceeded)),
+            is_beyond: Cell::new(counts.connections > most.get()),
         }))
     }
 
@@ -235,15 +235,15 @@ impl Counts {
 impl Share {
     /// Why its client is to be refused, if it is one too many: when it came, and still.
     pub fn exceeded(&self) -> Option<Exceeded> {
+        if !self.is_beyond.get() {
+            return None;
+        }
         let of = self.address;
-        self.exceeded.get()?;
-        let shard = self.table.shard(of);
-        let counted = shard.addresses.get(&of)?.connections;
+        let counted = self.table.shard(of).addresses.get(&of)?.connections;
         let most = NonZeroU32::new(self.table.connections.load(Ordering::Relaxed));
         let most = most.filter(|most| counted > most.get());
-        let exceeded = most.map(|most| Exceeded::Connections { of, most });
-        self.exceeded.set(exceeded);
-        exceeded
+        self.is_beyond.set(most.is_some());
+        most.map(|most| Exceeded::Connections { of, most })
     }
 }
 
