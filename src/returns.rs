@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use http::StatusCode;
 
-use crate::headers::template::Template;
-use crate::headers::template::TemplateError;
+use crate::template::Template;
+use crate::template::TemplateError;
 
 /// What `return` says: `404`, `200 ok`, `301 https://$host$request_uri`, or an address alone, which is a 302.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -16,39 +16,41 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("observe", &[]),
     ("limits", &[]),
     // floor 1
-    ("returns", &["headers"]),
+    ("http1", &["headers"]),
+    ("template", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
     ("engineio", &["observe"]),
     // floor 2
+    ("returns", &["template"]),
     ("clients", &["engineio", "headers"]),
     ("upstream", &["observe", "stream", "tls"]),
     // floor 3
     (
         "proxy",
         &[
-            "access", "headers", "limits", "observe", "returns", "routing", "stream", "tunnel",
-            "upstream",
+            "access", "headers", "http1", "limits", "observe", "returns", "routing", "stream",
+            "template", "tunnel", "upstream",
         ],
     ),
     (
         "config",
         &[
-            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "tls",
-            "upstream",
+            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "template",
+            "tls", "upstream",
         ],
     ),
     // floor 4
     (
         "nginx",
         &[
-            "access", "config", "headers", "returns", "routing", "upstream",
+            "access", "config", "headers", "returns", "routing", "template", "upstream",
         ],
     ),
     (
         "listener",
         &[
-            "access", "headers", "limits", "proxy", "stream", "tls", "tunnel",
+            "access", "headers", "http1", "limits", "proxy", "stream", "tls", "tunnel",
         ],
     ),
     (

@@ -1,13 +1,10 @@
 //! What single header fields mean, without any input or output.
 //!
 //! [`lists`] reads list-based fields, [`hop_by_hop`] removes what concerns one connection only, [`upgrade`] says what a
-//! request asks to become and whether an answer agrees, [`host`] reads `Host`, [`forwarded`] says who asked, [`head`] reads
-//! and writes the heads of messages that came whole.
+//! request asks to become and whether an answer agrees, [`host`] reads `Host`, [`forwarded`] says who asked.
 
 pub mod forwarded;
-pub mod head;
 pub mod hop_by_hop;
 pub mod host;
 pub mod lists;
-pub mod template;
 pub mod upgrade;

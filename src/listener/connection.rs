@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio::time::timeout_at;
 
 use crate::headers::forwarded::Scheme;
-use crate::headers::head;
+use crate::http1::MAX_LINES;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::Phase;
@@ -188,7 +188,7 @@ async fn speak_http(
         .timer(TokioTimer::new())
         .header_read_timeout(patience.limit)
         .max_buf_size(MAX_HEAD)
-        .max_headers(head::MAX_LINES)
+        .max_headers(MAX_LINES)
         .auto_date_header(false)
         .preserve_header_case(true)
         .title_case_headers(true);

@@ -14,9 +14,9 @@ use tokio::io::ReadBuf;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use crate::headers::head;
-use crate::headers::head::Asks;
-use crate::headers::head::Behind;
+use crate::http1;
+use crate::http1::Asks;
+use crate::http1::Behind;
 use crate::listener::Phase;
 use crate::listener::connection::Patience;
 use crate::proxy;
@@ -71,7 +71,7 @@ async fn requests(
     let mut leaving = pin!(leaving.wait_for(|phase| *phase > Phase::Running));
     let mut late = pin!(sleep_until(patience.until));
     loop {
-        let Some((mut request, asks)) = head::read_request(&read) else {
+        let Some((mut request, asks)) = http1::read_request(&read) else {
             return Became::Http(Rewound::reading(stream, read), patience);
         };
         let head = request.length;

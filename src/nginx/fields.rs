@@ -5,12 +5,12 @@ use http::HeaderValue;
 
 use crate::config;
 use crate::headers::host;
-use crate::headers::template::Template;
-use crate::headers::template::TemplateError;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
 use crate::nginx::upstreams::Asked;
 use crate::nginx::variables::Constants;
+use crate::template::Template;
+use crate::template::TemplateError;
 
 const UPGRADES: &str = "sent with upgrades to `websocket`, and with nothing else";
 const HOST: &str = "`Host` goes on as the client sent it";

@@ -1,8 +1,8 @@
 //! Texts with variables: those that stand for one thing in the whole server are filled in, the others are held against
 //! what `routes.yaml` knows.
 
-use crate::headers::template::Template;
 use crate::routing::HostPattern;
+use crate::template::Template;
 
 /// What is the same for every request of a server.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,6 @@ use http::uri::PathAndQuery;
 
 use crate::access::Forbidden;
 use crate::headers::forwarded::Sender;
-use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::proxy::own;
 use crate::proxy::request;
@@ -29,6 +28,7 @@ use crate::routing;
 use crate::routing::Found;
 use crate::routing::Sites;
 use crate::routing::Target;
+use crate::template::Variables;
 
 /// What becomes of a request, and by which rule.
 #[derive(Debug)]

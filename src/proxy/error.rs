@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::access::Forbidden;
-use crate::headers::head::Behind;
 use crate::headers::upgrade::DisagreedError;
+use crate::http1::Behind;
 use crate::limits::Exceeded;
 use crate::observe::Reason;
 use crate::proxy::decide::Refusal;

@@ -7,7 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::headers::head::Judged;
+use crate::http1::Judged;
 use crate::stream::Rewound;
 use crate::stream::Stream;
 

@@ -11,10 +11,10 @@ use http::StatusCode;
 use http::request;
 use tokio::time::timeout_at;
 
-use crate::headers::head;
-use crate::headers::head::Head;
-use crate::headers::head::Names;
 use crate::headers::upgrade;
+use crate::http1;
+use crate::http1::Head;
+use crate::http1::Names;
 use crate::observe::RequestLine;
 use crate::proxy::Prepared;
 use crate::proxy::error::ProxyError;
@@ -100,14 +100,14 @@ async fn ask(
         Prepared::Pass(asked, route) => (asked, route),
     };
     let upload = Upload::begin();
-    let head = head::write_request(&parts, names);
+    let head = http1::write_request(&parts, names);
     let Connected {
         mut stream,
         address,
         sent,
     } = exchange::connect(&route, &head, report).await?;
     let deadline = upload.moved() + route.limits.handshake;
-    let words = first_words(&mut stream, &head[sent..], head::read_switching);
+    let words = first_words(&mut stream, &head[sent..], http1::read_switching);
     let mut words = timeout_at(deadline, words)
         .await
         .map_err(|_| exchange::timed_out(&route, &Wait::Handshake))?;
@@ -123,7 +123,7 @@ async fn ask(
         })?;
         response::rewrite_switch(&mut parts);
         return Ok(Asking::Agreed(Agreed {
-            head: head::write_switching(&parts, &names),
+            head: http1::write_switching(&parts, &names),
             stream,
             early: words.read.slice(length..),
             route,

@@ -43,9 +43,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::headers::forwarded::Sender;
-use crate::headers::head as message;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
+use crate::http1 as message;
 use crate::observe::RequestLine;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::behind::Behind;

@@ -6,11 +6,11 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 
-use crate::headers::template::Variables;
 use crate::headers::upgrade::Asked;
 use crate::proxy::session::Redirect;
 use crate::returns::Content;
 use crate::returns::Return;
+use crate::template::Variables;
 
 /// A redirect to the path with a slash behind it: a relative reference, so that it is right behind any port mapping;
 /// nginx writes its own idea of the authority.

@@ -7,13 +7,13 @@ use http::HeaderName;
 
 use crate::access::Access;
 use crate::access::Networks;
-use crate::headers::template::Template;
 use crate::limits::Addresses;
 use crate::observe::Observer;
 use crate::returns::Return;
 use crate::routing::Location;
 use crate::routing::Sites;
 use crate::routing::When;
+use crate::template::Template;
 use crate::tunnel;
 use crate::upstream;
 use crate::upstream::Upstream;

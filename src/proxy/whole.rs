@@ -10,11 +10,11 @@ use http::Request;
 use http::request;
 use tokio::time::timeout_at;
 
-use crate::headers::head;
-use crate::headers::head::Behind;
-use crate::headers::head::Head;
-use crate::headers::head::Names;
-use crate::headers::head::WholeAnswer;
+use crate::http1;
+use crate::http1::Behind;
+use crate::http1::Head;
+use crate::http1::Names;
+use crate::http1::WholeAnswer;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::proxy::Prepared;
@@ -125,7 +125,7 @@ async fn ask(
         Prepared::Pass(asked, route) => (asked, route),
     };
     let upload = Upload::begin();
-    let mut message = head::write_request(parts, names);
+    let mut message = http1::write_request(parts, names);
     message.extend_from_slice(&body);
 
     let mut said = None;
@@ -177,7 +177,7 @@ async fn wait(
     upload: &Upload,
 ) -> Result<FirstWords<WholeAnswer>, ProxyError> {
     let deadline = upload.moved() + route.limits.response;
-    timeout_at(deadline, first_words(stream, rest, head::read_answer))
+    timeout_at(deadline, first_words(stream, rest, http1::read_answer))
         .await
         .map_err(|_| exchange::timed_out(route, &Wait::Response))
 }

@@ -13,10 +13,10 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::headers::host;
-use crate::headers::template::Template;
 use crate::returns::Return;
 use crate::routing::HostPattern;
 use crate::routing::When;
+use crate::template::Template;
 
 /// Fields that belong to a connection or to its framing, or that the answer to an upgrade is computed from.
 pub(super) const NOT_SET: [HeaderName; 10] = [

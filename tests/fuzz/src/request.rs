@@ -35,8 +35,8 @@ use hyper::service::service_fn;
 use wsgate::headers::forwarded;
 use wsgate::headers::forwarded::Scheme;
 use wsgate::headers::forwarded::Sender;
-use wsgate::headers::head;
-use wsgate::headers::head::Asks;
+use wsgate::http1;
+use wsgate::http1::Asks;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
 use wsgate::proxy::Becomes;
@@ -102,7 +102,7 @@ fn lines(head: &[u8]) -> Vec<String> {
 /// The short way: `None` if it does not take the head, and in it `None` if nothing is passed on.
 fn short(data: &[u8]) -> Option<Option<Vec<u8>>> {
     let bytes = Bytes::copy_from_slice(data);
-    let (mut request, asks) = head::read_request(&bytes)?;
+    let (mut request, asks) = http1::read_request(&bytes)?;
     let rest = data
         .len()
         .checked_sub(request.length)
@@ -119,7 +119,7 @@ fn short(data: &[u8]) -> Option<Option<Vec<u8>>> {
         return Some(None);
     };
     assert_eq!(asked != Asked::Nothing, asks == Asks::Tunnel);
-    let written = head::write_request(&request.parts, &request.names);
+    let written = http1::write_request(&request.parts, &request.names);
     holds(&before, &asked, framing, &written);
     Some(Some(written))
 }
@@ -276,7 +276,7 @@ fn read_by_hyper(data: &[u8]) -> Option<(Parts, Framing)> {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
             .max_buf_size(MAX_BUFFER)
-            .max_headers(head::MAX_LINES)
+            .max_headers(http1::MAX_LINES)
             .auto_date_header(false)
             .preserve_header_case(true)
             .title_case_headers(true);

@@ -15,15 +15,15 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
-pub use crate::headers::head::answer::Behind;
-pub use crate::headers::head::answer::Judged;
-pub use crate::headers::head::answer::WholeAnswer;
-pub use crate::headers::head::answer::read_answer;
-pub use crate::headers::head::answer::read_switching;
-pub use crate::headers::head::answer::write_switching;
-pub use crate::headers::head::request::Asks;
-pub use crate::headers::head::request::read_request;
-pub use crate::headers::head::request::write_request;
+pub use crate::http1::answer::Behind;
+pub use crate::http1::answer::Judged;
+pub use crate::http1::answer::WholeAnswer;
+pub use crate::http1::answer::read_answer;
+pub use crate::http1::answer::read_switching;
+pub use crate::http1::answer::write_switching;
+pub use crate::http1::request::Asks;
+pub use crate::http1::request::read_request;
+pub use crate::http1::request::write_request;
 
 /// Lines of a head; hyper is told the same number, and answers one more with a 431.
 pub const MAX_LINES: usize = 100;

@@ -10,13 +10,13 @@ use http::response::Parts;
 use httparse::ParserConfig;
 use httparse::Status;
 
-use crate::headers::head::Head;
-use crate::headers::head::MAX_LINES;
-use crate::headers::head::Names;
-use crate::headers::head::digits;
-use crate::headers::head::fields;
-use crate::headers::head::write_fields;
 use crate::headers::hop_by_hop;
+use crate::http1::Head;
+use crate::http1::MAX_LINES;
+use crate::http1::Names;
+use crate::http1::digits;
+use crate::http1::fields;
+use crate::http1::write_fields;
 
 /// What the first bytes of an answer are.
 #[derive(Debug)]
@@ -218,11 +218,11 @@ mod tests {
     use http::HeaderName;
     use proptest::prelude::*;
 
-    use crate::headers::head::Behind;
-    use crate::headers::head::Judged;
-    use crate::headers::head::read_answer;
-    use crate::headers::head::read_switching;
-    use crate::headers::head::write_switching;
+    use crate::http1::Behind;
+    use crate::http1::Judged;
+    use crate::http1::read_answer;
+    use crate::http1::read_switching;
+    use crate::http1::write_switching;
 
     #[test]
     fn a_101_is_known_from_its_first_bytes() {

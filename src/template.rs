@@ -149,9 +149,9 @@ impl Template {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::headers::forwarded::Scheme;
-    use crate::headers::template::Template;
-    use crate::headers::template::TemplateError;
-    use crate::headers::template::Variables;
+    use crate::template::Template;
+    use crate::template::TemplateError;
+    use crate::template::Variables;
 
     fn filled(text: &str) -> String {
         text.parse::<Template>().unwrap().fill(&Variables {

@@ -12,13 +12,13 @@ use http::header;
 use http::request::Parts;
 use httparse::Status;
 
-use crate::headers::head::Head;
-use crate::headers::head::MAX_LINES;
-use crate::headers::head::Names;
-use crate::headers::head::fields;
-use crate::headers::head::one_length;
-use crate::headers::head::write_fields;
 use crate::headers::lists::has_member;
+use crate::http1::Head;
+use crate::http1::MAX_LINES;
+use crate::http1::Names;
+use crate::http1::fields;
+use crate::http1::one_length;
+use crate::http1::write_fields;
 
 /// What a request asks for, of those that are read here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,9 +107,9 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use crate::headers::head::Asks;
-    use crate::headers::head::read_request;
-    use crate::headers::head::write_request;
+    use crate::http1::Asks;
+    use crate::http1::read_request;
+    use crate::http1::write_request;
 
     const UPGRADE: &str = "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nupGrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
         X-oDD:  1 \r\nx-Odd: 2\r\n\r\n";
