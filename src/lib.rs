@@ -20,6 +20,7 @@ pub mod access;
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod decision;
 pub mod engineio;
 pub mod explain;
 pub mod headers;

@@ -1,54 +1,51 @@
-//! The table of routes that a [`Config`] stands for: what [`proxy::decide()`] asks about each request.
+//! The table of routes that a [`Config`] stands for: what [`decide()`](crate::decision::decide()) asks about each request.
 //!
-//! Made here once, so that what serves and what explains ask the same one.
+//! What serves and what explains make theirs here, and differ only in where a rule passes requests on to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config;
 use crate::config::Config;
-use crate::proxy;
-use crate::proxy::Action;
-use crate::proxy::Route;
-use crate::proxy::Rule;
+use crate::decision::Action;
+use crate::decision::Forward;
+use crate::decision::Rule;
 use crate::routing::Entry;
 use crate::routing::HostPattern;
 use crate::routing::Kind;
 use crate::routing::Sites;
-use crate::tunnel;
-use crate::upstream;
+use crate::upstream::Upstream;
 
-/// The routes of a configuration.
+/// The routes of a configuration. `T` is where a rule passes requests on to.
 #[derive(Debug)]
-pub struct Table {
+pub struct Table<T> {
     /// Finds the rule of a request.
-    pub sites: Sites<Arc<Rule>>,
+    pub sites: Sites<Arc<Rule<T>>>,
     /// One rule for each of [`Config::routes`], in their order.
-    pub rules: Vec<Arc<Rule>>,
+    pub rules: Vec<Arc<Rule<T>>>,
     /// The place of each of these in the order that decides between equal locations and between regexes.
     pub ranks: Vec<usize>,
 }
 
-impl Table {
-    /// The table of `config`.
-    pub fn new(config: &Config) -> Self {
-        let rules: Vec<Arc<Rule>> = config
+impl<T> Table<T> {
+    /// The table of `config`; `to` says where a route passes requests on to whose `proxy_pass` is this upstream.
+    pub fn new(config: &Config, to: impl Fn(&config::Route, &Upstream) -> T) -> Self {
+        let rules: Vec<Arc<Rule<T>>> = config
             .routes
             .iter()
-            .map(|route| Arc::new(rule(config, route)))
+            .map(|route| Arc::new(rule(config, route, &to)))
             .collect();
         let entries = config.routes.iter().zip(&rules).map(|(route, rule)| {
             let entry = Entry {
                 location: route.location.clone(),
-                // As in nginx only where something is proxied.
-                adds_slash: matches!(rule.to, Action::Pass(_)) && !route.location.kind().is_regex(),
+                adds_slash: rule.adds_slash(&route.location),
                 to: Arc::clone(rule),
             };
             (route.hosts.clone(), entry)
         });
         let mut entries: Vec<_> = entries.collect();
         conditions_first(&mut entries);
-        let places: HashMap<*const Rule, usize> = entries
+        let places: HashMap<*const Rule<T>, usize> = entries
             .iter()
             .enumerate()
             .map(|(place, (_, entry))| (Arc::as_ptr(&entry.to), place))
@@ -65,26 +62,19 @@ impl Table {
     }
 }
 
-fn rule(config: &Config, route: &config::Route) -> Rule {
+fn rule<T>(
+    config: &Config,
+    route: &config::Route,
+    to: impl Fn(&config::Route, &Upstream) -> T,
+) -> Rule<T> {
     let to = match &route.to {
         config::Action::Return(written) => Action::Return(written.clone()),
-        config::Action::ProxyPass(to) => Action::Pass(Arc::new(Route {
+        config::Action::ProxyPass(upstream) => Action::Forward(Forward {
             location: route.location.clone(),
-            upstream: to.clone(),
+            uri: upstream.proxy_pass().uri().map(str::to_owned),
             set_headers: route.set_headers.clone(),
-            limits: proxy::Limits {
-                handshake: route.timeouts.handshake,
-                response: route.timeouts.response,
-                body: config.limits.body,
-            },
-            upstream_limits: upstream::Limits {
-                connect: route.timeouts.connect,
-            },
-            tunnel_limits: tunnel::Limits {
-                idle: route.timeouts.tunnel,
-                half_closed: config.limits.half_closed,
-            },
-        })),
+            to: Arc::new(to(route, upstream)),
+        }),
     };
     Rule {
         shown: route.location.to_string().into(),
@@ -97,7 +87,7 @@ fn rule(config: &Config, route: &config::Route) -> Rule {
 
 /// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
 /// order decides between regexes.
-fn conditions_first(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule>>)]) {
+fn conditions_first<T>(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule<T>>>)]) {
     let mut places: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for (at, (_, entry)) in rules.iter().enumerate() {
         let kind = match entry.location.kind() {

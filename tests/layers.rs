@@ -11,34 +11,31 @@ const HOUSE: &[(&str, &[&str])] = &[
     // floor 0
     ("access", &[]),
     ("headers", &[]),
+    ("limits", &[]),
+    ("observe", &[]),
     ("routing", &[]),
     ("stream", &[]),
-    ("observe", &[]),
-    ("limits", &[]),
     // floor 1
+    ("engineio", &["observe"]),
     ("http1", &["headers"]),
     ("template", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
-    ("engineio", &["observe"]),
     // floor 2
-    ("returns", &["template"]),
     ("clients", &["engineio", "headers"]),
+    ("returns", &["template"]),
     ("upstream", &["observe", "stream", "tls"]),
     // floor 3
-    (
-        "proxy",
-        &[
-            "access", "headers", "http1", "limits", "observe", "returns", "routing", "stream",
-            "template", "tunnel", "upstream",
-        ],
-    ),
     (
         "config",
         &[
             "access", "clients", "engineio", "headers", "limits", "returns", "routing", "template",
             "tls", "upstream",
         ],
+    ),
+    (
+        "decision",
+        &["access", "headers", "returns", "routing", "template"],
     ),
     // floor 4
     (
@@ -48,37 +45,41 @@ const HOUSE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "listener",
+        "proxy",
         &[
-            "access", "headers", "http1", "limits", "proxy", "stream", "tls", "tunnel",
+            "access", "decision", "headers", "http1", "limits", "observe", "routing", "stream",
+            "tunnel", "upstream",
         ],
     ),
-    (
-        "table",
-        &["config", "proxy", "routing", "tunnel", "upstream"],
-    ),
+    ("table", &["config", "decision", "routing", "upstream"]),
+    // floor 5
     (
         "explain",
         &[
-            "access", "clients", "config", "headers", "limits", "proxy", "routing", "table",
+            "access", "clients", "config", "decision", "headers", "limits", "routing", "table",
             "upstream",
         ],
     ),
-    // floor 5
     (
-        "server",
+        "listener",
         &[
-            "access", "config", "engineio", "headers", "limits", "listener", "observe", "proxy",
-            "returns", "routing", "stream", "table", "tls", "tunnel", "upstream",
+            "access", "decision", "headers", "http1", "limits", "proxy", "stream", "tls", "tunnel",
         ],
     ),
     // floor 6
     (
+        "server",
+        &[
+            "config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing",
+            "table", "tls", "tunnel", "upstream",
+        ],
+    ),
+    // floor 7
+    (
         "cli",
         &[
-            "access", "clients", "config", "engineio", "explain", "headers", "listener", "nginx",
-            "observe", "proxy", "returns", "routing", "server", "stream", "tls", "tunnel",
-            "upstream",
+            "access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing",
+            "server", "stream", "tls", "upstream",
         ],
     ),
 ];

@@ -57,13 +57,13 @@ impl Voice {
     pub(super) async fn upstreams(self, asked: Vec<Asked>) {
         for Asked {
             upstream,
-            limits,
+            connect_timeout,
             place,
         } in asked
         {
-            let to = upstream.pick();
+            let to = &*upstream.pick();
             let authority = to.authority();
-            match upstream::connect(to, limits, &[]).await {
+            match upstream::connect(to, connect_timeout, &[]).await {
                 Ok(connected) => {
                     tracing::info!(
                         upstream = authority.as_str(),
@@ -106,7 +106,7 @@ impl Voice {
 #[derive(Debug)]
 pub(super) struct Asked {
     upstream: Upstream,
-    limits: upstream::Limits,
+    connect_timeout: Duration,
     /// The first route that leads there.
     place: String,
 }
@@ -118,15 +118,16 @@ pub(super) fn to_ask(config: &Config, known: &[Upstream]) -> Vec<Asked> {
         let Action::ProxyPass(upstream) = &route.to else {
             continue;
         };
-        let same = |other: &Upstream| other.pick().same_as(upstream.pick());
+        let same = |other: &Upstream| {
+            let mut pairs = other.servers().iter().zip(upstream.servers());
+            pairs.all(|(other, server)| other.same_as(server))
+        };
         if known.iter().any(same) || asked.iter().any(|asked| same(&asked.upstream)) {
             continue;
         }
         asked.push(Asked {
             upstream: upstream.clone(),
-            limits: upstream::Limits {
-                connect: route.timeouts.connect,
-            },
+            connect_timeout: route.timeouts.connect,
             place: config.place(route.line),
         });
     }
@@ -195,7 +196,7 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         .unwrap_or(0);
     for (route, location) in config.routes.iter().zip(&locations) {
         let to = match &route.to {
-            Action::ProxyPass(to) => to.pick().proxy_pass().to_string(),
+            Action::ProxyPass(to) => to.proxy_pass().to_string(),
             Action::Return(written) => format!("return {}", written.status().as_u16()),
         };
         let _ = writeln!(

@@ -2,7 +2,7 @@
 //! and what the upstream is asked for.
 //!
 //! Pure: a [`Config`] and a URL in, values out. What becomes of a request is decided by the engine that serves
-//! ([`crate::proxy::decide()`] over [`crate::table::Table`]); only the reasons why the other routes do not answer are found
+//! ([`crate::decision::decide()`] over [`crate::table::Table`]); only the reasons why the other routes do not answer are found
 //! here, and property tests hold them against that engine.
 
 mod entrance;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
 use crate::clients::Asks;
 use crate::clients::AsksError;
@@ -24,18 +25,21 @@ use crate::clients::Options;
 use crate::clients::Request;
 use crate::clients::Url;
 use crate::config::Config;
+use crate::decision;
+use crate::decision::Becomes;
+use crate::decision::Checked;
+use crate::decision::Client;
+use crate::decision::Decision;
+use crate::decision::Forward;
+use crate::decision::Framing;
+use crate::decision::Passing;
+use crate::decision::Redirect;
+use crate::decision::Refusal;
+use crate::decision::RequestError;
 use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
 use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Body;
-use crate::proxy;
-use crate::proxy::Action;
-use crate::proxy::Becomes;
-use crate::proxy::Checked;
-use crate::proxy::Client;
-use crate::proxy::Redirect;
-use crate::proxy::Refusal;
-use crate::proxy::Route;
 use crate::routing;
 use crate::routing::Target;
 use crate::table::Table;
@@ -80,7 +84,7 @@ pub enum Outcome {
         /// What it is asked for.
         target: String,
         /// How it would be asked.
-        asking: Box<Asking>,
+        request: Box<OutgoingRequest>,
     },
     /// wsgate answers.
     Answer {
@@ -104,16 +108,21 @@ pub enum Outcome {
 
 /// A request as it would reach the upstream.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct OutgoingRequest {
     /// The head for the upstream.
     pub head: Parts,
     /// What the client asked for, against which a 101 is checked.
     pub checked: Checked,
-    /// Where it goes, and under which limits.
-    pub route: Arc<Route>,
 }
 
 impl Outcome {
+    fn refused(refusal: &Refusal) -> Self {
+        Self::Refused {
+            status: refusal.status(),
+            told: refusal.told(),
+        }
+    }
+
     /// Which of [`Config::routes`] it came to, if any.
     pub fn route(&self) -> Option<usize> {
         match self {
@@ -143,14 +152,14 @@ pub fn explain(config: &Config, url: &Url, options: &Options) -> Result<Explanat
 /// A configuration, ready for several questions.
 pub(super) struct Explainer<'c> {
     config: &'c Config,
-    table: Table,
+    table: Table<()>,
 }
 
 impl<'c> Explainer<'c> {
     fn new(config: &'c Config) -> Self {
         Self {
             config,
-            table: Table::new(config),
+            table: Table::new(config, |_, _| ()),
         }
     }
 
@@ -199,24 +208,39 @@ impl<'c> Explainer<'c> {
     fn trace(&self, client: &Client, url: &Url, request: &Request) -> Trace {
         let refused = |refusal: &Refusal| Trace {
             verdicts: Vec::new(),
-            outcome: Outcome::Refused {
-                status: refusal.status(),
-                told: refusal.told(),
-            },
+            outcome: Outcome::refused(refusal),
         };
         let Some(head) = request.head(url) else {
-            return refused(&Refusal::Request(proxy::RequestError::TargetForm));
+            return refused(&Refusal::Request(RequestError::TargetForm));
         };
-        let checked = match proxy::check(&head, Body::None) {
+        let checked = match decision::check(&head, Body::None) {
             Ok(checked) => checked,
             Err(error) => return refused(&Refusal::Request(error)),
         };
-        let decision = proxy::decide(&self.table.sites, client, &head, &checked);
+        let decision = decision::decide(&self.table.sites, client, &head, &checked);
         let chosen = decision.rule.and_then(|rule| {
             let mut rules = self.table.rules.iter();
             rules.position(|other| Arc::ptr_eq(other, rule))
         });
-        let verdicts = match Target::parse(checked.target.as_str()) {
+        let asked = CheckedRequest {
+            client,
+            head,
+            checked,
+        };
+        Trace {
+            verdicts: self.verdicts(&asked, chosen),
+            outcome: outcome(asked, decision, chosen),
+        }
+    }
+
+    /// Why each route answers a request or does not; none for a listener that sends all of its clients elsewhere.
+    fn verdicts(&self, asked: &CheckedRequest<'_>, chosen: Option<usize>) -> Vec<Verdict> {
+        let CheckedRequest {
+            client,
+            head,
+            checked,
+        } = asked;
+        match Target::parse(checked.target.as_str()) {
             Ok(target) if client.redirect.is_none() => verdict::all(&verdict::Question {
                 config: self.config,
                 table: &self.table,
@@ -231,57 +255,76 @@ impl<'c> Explainer<'c> {
                 chosen,
             }),
             Ok(_) | Err(_) => Vec::new(),
-        };
-        let closed = decision.rule.and_then(|rule| rule.access.closed());
-        let becomes = match closed {
-            Some(forbidden) => Err(Refusal::Forbidden(forbidden)),
-            None => decision.becomes,
-        };
-        let outcome = match becomes {
-            Err(refusal) => refused(&refusal).outcome,
-            Ok(Becomes::Answer(answer)) => Outcome::Answer {
-                route: chosen,
-                status: answer.status(),
-                location: answer
-                    .headers()
-                    .get(header::LOCATION)
-                    .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned()),
-                text: String::from_utf8_lossy(answer.body())
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-            },
-            Ok(Becomes::Pass { route, target }) => {
-                let asked_for = target.to_string();
-                let mut outgoing = head;
-                let address = forwarded::address(client.address.ip());
-                let passing = proxy::Passing {
-                    checked: &checked,
-                    client,
-                    sender: Sender::Client(&address),
-                    route,
-                };
-                match proxy::rewrite(&mut outgoing, target, proxy::Framing::Length, &passing) {
-                    Err(error) => refused(&Refusal::Request(error)).outcome,
-                    Ok(()) => Outcome::Upstream {
-                        // The rule of a route that passes is one of the table's.
-                        route: chosen.unwrap_or_default(),
-                        target: asked_for,
-                        asking: Box::new(Asking {
-                            head: outgoing,
-                            route: Arc::clone(route),
-                            checked,
-                        }),
-                    },
-                }
-            }
-        };
-        Trace { verdicts, outcome }
+        }
     }
 }
 
-/// Whether a rule passes requests on, so that its location also answers without its last slash.
-fn adds_slash(rule: &proxy::Rule, location: &routing::Location) -> bool {
-    matches!(rule.to, Action::Pass(_)) && !location.kind().is_regex()
+/// A request that was found in order.
+struct CheckedRequest<'c> {
+    client: &'c Client,
+    head: Parts,
+    checked: Checked,
+}
+
+/// What becomes of a request that the route `chosen` takes.
+fn outcome(
+    asked: CheckedRequest<'_>,
+    decision: Decision<'_, ()>,
+    chosen: Option<usize>,
+) -> Outcome {
+    let closed = decision.rule.and_then(|rule| rule.access.closed());
+    let becomes = match closed {
+        Some(forbidden) => Err(Refusal::Forbidden(forbidden)),
+        None => decision.becomes,
+    };
+    match becomes {
+        Err(refusal) => Outcome::refused(&refusal),
+        Ok(Becomes::Answer(answer)) => Outcome::Answer {
+            route: chosen,
+            status: answer.status(),
+            location: answer
+                .headers()
+                .get(header::LOCATION)
+                .map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned()),
+            text: String::from_utf8_lossy(answer.body())
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        },
+        Ok(Becomes::Forward { forward, target }) => {
+            let asked_for = target.to_string();
+            match outgoing(asked, forward, target) {
+                Err(error) => Outcome::refused(&Refusal::Request(error)),
+                Ok(request) => Outcome::Upstream {
+                    // The rule of a route that passes requests on is one of the table's.
+                    route: chosen.unwrap_or_default(),
+                    target: asked_for,
+                    request: Box::new(request),
+                },
+            }
+        }
+    }
+}
+
+/// The request as it would reach the upstream.
+fn outgoing(
+    asked: CheckedRequest<'_>,
+    forward: &Forward<()>,
+    target: PathAndQuery,
+) -> Result<OutgoingRequest, RequestError> {
+    let CheckedRequest {
+        client,
+        mut head,
+        checked,
+    } = asked;
+    let address = forwarded::address(client.address.ip());
+    let passing = Passing {
+        checked: &checked,
+        client,
+        sender: Sender::Client(&address),
+        forward,
+    };
+    decision::rewrite(&mut head, target, Framing::Length, &passing)?;
+    Ok(OutgoingRequest { head, checked })
 }

@@ -1,7 +1,6 @@
 //! Why a route answers a request, or does not. The one that answers is known; here the others get their reasons.
 
 use crate::config::Config;
-use crate::explain::adds_slash;
 use crate::routing::Asked;
 use crate::routing::HostPattern;
 use crate::routing::Kind;
@@ -79,7 +78,7 @@ impl Verdict {
 /// A request, and which route answers it.
 pub(super) struct Question<'a> {
     pub(super) config: &'a Config,
-    pub(super) table: &'a Table,
+    pub(super) table: &'a Table<()>,
     /// Without port, in lower case.
     pub(super) host: &'a str,
     /// Decoded and normalised.
@@ -231,7 +230,7 @@ impl Question<'_> {
 
     fn matches_with_slash(&self, at: usize) -> bool {
         let location = &self.config.routes[at].location;
-        adds_slash(&self.table.rules[at], location)
+        self.table.rules[at].adds_slash(location)
             && location.pattern().as_bytes().strip_suffix(b"/") == Some(self.path)
     }
 

@@ -1,4 +1,4 @@
-//! Heads of answers.
+//! Answers as bytes: a 101, and any other that is complete in a buffer.
 
 use std::mem::MaybeUninit;
 
@@ -11,47 +11,47 @@ use httparse::ParserConfig;
 use httparse::Status;
 
 use crate::headers::hop_by_hop;
+use crate::http1::FieldNames;
 use crate::http1::Head;
 use crate::http1::MAX_LINES;
-use crate::http1::Names;
 use crate::http1::digits;
 use crate::http1::fields;
 use crate::http1::write_fields;
 
 /// What the first bytes of an answer are.
 #[derive(Debug)]
-pub enum Judged<A> {
-    /// They may become one that is read here; there is no whole head yet.
-    Partial,
-    /// They may become one; of the body some is missing.
-    Begun,
-    /// One that is read here.
-    Whole(A),
-    /// Another.
-    Other,
+pub enum AnswerState<A> {
+    /// There is no complete head yet.
+    HeadMissing,
+    /// The head suits, and part of the body is missing.
+    BodyMissing,
+    /// A complete answer.
+    Complete(A),
+    /// An answer that hyper has to read.
+    ForHyper,
 }
 
 /// Reads the first bytes of an answer to an upgrade request: only a 101 is read here.
-pub fn read_switching(bytes: &Bytes) -> Judged<Head<Parts>> {
+pub fn read_switching(bytes: &Bytes) -> AnswerState<Head<Parts>> {
     const BEGIN: &[u8] = b"HTTP/1.1 101";
     let common = bytes.len().min(BEGIN.len());
     if bytes[..common] != BEGIN[..common] {
-        return Judged::Other;
+        return AnswerState::ForHyper;
     }
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match parse(&mut parsed, bytes, &mut lines) {
-        Judged::Whole(length) if parsed.code == Some(101) => length,
-        Judged::Partial => return Judged::Partial,
-        _ => return Judged::Other,
+        AnswerState::Complete(length) if parsed.code == Some(101) => length,
+        AnswerState::HeadMissing => return AnswerState::HeadMissing,
+        _ => return AnswerState::ForHyper,
     };
     let Some((headers, names)) = fields(bytes, parsed.headers) else {
-        return Judged::Other;
+        return AnswerState::ForHyper;
     };
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = StatusCode::SWITCHING_PROTOCOLS;
     parts.headers = headers;
-    Judged::Whole(Head {
+    AnswerState::Complete(Head {
         parts,
         names,
         length,
@@ -60,27 +60,27 @@ pub fn read_switching(bytes: &Bytes) -> Judged<Head<Parts>> {
 
 /// An answer with its whole body.
 #[derive(Debug)]
-pub struct WholeAnswer {
+pub struct BufferedAnswer {
     /// Its status.
     pub status: StatusCode,
     /// Its head as it goes on, without the empty line: all but what concerned the connection that it came over.
     head: Vec<u8>,
     /// Its body.
     pub body: Bytes,
-    /// Whether its connection may be asked again.
-    pub goes_on: bool,
+    /// What becomes of the connection that it came over.
+    pub persistence: Persistence,
 }
 
-/// What an answer says of the connection behind it.
+/// What becomes of a connection behind an answer (RFC 9112 §9.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Behind {
-    /// Nothing: it goes on.
-    GoesOn,
-    /// It closes.
-    Closes,
+pub enum Persistence {
+    /// It takes another request, and the answer says nothing of it.
+    KeepAlive,
+    /// It is closed, and the answer says so.
+    Close,
 }
 
-impl WholeAnswer {
+impl BufferedAnswer {
     /// The value of its first line of this name.
     pub fn value(&self, name: &HeaderName) -> Option<&[u8]> {
         let name = name.as_str().as_bytes();
@@ -92,8 +92,8 @@ impl WholeAnswer {
     }
 
     /// What goes on: one message.
-    pub fn message(mut self, behind: Behind) -> Vec<u8> {
-        if behind == Behind::Closes {
+    pub fn message(mut self, behind: Persistence) -> Vec<u8> {
+        if behind == Persistence::Close {
             self.head.extend_from_slice(b"Connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");
@@ -104,33 +104,37 @@ impl WholeAnswer {
 
 /// Reads the first bytes of an answer to another request than HEAD: in HTTP/1.1, with a body by one Content-Length, and
 /// with no other word on its connection than whether it goes on.
-pub fn read_answer(bytes: &Bytes) -> Judged<WholeAnswer> {
+pub fn read_answer(bytes: &Bytes) -> AnswerState<BufferedAnswer> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match parse(&mut parsed, bytes, &mut lines) {
-        Judged::Whole(length) => length,
-        Judged::Partial => return Judged::Partial,
-        Judged::Begun | Judged::Other => return Judged::Other,
+        AnswerState::Complete(length) => length,
+        AnswerState::HeadMissing => return AnswerState::HeadMissing,
+        AnswerState::BodyMissing | AnswerState::ForHyper => return AnswerState::ForHyper,
     };
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
     let Some(status) = status.filter(|status| !has_own_rules(*status)) else {
-        return Judged::Other;
+        return AnswerState::ForHyper;
     };
     let mut head = Vec::with_capacity(bytes.len() + 64);
     write_status(&mut head, status, parsed.reason.unwrap_or_default());
-    let Some((body, goes_on)) = pass_lines(parsed.headers, &mut head) else {
-        return Judged::Other;
+    let Some((body, persistence)) = pass_lines(parsed.headers, &mut head) else {
+        return AnswerState::ForHyper;
     };
     let rest = bytes.len() - length;
     if rest < body {
-        return Judged::Begun;
+        return AnswerState::BodyMissing;
     }
-    Judged::Whole(WholeAnswer {
+    AnswerState::Complete(BufferedAnswer {
         status,
         head,
         body: bytes.slice(length..length + body),
-        // What nobody asked for must not answer the next request.
-        goes_on: goes_on && rest == body,
+        // Bytes that nobody asked for must not answer the next request.
+        persistence: if rest == body {
+            persistence
+        } else {
+            Persistence::Close
+        },
     })
 }
 
@@ -145,17 +149,17 @@ fn has_own_rules(status: StatusCode) -> bool {
         .contains(&status)
 }
 
-/// Writes what goes on of these lines to `head`; returns the length of the body, and whether the connection goes on.
+/// Writes to `head` the lines that the client gets; returns the length of the body, and what becomes of the connection.
 /// `None` if they say more than that.
-fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usize, bool)> {
+fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usize, Persistence)> {
     let mut body = None;
-    let mut goes_on = true;
+    let mut persistence = Persistence::KeepAlive;
     for line in lines {
         if line.name.eq_ignore_ascii_case("connection") {
             for member in line.value.split(|byte| *byte == b',') {
                 let member = member.trim_ascii();
                 if member.eq_ignore_ascii_case(b"close") {
-                    goes_on = false;
+                    persistence = Persistence::Close;
                 } else if !member.eq_ignore_ascii_case(b"keep-alive") {
                     return None;
                 }
@@ -178,7 +182,7 @@ fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usi
         head.extend_from_slice(line.value);
         head.extend_from_slice(b"\r\n");
     }
-    Some((body?, goes_on))
+    Some((body?, persistence))
 }
 
 /// Reads a head in HTTP/1.1; returns its length.
@@ -186,16 +190,16 @@ fn parse<'h, 'b>(
     parsed: &mut httparse::Response<'h, 'b>,
     bytes: &'b [u8],
     lines: &'h mut [MaybeUninit<httparse::Header<'b>>],
-) -> Judged<usize> {
+) -> AnswerState<usize> {
     match ParserConfig::default().parse_response_with_uninit_headers(parsed, bytes, lines) {
-        Ok(Status::Partial) => Judged::Partial,
-        Ok(Status::Complete(length)) if parsed.version == Some(1) => Judged::Whole(length),
-        Ok(Status::Complete(_)) | Err(_) => Judged::Other,
+        Ok(Status::Partial) => AnswerState::HeadMissing,
+        Ok(Status::Complete(length)) if parsed.version == Some(1) => AnswerState::Complete(length),
+        Ok(Status::Complete(_)) | Err(_) => AnswerState::ForHyper,
     }
 }
 
 /// The head of a 101.
-pub fn write_switching(parts: &Parts, names: &Names) -> Vec<u8> {
+pub fn write_switching(parts: &Parts, names: &FieldNames) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
     let status = StatusCode::SWITCHING_PROTOCOLS;
     write_status(&mut head, status, "Switching Protocols");
@@ -218,8 +222,8 @@ mod tests {
     use http::HeaderName;
     use proptest::prelude::*;
 
-    use crate::http1::Behind;
-    use crate::http1::Judged;
+    use crate::http1::AnswerState;
+    use crate::http1::Persistence;
     use crate::http1::read_answer;
     use crate::http1::read_switching;
     use crate::http1::write_switching;
@@ -231,15 +235,15 @@ mod tests {
         for length in 0..whole.len() {
             let read = read_switching(&Bytes::copy_from_slice(&whole.as_bytes()[..length]));
             match read {
-                Judged::Partial => assert!(length < whole.len() - 2, "{length}"),
-                Judged::Whole(head) => {
+                AnswerState::HeadMissing => assert!(length < whole.len() - 2, "{length}"),
+                AnswerState::Complete(head) => {
                     assert_eq!(head.length, whole.len() - 2);
                     assert_eq!(
                         write_switching(&head.parts, &head.names),
                         b"HTTP/1.1 101 Switching Protocols\r\nUPGRADE: websocket\r\nsec-websocket-accept: x\r\n\r\n"
                     );
                 }
-                Judged::Begun | Judged::Other => panic!("{length}"),
+                AnswerState::BodyMissing | AnswerState::ForHyper => panic!("{length}"),
             }
         }
         for other in [
@@ -250,7 +254,7 @@ mod tests {
             "GET",
         ] {
             let read = read_switching(&Bytes::from_static(other.as_bytes()));
-            assert!(matches!(read, Judged::Other), "{other}");
+            assert!(matches!(read, AnswerState::ForHyper), "{other}");
         }
     }
 
@@ -261,18 +265,22 @@ mod tests {
         for length in 0..OK.len() {
             let read = read_answer(&Bytes::from_static(&OK.as_bytes()[..length]));
             match read {
-                Judged::Partial => assert!(length < OK.len() - 4, "{length}"),
-                Judged::Begun => assert!(length >= OK.len() - 4, "{length}"),
-                Judged::Whole(_) | Judged::Other => panic!("{length}"),
+                AnswerState::HeadMissing => assert!(length < OK.len() - 4, "{length}"),
+                AnswerState::BodyMissing => assert!(length >= OK.len() - 4, "{length}"),
+                AnswerState::Complete(_) | AnswerState::ForHyper => panic!("{length}"),
             }
         }
         for more in ["", "HTTP/1.1"] {
-            let Judged::Whole(answer) = read_answer(&Bytes::from(format!("{OK}{more}"))) else {
+            let AnswerState::Complete(answer) = read_answer(&Bytes::from(format!("{OK}{more}")))
+            else {
                 panic!("{more}");
             };
             assert_eq!(&answer.body[..], b"body");
-            assert_eq!(answer.goes_on, more.is_empty());
-            let message = String::from_utf8(answer.message(Behind::GoesOn)).unwrap();
+            assert_eq!(
+                answer.persistence == Persistence::KeepAlive,
+                more.is_empty()
+            );
+            let message = String::from_utf8(answer.message(Persistence::KeepAlive)).unwrap();
             assert_eq!(message, OK);
         }
     }
@@ -287,11 +295,15 @@ mod tests {
             ("Connection: close\r\nConnection: keep-alive", false),
         ] {
             let text = OK.replacen("\r\n", &format!("\r\n{line}\r\n"), 1);
-            let Judged::Whole(answer) = read_answer(&Bytes::from(text)) else {
+            let AnswerState::Complete(answer) = read_answer(&Bytes::from(text)) else {
                 panic!("{line}");
             };
-            assert_eq!(answer.goes_on, goes_on, "{line}");
-            let message = String::from_utf8(answer.message(Behind::Closes)).unwrap();
+            assert_eq!(
+                answer.persistence == Persistence::KeepAlive,
+                goes_on,
+                "{line}"
+            );
+            let message = String::from_utf8(answer.message(Persistence::Close)).unwrap();
             let closes = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
             assert_eq!(message, closes, "{line}");
         }
@@ -304,7 +316,7 @@ mod tests {
             let mut text = OK.as_bytes().to_vec();
             let at = OK.find("COOKIE").unwrap();
             text[at] = byte;
-            let whole = matches!(read_answer(&Bytes::from(text)), Judged::Whole(_));
+            let whole = matches!(read_answer(&Bytes::from(text)), AnswerState::Complete(_));
             let name = [b"set-", &[byte][..], b"OOKIE"].concat();
             // A colon ends the name.
             assert_eq!(
@@ -344,7 +356,7 @@ mod tests {
             ("Content-Length: 4", "Content-Length: 4\r\nA : b"),
         ] {
             let read = read_answer(&Bytes::from(OK.replacen(from, to, 1)));
-            assert!(matches!(read, Judged::Other), "{from} {to}");
+            assert!(matches!(read, AnswerState::ForHyper), "{from} {to}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! Heads of messages as bytes: read where they came whole, and written with every name as its sender spelled it.
+//! HTTP/1.1 messages as bytes: read where they are complete in a buffer, and written with every field name as its sender
+//! spelled it.
 //!
-//! Hyper reads and writes all other heads, and these too where they come in pieces or ask for more than usual: what is
-//! not taken here is no error, but a matter for it. The syntax is judged by the same parser as hyper's, so that both ways
-//! take the same heads.
+//! Hyper reads and writes all other messages, and these too where they come in pieces or ask for more than usual: what is not
+//! taken here is no error, but a matter for hyper. The syntax is judged by hyper's own parser, so that both take the same heads.
 
 mod answer;
 mod request;
@@ -15,13 +15,13 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
-pub use crate::http1::answer::Behind;
-pub use crate::http1::answer::Judged;
-pub use crate::http1::answer::WholeAnswer;
+pub use crate::http1::answer::AnswerState;
+pub use crate::http1::answer::BufferedAnswer;
+pub use crate::http1::answer::Persistence;
 pub use crate::http1::answer::read_answer;
 pub use crate::http1::answer::read_switching;
 pub use crate::http1::answer::write_switching;
-pub use crate::http1::request::Asks;
+pub use crate::http1::request::RequestKind;
 pub use crate::http1::request::read_request;
 pub use crate::http1::request::write_request;
 
@@ -34,14 +34,14 @@ pub struct Head<P> {
     /// What it says.
     pub parts: P,
     /// How it says it.
-    pub names: Names,
+    pub names: FieldNames,
     /// What follows it begins here.
     pub length: usize,
 }
 
 /// The names of a head's fields as they were written, in the order of its lines.
 #[derive(Debug)]
-pub struct Names {
+pub struct FieldNames {
     head: Bytes,
     /// Where in `head` each stands.
     places: Vec<Range<usize>>,
@@ -49,7 +49,7 @@ pub struct Names {
     repeated: bool,
 }
 
-impl Names {
+impl FieldNames {
     /// How this name was spelled on the line that had it for the `nth` time, if there was one. `hint` is the line that is
     /// looked at first, and moves on.
     fn spelling(&self, name: &HeaderName, nth: usize, hint: &mut usize) -> Option<&[u8]> {
@@ -73,10 +73,10 @@ impl Names {
 }
 
 /// `None` where a name or a value has a byte that `http` does not take.
-fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, Names)> {
+fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, FieldNames)> {
     // Room for our own lines too.
     let mut headers = HeaderMap::with_capacity(lines.len() + 4);
-    let mut names = Names {
+    let mut names = FieldNames {
         head: bytes.clone(),
         places: Vec::with_capacity(lines.len()),
         repeated: false,
@@ -110,7 +110,7 @@ fn digits(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Writes the fields and the empty line; `nothing` stands between a name and an empty value.
-fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names, nothing: &[u8]) {
+fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &FieldNames, nothing: &[u8]) {
     let mut last = None;
     let mut nth = 0;
     let mut hint = 0;

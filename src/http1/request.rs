@@ -1,4 +1,4 @@
-//! Heads of requests.
+//! Heads of requests as bytes.
 
 use std::mem::MaybeUninit;
 
@@ -13,27 +13,26 @@ use http::request::Parts;
 use httparse::Status;
 
 use crate::headers::lists::has_member;
+use crate::http1::FieldNames;
 use crate::http1::Head;
 use crate::http1::MAX_LINES;
-use crate::http1::Names;
 use crate::http1::fields;
 use crate::http1::one_length;
 use crate::http1::write_fields;
 
 /// What a request asks for, of those that are read here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asks {
-    /// A WebSocket and nothing beside it: it has no body.
-    Tunnel,
-    /// An answer, after which the connection goes on. So many bytes follow the head; none is told from nought by
-    /// Content-Length alone.
-    Answer(Option<usize>),
+pub enum RequestKind {
+    /// A WebSocket and nothing beside it. It has no body.
+    Upgrade,
+    /// An answer, after which the connection goes on. The number is its Content-Length, `None` if it has no such field.
+    Ordinary(Option<usize>),
 }
 
 /// The head of a request that clients of WebSockets send: GET or POST in HTTP/1.1 with a path for a target, a body only
 /// with one Content-Length, and nobody who expects a 100 or the end of the connection. `None` for any other, or if it is
 /// not whole or no head at all.
-pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, Asks)> {
+pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, RequestKind)> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Request::new(&mut []);
     let Ok(Status::Complete(length)) = parsed.parse_with_uninit_headers(bytes, &mut lines) else {
@@ -64,7 +63,7 @@ pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, Asks)> {
     Some((head, asks))
 }
 
-fn asks(method: &Method, headers: &HeaderMap) -> Option<Asks> {
+fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestKind> {
     if headers.contains_key(header::TRANSFER_ENCODING) || headers.contains_key(header::EXPECT) {
         return None;
     }
@@ -74,18 +73,18 @@ fn asks(method: &Method, headers: &HeaderMap) -> Option<Asks> {
             && length.is_none()
             && has_member(headers, header::CONNECTION, "upgrade")
             && has_member(headers, header::UPGRADE, "websocket");
-        return tunnel.then_some(Asks::Tunnel);
+        return tunnel.then_some(RequestKind::Upgrade);
     }
     let answer = match *method {
         Method::GET => length.is_none(),
         _ => length.is_some(),
     };
     let goes_on = !has_member(headers, header::CONNECTION, "close");
-    (answer && goes_on).then_some(Asks::Answer(length))
+    (answer && goes_on).then_some(RequestKind::Ordinary(length))
 }
 
 /// The head of a request, in origin-form.
-pub fn write_request(parts: &Parts, names: &Names) -> Vec<u8> {
+pub fn write_request(parts: &Parts, names: &FieldNames) -> Vec<u8> {
     let target = parts
         .uri
         .path_and_query()
@@ -107,7 +106,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use crate::http1::Asks;
+    use crate::http1::RequestKind;
     use crate::http1::read_request;
     use crate::http1::write_request;
 
@@ -115,7 +114,7 @@ mod tests {
         X-oDD:  1 \r\nx-Odd: 2\r\n\r\n";
     const POLL: &str = "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
 
-    fn asks(text: &str) -> Option<Asks> {
+    fn asks(text: &str) -> Option<RequestKind> {
         read_request(&Bytes::from(text.to_owned())).map(|(_, asks)| asks)
     }
 
@@ -123,7 +122,7 @@ mod tests {
     fn a_head_is_written_as_it_was_spelled() {
         let bytes = Bytes::from(format!("{UPGRADE}early"));
         let (mut head, asks) = read_request(&bytes).unwrap();
-        assert_eq!(asks, Asks::Tunnel);
+        assert_eq!(asks, RequestKind::Upgrade);
         assert_eq!(&bytes[head.length..], b"early");
         head.parts
             .headers
@@ -159,18 +158,18 @@ mod tests {
         }
         let many = "X: 1\r\n".repeat(96);
         let with = |lines: &str| UPGRADE.replace("Host: a\r\n", &format!("Host: a\r\n{lines}"));
-        assert_eq!(asks(&with(&many[6..])), Some(Asks::Tunnel));
+        assert_eq!(asks(&with(&many[6..])), Some(RequestKind::Upgrade));
         assert_eq!(asks(&with(&many)), None);
     }
 
     #[test]
     fn what_asks_for_more_than_an_answer_is_left_to_hyper() {
-        assert_eq!(asks(POLL), Some(Asks::Answer(None)));
+        assert_eq!(asks(POLL), Some(RequestKind::Ordinary(None)));
         let post = |lines: &str| {
             POLL.replace("GET", "POST")
                 .replace("Host: a\r\n", &format!("Host: a\r\n{lines}"))
         };
-        let answer = |length| Some(Asks::Answer(Some(length)));
+        let answer = |length| Some(RequestKind::Ordinary(Some(length)));
         assert_eq!(asks(&post("Content-Length: 0\r\n")), answer(0));
         assert_eq!(asks(&post("content-length: 12\r\n")), answer(12));
         for lines in [

@@ -22,6 +22,7 @@ use crate::listener::Door;
 use crate::listener::connection;
 use crate::listener::crowd::Crowd;
 use crate::listener::phase::drained;
+use crate::listener::promised::PromisedTunnel;
 use crate::listener::tasks::Task;
 
 /// Connections that are begun before others get their turn: a millisecond or two of work.
@@ -155,7 +156,7 @@ fn begin((tcp, peer, task): Taken, door: &Rc<Door>, context: &Rc<Context>) {
     let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
     let serving = Box::pin(serving);
     tokio::task::spawn_local(async move {
-        if let Some((client, switch)) = serving.await {
+        if let Some(PromisedTunnel { client, switch }) = serving.await {
             // In a task of its own, which is no larger than a tunnel.
             tokio::task::spawn_local(switch.begin(client, &keeper, task));
         }

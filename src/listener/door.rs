@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::sync::Notify;
 
-use crate::proxy::Redirect;
+use crate::decision::Redirect;
 
 /// What a listener is, beside its socket.
 #[derive(Clone, Debug)]

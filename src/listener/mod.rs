@@ -3,13 +3,18 @@
 mod accept;
 mod admitted;
 mod announced;
+mod buffered;
+mod closing;
 mod connection;
 mod crowd;
 mod door;
+mod handover;
+mod head_deadline;
+mod hyper_driver;
 mod phase;
+mod promised;
 mod socket;
 mod tasks;
-mod whole;
 
 use std::cell::Cell;
 use std::rc::Rc;

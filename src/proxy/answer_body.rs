@@ -3,6 +3,7 @@
 //! It streams unbuffered with the slower side's pace. Trailers are dropped (RFC 9110 §6.5.1 allows it).
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 
@@ -11,12 +12,11 @@ use http_body::Frame;
 use http_body::SizeHint;
 use hyper::body::Incoming;
 
-use crate::observe::Reason;
+use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::Innermost;
+use crate::proxy::lease::HttpLease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::data_only;
-use crate::proxy::session::Kept;
-use crate::proxy::session::Session;
 
 /// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ enum Content {
     Own(Bytes),
     Upstream {
         incoming: Incoming,
-        connection: Option<Kept>,
-        session: Session,
+        lease: Option<HttpLease>,
+        connection: Rc<ClientConnection>,
     },
 }
 
@@ -44,18 +44,18 @@ impl AnswerBody {
         }
     }
 
-    /// What the upstream sends over `connection`, which `session` keeps afterwards.
+    /// What the upstream sends over `lease`, which `connection` keeps afterwards.
     pub(super) fn upstream(
         incoming: Incoming,
-        connection: Kept,
-        session: Session,
+        lease: HttpLease,
+        connection: Rc<ClientConnection>,
         report: Report,
     ) -> Self {
         Self {
             content: Content::Upstream {
                 incoming,
-                connection: Some(connection),
-                session,
+                lease: Some(lease),
+                connection,
             },
             report: Some(report),
         }
@@ -64,15 +64,15 @@ impl AnswerBody {
     /// The body is whole: what comes next on this connection may use the upstream's again.
     fn finish(&mut self) {
         if let Content::Upstream {
-            connection,
-            session,
-            ..
+            lease, connection, ..
         } = &mut self.content
-            && let Some(connection) = connection.take()
+            && let Some(lease) = lease.take()
         {
-            session.keep(connection);
+            connection.keep(lease.into_idle());
         }
-        self.report = None;
+        if let Some(report) = self.report.take() {
+            report.completed(0);
+        }
     }
 }
 
@@ -93,18 +93,13 @@ impl http_body::Body for AnswerBody {
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(report), Some(data)) = (&mut this.report, frame.data_ref()) {
-                    report.body_bytes_sent += data.len() as u64;
-                    report.hears(data);
+                    report.sends(data);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                if let Some(report) = &mut this.report {
-                    report.reason = Some(Reason::Upstream(format!(
-                        "the upstream's answer broke off: {}",
-                        Innermost(error)
-                    )));
+                if let Some(report) = this.report.take() {
+                    report.broke_off(&Innermost(error).to_string());
                 }
-                this.report = None;
             }
             Poll::Ready(None) => this.finish(),
             Poll::Pending => {}
@@ -129,16 +124,9 @@ impl http_body::Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
+        // A body of known length is not asked for its end.
         if http_body::Body::is_end_stream(self) {
-            // A body of known length is not asked for its end.
             self.finish();
-        } else if let Some(report) = &mut self.report
-            && report.reason.is_none()
-            && matches!(self.content, Content::Upstream { .. })
-        {
-            report.reason = Some(Reason::Client(
-                "the client left before the end of the answer".to_owned(),
-            ));
         }
     }
 }

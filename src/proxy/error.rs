@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::access::Forbidden;
+use crate::decision::Refusal;
+use crate::decision::RequestError;
+use crate::decision::response::AnswerError;
 use crate::headers::upgrade::DisagreedError;
-use crate::http1::Behind;
+use crate::http1::Persistence;
 use crate::limits::Exceeded;
 use crate::observe::Reason;
-use crate::proxy::decide::Refusal;
-use crate::proxy::request::RequestError;
-use crate::proxy::response::AnswerError;
 use crate::stream::in_words;
 use crate::upstream::ConnectError;
 
@@ -25,10 +25,10 @@ pub(super) enum ProxyError {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
-    /// Whoever sent it may not.
+    /// Its sender may not.
     Forbidden(Forbidden),
-    /// Whoever sent it has as much as an address may; what becomes of the connection then.
-    Exceeded(Exceeded, Behind),
+    /// The address that it came from has as much as it may; what becomes of the connection then.
+    Exceeded(Exceeded, Persistence),
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.

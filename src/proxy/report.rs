@@ -1,6 +1,7 @@
-//! One exchange's line in the log, written when the exchange ends, however it ends.
+//! One request's line in the log, written once, when the request is over, however it ends.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,74 +23,151 @@ use crate::observe::Lost;
 use crate::observe::Observer;
 use crate::observe::Opening;
 use crate::observe::Reason;
+use crate::observe::RequestLine;
 use crate::observe::Said;
+use crate::observe::UpstreamAddr;
+use crate::proxy::route::Rule;
 
-/// Travels with a request, then with its answer's body; reports when it is dropped.
+/// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
+/// Nobody else writes a request's line, and nobody reads what is in it.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// What is known so far.
-    pub(super) exchange: Exchange,
+    exchange: Exchange,
     /// What the client was told.
-    pub(super) status: Option<StatusCode>,
-    /// Bytes of the answer's body handed on.
-    pub(super) body_bytes_sent: u64,
-    /// What went wrong.
-    pub(super) reason: Option<Reason>,
-    /// What is counted of the client, for as long as the exchange lasts.
-    pub(super) share: Option<Box<Share>>,
+    status: Option<StatusCode>,
+    body_bytes_sent: u64,
+    /// Why wsgate itself answered, or what went wrong on the way.
+    reason: Option<Reason>,
+    /// How far the request is, and so what it means if it is dropped now.
+    progress: Progress,
+    /// What is counted of the client, for as long as the request lasts.
+    permit: Option<Box<Share>>,
     /// How the answer's body begins, if somebody listens.
     said: Option<Said>,
-    /// Whether the process ended it.
-    cut: Rc<Cell<bool>>,
+    /// Whether the process ends what is under way.
+    is_cut: Rc<Cell<bool>>,
     started: Instant,
     observer: Option<Arc<dyn Observer>>,
 }
 
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// There is no answer yet.
+    Waiting,
+    /// The upstream's answer is on its way.
+    Answering,
+    /// The 101 is on its way.
+    Switching,
+    /// The client has all that it will get.
+    Complete,
+}
+
+impl Progress {
+    /// What went wrong, if the request is dropped at this point.
+    fn abandoned(self) -> Option<&'static str> {
+        match self {
+            Self::Waiting => Some("the client left before the answer"),
+            Self::Answering => Some("the client left before the end of the answer"),
+            Self::Switching => Some("the client left before its 101"),
+            Self::Complete => None,
+        }
+    }
+}
+
 /// What a tunnel takes over of its request.
 #[derive(Debug)]
-pub(super) struct Telling {
+pub(super) struct TunnelRecord {
     pub(super) exchange: Exchange,
     /// Who hears of it.
     pub(super) observer: Arc<dyn Observer>,
     /// The tunnel is counted for as long as this is there.
-    _share: Option<Box<Share>>,
+    _permit: Option<Box<Share>>,
 }
 
 impl Report {
-    /// Begins now.
-    pub(super) fn new(
-        exchange: Exchange,
+    /// A request of this client that has just come. `is_cut` is set once the process ends what is under way.
+    pub(super) fn begin(
+        remote_addr: SocketAddr,
+        request: RequestLine,
         observer: Arc<dyn Observer>,
-        cut: Rc<Cell<bool>>,
+        is_cut: Rc<Cell<bool>>,
     ) -> Self {
         Self {
-            exchange,
+            exchange: Exchange {
+                remote_addr,
+                request,
+                opening: Opening::Nothing,
+                upstream_addr: None,
+                location: None,
+                route: None,
+            },
             status: None,
             body_bytes_sent: 0,
             reason: None,
-            share: None,
+            progress: Progress::Waiting,
+            permit: None,
             said: None,
-            cut,
+            is_cut,
             started: Instant::now(),
             observer: Some(observer),
         }
+    }
+
+    /// A trusted proxy says that this is its client.
+    pub(super) fn comes_from(&mut self, client: SocketAddr) {
+        self.exchange.remote_addr = client;
     }
 
     /// The request asks for this, by a head that is still the client's.
     pub(super) fn asks(&mut self, asked: &Asked, head: &request::Parts) {
         self.exchange.opening = match asked {
             Asked::WebSocket(_) => Opening::Whole,
-            Asked::Nothing => without(head).map_or(Opening::Nothing, Opening::Without),
+            Asked::Nothing => lacking(head).map_or(Opening::Nothing, Opening::Without),
         };
     }
 
+    /// This rule has taken the request.
+    pub(super) fn taken_by(&mut self, rule: &Rule) {
+        self.exchange.location = Some(Arc::clone(&rule.shown));
+        self.exchange.route = Some(Arc::clone(&rule.place));
+    }
+
+    /// The request is counted for its client's address by this, for as long as it lasts.
+    pub(super) fn counts_by(&mut self, permit: Option<Box<Share>>) {
+        self.permit = permit;
+    }
+
+    /// This address was connected to, or tried last.
+    pub(super) fn sent_to(&mut self, address: Option<UpstreamAddr>) {
+        self.exchange.upstream_addr = address;
+    }
+
+    /// wsgate answers itself, and nothing went wrong.
+    pub(super) fn answered_here(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.progress = Progress::Complete;
+    }
+
+    /// wsgate answers itself, for this reason.
+    pub(super) fn failed(&mut self, status: StatusCode, reason: Reason) {
+        self.answered_here(status);
+        self.reason = Some(reason);
+    }
+
+    /// A request without a head that could be read was refused, for this reason.
+    pub(super) fn refused(mut self, status: StatusCode, reason: Reason) {
+        self.failed(status, reason);
+    }
+
     /// The upstream answers with these fields, and its body follows.
-    pub(super) fn answers<'a>(
+    pub(super) fn answered<'a>(
         &mut self,
         status: StatusCode,
         field: impl Fn(&HeaderName) -> Option<&'a [u8]>,
     ) {
         self.status = Some(status);
+        self.progress = Progress::Answering;
         let listens = self
             .observer
             .as_ref()
@@ -107,7 +185,22 @@ impl Report {
         };
     }
 
-    /// This is of the answer's body.
+    /// The upstream agreed to the upgrade. The tunnel is counted by `permit`, unless the request is counted itself.
+    pub(super) fn switches(&mut self, permit: impl FnOnce() -> Option<Box<Share>>) {
+        self.status = Some(StatusCode::SWITCHING_PROTOCOLS);
+        self.progress = Progress::Switching;
+        if self.permit.is_none() {
+            self.permit = permit();
+        }
+    }
+
+    /// These bytes of the answer's body are handed to the client's connection.
+    pub(super) fn sends(&mut self, data: &[u8]) {
+        self.body_bytes_sent += data.len() as u64;
+        self.hears(data);
+    }
+
+    /// The upstream said these bytes of its answer's body, which may not have been handed on yet.
     pub(super) fn hears(&mut self, data: &[u8]) {
         if let Some(Said::Words(said)) = &mut self.said {
             let room = FIRST_WORDS - said.len();
@@ -115,8 +208,21 @@ impl Report {
         }
     }
 
+    /// The upstream's answer broke off.
+    pub(super) fn broke_off(mut self, error: &str) {
+        self.reason = Some(Reason::Upstream(format!(
+            "the upstream's answer broke off: {error}"
+        )));
+    }
+
+    /// The client's connection has all of the answer: so many bytes of body that were not counted yet.
+    pub(super) fn completed(mut self, body_bytes: u64) {
+        self.body_bytes_sent += body_bytes;
+        self.progress = Progress::Complete;
+    }
+
     /// Ends without a line: a tunnel has its own two.
-    pub(super) fn into_tunnel(mut self) -> Option<Telling> {
+    pub(super) fn into_tunnel(mut self) -> Option<TunnelRecord> {
         let observer = self.observer.take()?;
         let exchange = Exchange {
             remote_addr: self.exchange.remote_addr,
@@ -126,35 +232,38 @@ impl Report {
             location: self.exchange.location.take(),
             route: self.exchange.route.take(),
         };
-        Some(Telling {
+        Some(TunnelRecord {
             exchange,
             observer,
-            _share: self.share.take(),
+            _permit: self.permit.take(),
         })
+    }
+
+    /// Why the request ended as it does, now that it does.
+    fn last_reason(&mut self) -> Option<Reason> {
+        if std::thread::panicking() {
+            return Some(Reason::Panic);
+        }
+        if let Some(reason) = self.reason.take() {
+            return Some(reason);
+        }
+        let abandoned = self.progress.abandoned()?;
+        Some(Reason::Client(if self.is_cut.get() {
+            "wsgate ended before the answer did".to_owned()
+        } else {
+            abandoned.to_owned()
+        }))
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if let Some(observer) = self.observer.take() {
-            if self.status.is_none() && self.reason.is_none() {
-                self.reason = Some(Reason::Client(
-                    "the client left before the answer".to_owned(),
-                ));
-            }
-            if self.cut.get() && matches!(self.reason, Some(Reason::Client(_))) {
-                self.reason = Some(Reason::Client(
-                    "wsgate ended before the answer did".to_owned(),
-                ));
-            }
-            if std::thread::panicking() {
-                self.reason = Some(Reason::Panic);
-            }
             let end = ExchangeEnd {
                 status: self.status,
                 body_bytes_sent: self.body_bytes_sent,
                 duration: self.started.elapsed(),
-                reason: self.reason.take(),
+                reason: self.last_reason(),
                 said: self.said.take(),
             };
             observer.exchange_ended(&self.exchange, &end);
@@ -163,7 +272,7 @@ impl Drop for Report {
 }
 
 /// What an ordinary request lacks of an opening handshake, if it has a key, which only such a handshake has.
-fn without(head: &request::Parts) -> Option<Lost> {
+fn lacking(head: &request::Parts) -> Option<Lost> {
     let headers = &head.headers;
     if head.method != Method::GET || !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
         return None;

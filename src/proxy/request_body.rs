@@ -26,7 +26,7 @@ use tokio::time::sleep_until;
 #[derive(Debug)]
 pub(super) struct Upload {
     moved: Cell<Instant>,
-    state: Cell<State>,
+    state: Cell<UploadState>,
     /// Longest silence, once nobody waits for the answer any more.
     limit: Cell<Option<Duration>>,
     /// Who sends the body on.
@@ -34,7 +34,7 @@ pub(super) struct Upload {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
+enum UploadState {
     /// The upstream does not ask for more, or has all.
     Elsewhere,
     /// The client has to send more.
@@ -47,7 +47,7 @@ impl Upload {
     pub(super) fn begin() -> Self {
         Self {
             moved: Cell::new(Instant::now()),
-            state: Cell::new(State::Elsewhere),
+            state: Cell::new(UploadState::Elsewhere),
             limit: Cell::new(None),
             sender: RefCell::new(None),
         }
@@ -74,12 +74,12 @@ impl Upload {
 
     /// Whether it is the client that is waited for.
     pub(super) fn is_waiting(&self) -> bool {
-        self.state.get() == State::Waiting
+        self.state.get() == UploadState::Waiting
     }
 
     /// Whether the client's body cannot be read to its end.
     pub(super) fn is_broken(&self) -> bool {
-        self.state.get() == State::Broken
+        self.state.get() == UploadState::Broken
     }
 }
 
@@ -123,6 +123,11 @@ impl RequestBody {
             upload,
             silence: None,
         }
+    }
+
+    /// How it fares.
+    pub(super) fn upload(&self) -> &Rc<Upload> {
+        &self.upload
     }
 
     /// Another one without content, if this has none.
@@ -171,12 +176,12 @@ impl http_body::Body for RequestBody {
                 if !this.upload.is_waiting() {
                     this.upload.touch();
                 }
-                State::Waiting
+                UploadState::Waiting
             }
-            Poll::Ready(Some(Err(_))) => State::Broken,
+            Poll::Ready(Some(Err(_))) => UploadState::Broken,
             Poll::Ready(_) => {
                 this.upload.touch();
-                State::Elsewhere
+                UploadState::Elsewhere
             }
         });
         if frame.is_pending() {

@@ -1,84 +1,120 @@
-//! What decides about requests: the table of routes, and what each route says.
+//! Where a location passes requests on to, and what they obey on the way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
-
-use crate::access::Access;
 use crate::access::Networks;
+use crate::decision;
+use crate::headers::upgrade::Asked;
 use crate::limits::Addresses;
 use crate::observe::Observer;
-use crate::returns::Return;
-use crate::routing::Location;
+use crate::proxy::error::ProxyError;
 use crate::routing::Sites;
-use crate::routing::When;
-use crate::template::Template;
 use crate::tunnel;
-use crate::upstream;
+use crate::upstream::Server;
 use crate::upstream::Upstream;
 
-/// What a request obeys while it waits for its answer.
+/// How long a request waits on its way to an upstream and back.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Longest wait for the head of an answer to an upgrade request.
+pub struct ExchangeTimeouts {
+    /// Longest time to be connected to the upstream: `connect_timeout`.
+    pub connect: Duration,
+    /// Longest wait for the head of an answer to an upgrade request: `handshake_timeout`.
     pub handshake: Duration,
-    /// Longest wait for the head of an answer to any other request, counted from the last byte of its body.
+    /// Longest wait for the head of an answer to any other request, counted from the last byte of its body:
+    /// `response_timeout`.
     pub response: Duration,
-    /// Longest silence of a client that has to send more of a body.
+    /// Longest silence of a client that has to send more of a body: `body_timeout`.
     pub body: Duration,
 }
 
-/// One entry of the table: when it answers, and what it leads to.
-#[derive(Debug)]
-pub struct Rule {
-    /// Its location as written, for the log.
-    pub shown: Arc<str>,
-    /// Where it is written: `routes.yaml:9`.
-    pub place: Arc<str>,
-    /// Conditions beside host and location.
-    pub when: When,
-    /// Who may ask it.
-    pub access: Access,
-    /// What it leads to.
-    pub to: Action,
-}
-
-/// What a rule leads to.
-#[derive(Debug)]
-pub enum Action {
-    /// An upstream.
-    Pass(Arc<Route>),
-    /// An answer that is written in the configuration.
-    Return(Return),
-}
-
-/// What a location leads to.
+/// Where a location passes requests on to.
 #[derive(Debug)]
 pub struct Route {
-    /// As written, for nginx's replacement rule.
-    pub location: Location,
     /// Who answers.
     pub upstream: Upstream,
-    /// Fields written over the client's and ours; an empty one is taken out.
-    pub set_headers: Vec<(HeaderName, Template)>,
-    /// See [`Limits`].
-    pub limits: Limits,
-    /// See [`upstream::Limits`].
-    pub upstream_limits: upstream::Limits,
-    /// See [`tunnel::Limits`].
+    /// What a request obeys until it is answered.
+    pub timeouts: ExchangeTimeouts,
+    /// What a tunnel obeys.
     pub tunnel_limits: tunnel::Limits,
 }
+
+/// One entry of the table that serves.
+pub type Rule = decision::Rule<Route>;
 
 /// Everything that decides about a request.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// Finds the rule of a request.
     pub sites: Arc<Sites<Arc<Rule>>>,
-    /// The proxies in front that are believed who their client is.
+    /// The proxies in front whose word counts about who their client is.
     pub trusted: Networks,
     /// What each address has and may have.
     pub addresses: Addresses,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
+}
+
+/// Where one request goes: a route, and the server of its upstream that was chosen for it. Chosen once, when the request is
+/// decided; the connection, the errors and the log all take it from here.
+#[derive(Clone, Debug)]
+pub(super) struct Hop {
+    pub(super) route: Arc<Route>,
+    pub(super) server: Arc<Server>,
+}
+
+impl Hop {
+    /// Chooses the server.
+    pub(super) fn choose(route: &Arc<Route>) -> Self {
+        Self {
+            route: Arc::clone(route),
+            server: route.upstream.pick(),
+        }
+    }
+
+    /// The server as errors name it: `host:port` or `unix:/path`, as in `proxy_pass`.
+    pub(super) fn authority(&self) -> String {
+        self.server.authority()
+    }
+}
+
+/// A request to an upstream: what it asks for, by which its answer is judged, and where it goes.
+#[derive(Debug)]
+pub(super) struct UpstreamRequest {
+    pub(super) asked: Asked,
+    pub(super) hop: Hop,
+}
+
+impl UpstreamRequest {
+    /// Longest wait for the head of its answer, and the key that says so.
+    fn answer_timeout(&self) -> (Duration, &'static str) {
+        let timeouts = &self.hop.route.timeouts;
+        match self.asked {
+            Asked::WebSocket(_) => (timeouts.handshake, "handshake_timeout"),
+            Asked::Nothing => (timeouts.response, "response_timeout"),
+        }
+    }
+
+    /// Longest wait for the head of its answer.
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.answer_timeout().0
+    }
+
+    /// There was no head of an answer in time.
+    pub(super) fn timed_out(&self) -> ProxyError {
+        let (limit, key) = self.answer_timeout();
+        ProxyError::AnswerTimeout {
+            upstream: self.hop.authority(),
+            limit,
+            key,
+        }
+    }
+
+    /// There was none at all.
+    pub(super) fn no_answer(&self, source: hyper::Error) -> ProxyError {
+        ProxyError::NoAnswer {
+            upstream: self.hop.authority(),
+            source,
+        }
+    }
 }

@@ -9,14 +9,11 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use crate::observe::EndedBy;
-use crate::observe::Reason;
 use crate::observe::TunnelEnd;
 use crate::proxy::report::Report;
-use crate::proxy::told::Ear;
-use crate::proxy::told::Told;
+use crate::proxy::tunnel_log::FirstWords;
+use crate::proxy::tunnel_log::TunnelLog;
 use crate::stream::Stream;
 use crate::stream::in_words;
 use crate::tunnel;
@@ -29,22 +26,16 @@ use crate::tunnel::Side;
 /// The upstream's end of a tunnel, waiting for the client's.
 #[derive(Debug)]
 pub struct Switch {
-    pub(super) upstream: End<Stream>,
-    pub(super) limits: tunnel::Limits,
+    upstream: End<Stream>,
+    limits: tunnel::Limits,
     /// Reports, if the 101 never gets out.
-    pub(super) report: Report,
+    report: Report,
 }
 
 impl Switch {
-    pub(super) fn new(
-        stream: Stream,
-        early: Bytes,
-        limits: tunnel::Limits,
-        mut report: Report,
-    ) -> Self {
-        report.reason = Some(Reason::Client("the client left before its 101".to_owned()));
+    pub(super) fn new(upstream: End<Stream>, limits: tunnel::Limits, report: Report) -> Self {
         Self {
-            upstream: End { stream, early },
+            upstream,
             limits,
             report,
         }
@@ -57,17 +48,17 @@ impl Switch {
             limits,
             report,
         } = self;
-        let (told, ear) = match report.into_tunnel() {
-            Some(telling) => {
-                let (told, ear) = Told::begin(telling, limits, &upstream.early);
-                (Some(told), ear)
+        let (log, first_words) = match report.into_tunnel() {
+            Some(record) => {
+                let (log, first_words) = TunnelLog::begin(record, limits, &upstream.early);
+                (Some(log), first_words)
             }
-            None => (None, Ear::default()),
+            None => (None, FirstWords::default()),
         };
         Tunnel {
-            relay: tunnel::relay(client, upstream, limits, keeper, ear),
+            relay: tunnel::relay(client, upstream, limits, keeper, first_words),
             begun: Instant::now(),
-            told,
+            log,
             _guard: guard,
         }
     }
@@ -77,9 +68,9 @@ impl Switch {
 /// hold the relay twice.
 #[derive(Debug)]
 pub struct Tunnel<G> {
-    relay: Relay<Stream, Stream, Ear>,
+    relay: Relay<Stream, Stream, FirstWords>,
     begun: Instant,
-    told: Option<Rc<Told>>,
+    log: Option<Rc<TunnelLog>>,
     _guard: G,
 }
 
@@ -91,45 +82,15 @@ impl<G: Unpin> Future for Tunnel<G> {
         let Poll::Ready(passed) = Pin::new(&mut this.relay).poll(cx) else {
             return Poll::Pending;
         };
-        if let Some(told) = this.told.take() {
-            let reason = match &passed.ended {
-                Ended::Broken(_, error) => {
-                    Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
-                }
-                Ended::Idle => Some(format!(
-                    "no byte within {:?} (`tunnel_timeout`)",
-                    told.limits.idle
-                )),
-                Ended::HalfClosed(side) => {
-                    let (done, silent) = match side {
-                        Side::Client => ("client", "upstream"),
-                        Side::Upstream => ("upstream", "client"),
-                    };
-                    Some(format!(
-                        "the {done} was done, and no byte came from the {silent} within {:?} (`half_closed_timeout`)",
-                        told.limits.half_closed
-                    ))
-                }
-                Ended::Closed(_) | Ended::Drained => None,
-            };
-            let ended_by = match passed.ended {
-                Ended::Closed(Side::Client) | Ended::Broken(Side::Client, _) => EndedBy::Client,
-                Ended::Closed(Side::Upstream) | Ended::Broken(Side::Upstream, _) => {
-                    EndedBy::Upstream
-                }
-                Ended::Idle => EndedBy::Idle(told.limits.idle),
-                Ended::HalfClosed(_) => EndedBy::HalfClosed,
-                Ended::Drained => EndedBy::Drain,
-            };
-            let end = TunnelEnd {
+        if let Some(log) = this.log.take() {
+            log.end(TunnelEnd {
                 bytes_to_upstream: passed.to_upstream,
                 bytes_to_client: passed.to_client,
                 duration: this.begun.elapsed(),
-                ended_by,
-                reason,
+                ended_by: ended_by(&passed.ended, log.limits),
+                reason: reason(&passed.ended, log.limits),
                 said: None,
-            };
-            told.end(end);
+            });
         }
         Poll::Ready(())
     }
@@ -139,9 +100,9 @@ impl<G: Unpin> Future for Tunnel<G> {
 impl<G> Drop for Tunnel<G> {
     fn drop(&mut self) {
         if std::thread::panicking()
-            && let Some(told) = self.told.take()
+            && let Some(log) = self.log.take()
         {
-            told.end(TunnelEnd {
+            log.end(TunnelEnd {
                 bytes_to_upstream: self.relay.passed_to(Side::Upstream),
                 bytes_to_client: self.relay.passed_to(Side::Client),
                 duration: self.begun.elapsed(),
@@ -150,6 +111,40 @@ impl<G> Drop for Tunnel<G> {
                 said: None,
             });
         }
+    }
+}
+
+fn ended_by(ended: &Ended, limits: tunnel::Limits) -> EndedBy {
+    match ended {
+        Ended::Closed(Side::Client) | Ended::Broken(Side::Client, _) => EndedBy::Client,
+        Ended::Closed(Side::Upstream) | Ended::Broken(Side::Upstream, _) => EndedBy::Upstream,
+        Ended::Idle => EndedBy::Idle(limits.idle),
+        Ended::HalfClosed(_) => EndedBy::HalfClosed,
+        Ended::Drained => EndedBy::Drain,
+    }
+}
+
+/// What is to be said of an end beside who ended the tunnel.
+fn reason(ended: &Ended, limits: tunnel::Limits) -> Option<String> {
+    match ended {
+        Ended::Broken(_, error) => {
+            Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
+        }
+        Ended::Idle => Some(format!(
+            "no byte within {:?} (`tunnel_timeout`)",
+            limits.idle
+        )),
+        Ended::HalfClosed(side) => {
+            let (done, silent) = match side {
+                Side::Client => ("client", "upstream"),
+                Side::Upstream => ("upstream", "client"),
+            };
+            Some(format!(
+                "the {done} was done, and no byte came from the {silent} within {:?} (`half_closed_timeout`)",
+                limits.half_closed
+            ))
+        }
+        Ended::Closed(_) | Ended::Drained => None,
     }
 }
 

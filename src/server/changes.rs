@@ -197,7 +197,7 @@ fn location(sign: Sign, route: &Route, detail: String, place: Option<String>) ->
 
 fn to(route: &Route) -> String {
     match &route.to {
-        Action::ProxyPass(to) => format!("-> {}", to.pick().proxy_pass()),
+        Action::ProxyPass(to) => format!("-> {}", to.proxy_pass()),
         Action::Return(written) => format!("-> return {}", written.status().as_u16()),
     }
 }

@@ -10,6 +10,7 @@ mod descriptors;
 mod error;
 mod listeners;
 mod reload;
+mod routes;
 mod worker;
 
 #[cfg(test)]
@@ -112,9 +113,12 @@ impl Rules {
     /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
     fn new(config: &Config, observer: Arc<dyn Observer>, addresses: Addresses) -> Self {
         addresses.allow(config.per_ip);
+        let table = Table::new(config, |route, upstream| {
+            routes::route(config, route, upstream)
+        });
         Self {
             proxy: Proxy {
-                sites: Arc::new(Table::new(config).sites),
+                sites: Arc::new(table.sites),
                 trusted: config.trusted_proxies.clone(),
                 addresses,
                 observer,

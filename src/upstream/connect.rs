@@ -30,7 +30,6 @@ use crate::tls;
 use crate::upstream::Address;
 use crate::upstream::ConnectError;
 use crate::upstream::Host;
-use crate::upstream::Limits;
 use crate::upstream::Server;
 
 /// The first wait of a connection to a Unix socket whose queue is full; then it doubles, up to [`LONGEST_WAIT`].
@@ -59,6 +58,7 @@ pub struct Connected {
 
 /// Connects to a server, and does the TLS handshake with one of `https://`. A name is looked up anew for each
 /// connection, and its addresses are tried in the resolver's order, each for its share of what is left of the time.
+/// `connect_timeout` is the longest time for all of that: to look up the name, to be accepted, and for the TLS handshake.
 ///
 /// Where a server takes a connection at once, as on the same machine, `first` is written before anything waits: that
 /// saves a turn of the runtime. [`Connected::sent`] says how much of it; the rest is up to the caller.
@@ -68,11 +68,15 @@ pub struct Connected {
 ///
 /// # Cancel safety
 /// Dropping the future closes what was being opened.
-pub async fn connect(to: &Server, limits: Limits, first: &[u8]) -> Result<Connected, ConnectError> {
+pub async fn connect(
+    to: &Server,
+    connect_timeout: Duration,
+    first: &[u8],
+) -> Result<Connected, ConnectError> {
     let attempt = Attempt {
         to,
-        limit: limits.connect,
-        deadline: Instant::now() + limits.connect,
+        limit: connect_timeout,
+        deadline: Instant::now() + connect_timeout,
     };
     let (stream, address, sent) = match (to.proxy_pass().address(), to.tls()) {
         (Address::Unix(path), _) => {

@@ -32,7 +32,7 @@ pub enum ConnectError {
     Timeout {
         /// `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
-        /// [`Limits::connect`](crate::upstream::Limits::connect).
+        /// `connect_timeout`.
         limit: Duration,
     },
     /// An address took the connection, and the TLS handshake came to nothing.
@@ -50,7 +50,7 @@ pub enum ConnectError {
         upstream: String,
         /// The address.
         address: UpstreamAddr,
-        /// [`Limits::connect`](crate::upstream::Limits::connect).
+        /// `connect_timeout`.
         limit: Duration,
     },
 }

@@ -18,16 +18,20 @@ use tokio::time::timeout;
 
 use crate::cli::explain::heard::Heard;
 use crate::clients::What;
+use crate::config::Action;
+use crate::config::Config;
+use crate::config::Route;
 use crate::engineio;
-use crate::explain::Asking;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
+use crate::explain::OutgoingRequest;
 use crate::headers::upgrade;
 use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::upstream;
 use crate::upstream::Connection;
 use crate::upstream::SendError;
+use crate::upstream::Server;
 
 /// Longest wait for the rest of an answer whose head is there, and for the first words in a WebSocket; a server that is
 /// asked for a session gives both at once.
@@ -42,7 +46,7 @@ const MOST: usize = 64 * 1024;
 ///
 /// # Errors
 /// The system gives no runtime.
-pub(super) fn all(explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
+pub(super) fn all(config: &Config, explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
@@ -53,7 +57,11 @@ pub(super) fn all(explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
         for (request, trace) in requests.iter().zip(&explanation.traces) {
             heard.push(match &trace.outcome {
                 _ if polls && request.what == What::EngineIo => None,
-                Outcome::Upstream { asking, .. } => Some(ask(asking, request.what).await),
+                Outcome::Upstream {
+                    route,
+                    request: outgoing,
+                    ..
+                } => ask(&config.routes[*route], outgoing, request.what).await,
                 Outcome::Answer { .. } | Outcome::Refused { .. } => None,
             });
         }
@@ -64,9 +72,23 @@ pub(super) fn all(explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
     Ok(heard)
 }
 
-async fn ask(asking: &Asking, what: What) -> Heard {
-    let route = &asking.route;
-    let connected = upstream::connect(route.upstream.pick(), route.upstream_limits, &[]).await;
+/// Asks the upstream of a route; `None` if it has none.
+async fn ask(route: &Route, request: &OutgoingRequest, what: What) -> Option<Heard> {
+    match &route.to {
+        Action::ProxyPass(upstream) => {
+            Some(ask_server(route, &upstream.pick(), request, what).await)
+        }
+        Action::Return(_) => None,
+    }
+}
+
+async fn ask_server(
+    route: &Route,
+    server: &Server,
+    outgoing: &OutgoingRequest,
+    what: What,
+) -> Heard {
+    let connected = upstream::connect(server, route.timeouts.connect, &[]).await;
     let connected = match connected {
         Ok(connected) => connected,
         Err(error) => return Heard::NoConnection(error.to_string()),
@@ -77,10 +99,10 @@ async fn ask(asking: &Asking, what: What) -> Heard {
         Err(error) => return no_answer(&error),
     };
     let (limit, key) = match what {
-        What::WebSocket | What::EngineIo => (route.limits.handshake, "handshake_timeout"),
-        What::Page | What::Polling => (route.limits.response, "response_timeout"),
+        What::WebSocket | What::EngineIo => (route.timeouts.handshake, "handshake_timeout"),
+        What::Page | What::Polling => (route.timeouts.response, "response_timeout"),
     };
-    let request = Request::from_parts(asking.head.clone(), String::new());
+    let request = Request::from_parts(outgoing.head.clone(), String::new());
     let response = match timeout(limit, connection.send(request)).await {
         Err(_) => return Heard::Silence { limit, key },
         Ok(Err(SendError::Unsent(_, error) | SendError::Sent(error))) => return no_answer(&error),
@@ -88,7 +110,7 @@ async fn ask(asking: &Asking, what: What) -> Heard {
     };
     let (head, mut body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        if let Err(error) = upgrade::agreed(&asking.checked.asked, &head.headers) {
+        if let Err(error) = upgrade::agreed(&outgoing.checked.asked, &head.headers) {
             return Heard::Disagreed(error);
         }
         return match (what, connection.switch().await) {

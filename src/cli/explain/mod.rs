@@ -68,7 +68,7 @@ pub(super) fn run(file: &Path, question: &Question) -> ExitCode {
         Err(error) => return usage(&Wrong::new(&error, error.help())),
     };
     let heard = if question.connect {
-        match ask::all(&explanation) {
+        match ask::all(&config, &explanation) {
             Ok(heard) => heard,
             Err(error) => {
                 say(&format!("cannot ask the upstream: {error}\n"));

@@ -6,8 +6,8 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 
+use crate::decision::client::Redirect;
 use crate::headers::upgrade::Asked;
-use crate::proxy::session::Redirect;
 use crate::returns::Content;
 use crate::returns::Return;
 use crate::template::Variables;

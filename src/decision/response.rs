@@ -1,4 +1,4 @@
-//! From the answer an upstream gave to the one a client gets, and wsgate's own answers: values in, values out.
+//! From the answer that an upstream gave to the one that a client gets.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::headers::upgrade;
 
 /// An answer that could be understood differently by the next reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum AnswerError {
+pub enum AnswerError {
     /// Both Content-Length and Transfer-Encoding.
     DoublyFramed,
     /// A transfer coding other than `chunked`, or several.
@@ -42,7 +42,7 @@ impl std::error::Error for AnswerError {}
 ///
 /// # Errors
 /// What is wrong.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
+pub fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
     // Hyper looks at the length only where it expects a body; an answer to HEAD is passed on as well.
     let mut lengths = members(headers, header::CONTENT_LENGTH);
     let first = lengths.next();
@@ -66,7 +66,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
 }
 
 /// Removes what concerned the upstream's connection only.
-pub(super) fn rewrite(answer: &mut Parts) {
+pub fn rewrite(answer: &mut Parts) {
     // Ours, whatever the upstream speaks (RFC 9110 §2.5).
     answer.version = Version::HTTP_11;
     // A 426 has to say to what (RFC 9110 §15.5.22).
@@ -93,7 +93,7 @@ pub(super) fn rewrite(answer: &mut Parts) {
 }
 
 /// Turns an upstream's 101 into the client's: exactly the two fields that it needs, and all that was agreed.
-pub(super) fn rewrite_switch(answer: &mut Parts) {
+pub fn rewrite_switch(answer: &mut Parts) {
     hop_by_hop::remove(&mut answer.headers);
     // A 101 has no body (RFC 9110 §15.2).
     answer.headers.remove(header::CONTENT_LENGTH);
@@ -107,10 +107,10 @@ mod tests {
     use http::StatusCode;
     use http::response::Parts;
 
-    use crate::proxy::response::AnswerError;
-    use crate::proxy::response::check;
-    use crate::proxy::response::rewrite;
-    use crate::proxy::response::rewrite_switch;
+    use crate::decision::response::AnswerError;
+    use crate::decision::response::check;
+    use crate::decision::response::rewrite;
+    use crate::decision::response::rewrite_switch;
 
     fn parts(status: StatusCode, lines: &[(&str, &str)]) -> Parts {
         let mut response = Response::builder().status(status);

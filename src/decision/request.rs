@@ -1,4 +1,4 @@
-//! From the request a client sent to the one an upstream gets: values in, values out.
+//! From the request that a client sent to the one that an upstream gets.
 
 use std::fmt;
 use std::time::Duration;
@@ -186,6 +186,12 @@ pub enum Framing {
     Chunked,
 }
 
+/// Whether a request may be sent a second time, over another connection, when the first was closed without a word of an answer: GET
+/// and HEAD without a body (RFC 9110 §9.2.2), and no other, whose effect might happen twice.
+pub fn may_be_repeated(method: &Method, framing: Framing) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && framing == Framing::None
+}
+
 /// Turns a client's head into an upstream's: the target, HTTP/1.1, no hop-by-hop field, and our own fields.
 pub(super) fn rewrite(
     request: &mut Parts,
@@ -262,14 +268,14 @@ mod tests {
     use http::header;
     use http::request::Parts;
 
+    use crate::decision::request::Framing;
+    use crate::decision::request::RequestError;
+    use crate::decision::request::check;
+    use crate::decision::request::rewrite;
     use crate::headers::forwarded::Scheme;
     use crate::headers::forwarded::Sender;
     use crate::headers::upgrade::Asked;
     use crate::headers::upgrade::Body;
-    use crate::proxy::request::Framing;
-    use crate::proxy::request::RequestError;
-    use crate::proxy::request::check;
-    use crate::proxy::request::rewrite;
 
     fn parts(target: &str, lines: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().uri(target);

@@ -1,6 +1,4 @@
-//! What becomes of a request, before a byte of it goes anywhere: values in, values out.
-//!
-//! Whoever serves asks here for each request, and whoever explains asks the same for one that nobody sent.
+//! Which rule takes a request, and what it makes of it, before a byte of the request goes anywhere.
 
 use std::sync::Arc;
 
@@ -13,17 +11,17 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use crate::access::Forbidden;
+use crate::decision::client::Client;
+use crate::decision::own_answer;
+use crate::decision::request;
+use crate::decision::request::Checked;
+use crate::decision::request::Framing;
+use crate::decision::request::RequestError;
+use crate::decision::rule::Action;
+use crate::decision::rule::Forward;
+use crate::decision::rule::Rule;
 use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Asked;
-use crate::proxy::own;
-use crate::proxy::request;
-use crate::proxy::request::Checked;
-use crate::proxy::request::Framing;
-use crate::proxy::request::RequestError;
-use crate::proxy::route::Action;
-use crate::proxy::route::Route;
-use crate::proxy::route::Rule;
-use crate::proxy::session::Client;
 use crate::routing;
 use crate::routing::Found;
 use crate::routing::Sites;
@@ -32,22 +30,22 @@ use crate::template::Variables;
 
 /// What becomes of a request, and by which rule.
 #[derive(Debug)]
-pub struct Decision<'p> {
-    /// The rule that took it. None if none matches, and for a listener that only sends its clients elsewhere.
-    pub rule: Option<&'p Arc<Rule>>,
+pub struct Decision<'p, T> {
+    /// The rule that took it. `None` if none matches, and for a listener that only sends its clients elsewhere.
+    pub rule: Option<&'p Arc<Rule<T>>>,
     /// What becomes of it.
-    pub becomes: Result<Becomes<'p>, Refusal>,
+    pub becomes: Result<Becomes<'p, T>, Refusal>,
 }
 
 /// What becomes of a request that is not refused.
 #[derive(Debug)]
-pub enum Becomes<'p> {
+pub enum Becomes<'p, T> {
     /// It is answered here: a redirect, or what `return` says.
     Answer(Response<Bytes>),
-    /// It goes to an upstream.
-    Pass {
-        /// Where, and how.
-        route: &'p Arc<Route>,
+    /// It is passed on.
+    Forward {
+        /// Where to, and how.
+        forward: &'p Forward<T>,
         /// What is asked for there.
         target: PathAndQuery,
     },
@@ -60,7 +58,7 @@ pub enum Refusal {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
-    /// Whoever sent it may not.
+    /// Its sender may not.
     Forbidden(Forbidden),
 }
 
@@ -74,7 +72,7 @@ impl Refusal {
         }
     }
 
-    /// The same in one line.
+    /// One line for the client: what is wrong.
     pub fn told(&self) -> String {
         match self {
             Self::Request(error) => error.to_string(),
@@ -85,14 +83,14 @@ impl Refusal {
 }
 
 /// Decides about a request that came from `client` and was found in order.
-pub fn decide<'p>(
-    sites: &'p Sites<Arc<Rule>>,
+pub fn decide<'p, T>(
+    sites: &'p Sites<Arc<Rule<T>>>,
     client: &Client,
     head: &Parts,
     checked: &Checked,
-) -> Decision<'p> {
+) -> Decision<'p, T> {
     if let Some(redirect) = client.redirect {
-        let answer = own::to_https(redirect, &checked.asked, &checked.variables(client));
+        let answer = own_answer::to_https(redirect, &checked.asked, &checked.variables(client));
         return Decision {
             rule: None,
             becomes: Ok(Becomes::Answer(answer)),
@@ -120,11 +118,13 @@ pub fn decide<'p>(
     };
     let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
     let becomes = match &entry.to.to {
-        Action::Return(written) => Ok(Becomes::Answer(own::returned(
+        Action::Return(written) => Ok(Becomes::Answer(own_answer::returned(
             written,
             &checked.variables(client),
         ))),
-        Action::Pass(route) => pass(&found, route, &target, checked).map_err(Refusal::Request),
+        Action::Forward(forward) => {
+            pass_on(&found, forward, &target, checked).map_err(Refusal::Request)
+        }
     };
     Decision {
         rule: Some(&entry.to),
@@ -132,13 +132,13 @@ pub fn decide<'p>(
     }
 }
 
-/// Whether a request of `client` may be sent to `rule`, which has taken it. Asked once that is decided, since whoever explains knows
-/// neither the page of a client nor its address.
+/// Whether a request of `client` may be sent to `rule`, which has taken it. Apart from [`decide`], since an explanation knows neither
+/// the page that a client comes from nor its address.
 ///
 /// # Errors
 /// It may not.
-pub(super) fn admit(
-    rule: &Rule,
+pub fn admit<T>(
+    rule: &Rule<T>,
     client: &Client,
     head: &Parts,
     checked: &Checked,
@@ -156,25 +156,25 @@ pub(super) fn admit(
     Ok(())
 }
 
-fn pass<'p>(
-    found: &Found<'p, Arc<Rule>>,
-    route: &'p Arc<Route>,
+fn pass_on<'p, T>(
+    found: &Found<'p, Arc<Rule<T>>>,
+    forward: &'p Forward<T>,
     target: &Target<'_>,
     checked: &Checked,
-) -> Result<Becomes<'p>, RequestError> {
+) -> Result<Becomes<'p, T>, RequestError> {
     let target = match found {
-        Found::Answers(_) => upstream_target(target, &checked.target, route)?,
+        Found::Answers(_) => upstream_target(target, &checked.target, forward)?,
         Found::AddsSlash(_) => {
-            let slashed = routing::add_slash(target, &route.location);
+            let slashed = routing::add_slash(target, &forward.location);
             if checked.asked == Asked::Nothing {
-                return Ok(Becomes::Answer(own::moved(&slashed)));
+                return Ok(Becomes::Answer(own_answer::moved(&slashed)));
             }
             // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
             let slashed = PathAndQuery::try_from(slashed).map_err(|_| RequestError::TargetForm)?;
-            upstream_target(&self::target(&slashed)?, &slashed, route)?
+            upstream_target(&self::target(&slashed)?, &slashed, forward)?
         }
     };
-    Ok(Becomes::Pass { route, target })
+    Ok(Becomes::Forward { forward, target })
 }
 
 fn target(written: &PathAndQuery) -> Result<Target<'_>, RequestError> {
@@ -182,40 +182,40 @@ fn target(written: &PathAndQuery) -> Result<Target<'_>, RequestError> {
 }
 
 /// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.
-fn upstream_target(
+fn upstream_target<T>(
     target: &Target<'_>,
     written: &PathAndQuery,
-    route: &Route,
+    forward: &Forward<T>,
 ) -> Result<PathAndQuery, RequestError> {
-    match route.upstream.pick().uri() {
+    match &forward.uri {
         None => Ok(written.clone()),
-        Some(uri) => PathAndQuery::try_from(routing::replace(target, &route.location, uri))
+        Some(uri) => PathAndQuery::try_from(routing::replace(target, &forward.location, uri))
             .map_err(|_| RequestError::TargetForm),
     }
 }
 
 /// A request on its way to an upstream.
-#[derive(Clone, Copy, Debug)]
-pub struct Passing<'a> {
+#[derive(Debug)]
+pub struct Passing<'a, T> {
     /// What it asks for.
     pub checked: &'a Checked,
     /// Whose it is.
     pub client: &'a Client,
     /// Who sent it, as the upstream is told.
     pub sender: Sender<'a>,
-    /// Where it goes.
-    pub route: &'a Route,
+    /// How it is passed on.
+    pub forward: &'a Forward<T>,
 }
 
 /// Turns a client's head into the one that the upstream gets, which is asked for `target`.
 ///
 /// # Errors
 /// A variable in `set_headers` stood for bytes that no field may have.
-pub fn rewrite(
+pub fn rewrite<T>(
     head: &mut Parts,
     target: PathAndQuery,
     framing: Framing,
-    passing: &Passing<'_>,
+    passing: &Passing<'_, T>,
 ) -> Result<(), RequestError> {
     request::rewrite(
         head,
@@ -225,11 +225,11 @@ pub fn rewrite(
         passing.sender,
         passing.client.scheme,
     );
-    if passing.route.set_headers.is_empty() {
+    if passing.forward.set_headers.is_empty() {
         return Ok(());
     }
     let variables = passing.checked.variables(passing.client);
-    for (name, value) in &passing.route.set_headers {
+    for (name, value) in &passing.forward.set_headers {
         request::set(&mut head.headers, name, &value.fill(&variables))?;
     }
     Ok(())

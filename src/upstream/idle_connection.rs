@@ -1,4 +1,4 @@
-//! A connection to an upstream between two exchanges, of which hyper knows nothing.
+//! A connection to an upstream between two requests, over which hyper does not speak.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -12,16 +12,16 @@ use crate::observe::UpstreamAddr;
 use crate::stream::Stream;
 use crate::upstream::REUSE_WITHIN;
 
-/// See the module. Dropping it closes the connection in order.
+/// A connection to an upstream between two requests, over which hyper does not speak. Dropping it closes the connection in order.
 #[derive(Debug)]
-pub struct Resting {
+pub struct IdleConnection {
     /// There, until it is taken.
     stream: Option<Stream>,
     address: UpstreamAddr,
     since: Instant,
 }
 
-impl Resting {
+impl IdleConnection {
     /// A connection whose last exchange is over just now.
     pub fn new(stream: Stream, address: UpstreamAddr) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Resting {
     }
 }
 
-impl Drop for Resting {
+impl Drop for IdleConnection {
     fn drop(&mut self) {
         // Without a close_notify OpenSSL forgets the session (RFC 8446 §6.1). It goes at once, since all else is out.
         if let Some(stream @ Stream::UpstreamTls(_)) = &mut self.stream {

@@ -1,4 +1,4 @@
-//! Who asked, where a proxy in front is believed: nginx's `real_ip_header X-Forwarded-For` with `real_ip_recursive on`.
+//! Who asked, where a trusted proxy in front says so: nginx's `real_ip_header X-Forwarded-For` with `real_ip_recursive on`.
 
 use std::net::SocketAddr;
 
@@ -9,21 +9,21 @@ use crate::access::Networks;
 use crate::headers::forwarded;
 use crate::headers::forwarded::Sender;
 
-/// What a believed proxy says of its client.
+/// What a trusted proxy says of its client.
 #[derive(Clone, Debug)]
-pub(super) struct Behind {
+pub struct RealIp {
     /// The client; its port is 0 if that was not said.
-    pub(super) client: SocketAddr,
-    /// The same as upstreams are told.
+    pub client: SocketAddr,
+    /// The client's address as upstreams are told.
     address: HeaderValue,
     /// `X-Forwarded-For` for the upstream.
     chain: HeaderValue,
 }
 
-impl Behind {
+impl RealIp {
     /// If `peer` is one of the `trusted`: each proxy has added to the list from whom it had the request, so that the last
     /// entry which is none of them is the client. What stands before it, anybody may have written.
-    pub(super) fn find(trusted: &Networks, peer: SocketAddr, headers: &HeaderMap) -> Option<Self> {
+    pub fn find(trusted: &Networks, peer: SocketAddr, headers: &HeaderMap) -> Option<Self> {
         if !trusted.contain(peer.ip()) {
             return None;
         }
@@ -43,7 +43,7 @@ impl Behind {
     }
 
     /// From whom the upstream is told that the request came.
-    pub(super) fn sender(&self) -> Sender<'_> {
+    pub fn sender(&self) -> Sender<'_> {
         Sender::Proxy {
             client: &self.address,
             chain: &self.chain,
@@ -60,7 +60,7 @@ mod tests {
 
     use crate::access::Network;
     use crate::access::Networks;
-    use crate::proxy::behind::Behind;
+    use crate::decision::real_ip::RealIp;
 
     fn find(peer: &str, lines: &[&str]) -> Option<(String, String)> {
         let trusted = ["10.0.0.0/8", "fd00::/8"];
@@ -73,7 +73,7 @@ mod tests {
             let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
             headers.append("x-forwarded-for", line);
         }
-        let found = Behind::find(&trusted, peer.parse().unwrap(), &headers)?;
+        let found = RealIp::find(&trusted, peer.parse().unwrap(), &headers)?;
         let chain = found.chain.to_str().unwrap().to_owned();
         Some((found.client.to_string(), chain))
     }

@@ -1,4 +1,4 @@
-//! What is told of a tunnel: that it opened, what the upstream said first if somebody listens, and that it ended.
+//! What a tunnel's observer hears: that it opened, what the upstream said first if somebody listens, and that it ended.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -11,16 +11,16 @@ use crate::observe::EndedBy;
 use crate::observe::FIRST_WORDS;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
-use crate::proxy::report::Telling;
+use crate::proxy::report::TunnelRecord;
 use crate::tunnel;
 use crate::tunnel::Hook;
 use crate::tunnel::Side;
 
-/// A tunnel's exchange and who hears of it. Apart from the tunnel, since it is touched only at both ends of its life.
+/// Tells the observer of one tunnel. Apart from the tunnel, since it is touched only at both ends of its life.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct TunnelLog {
     id: TunnelId,
-    telling: Telling,
+    record: TunnelRecord,
     /// What the tunnel obeys.
     pub(super) limits: tunnel::Limits,
     /// The upstream's first words, if somebody listens and for as long as they are not enough.
@@ -28,45 +28,49 @@ pub(super) struct Told {
     ended: Cell<bool>,
 }
 
-impl Told {
-    /// A tunnel opens, with what was read behind the head of the upstream's 101. Whoever has not heard enough by that is the
-    /// tunnel's hook.
-    pub(super) fn begin(telling: Telling, limits: tunnel::Limits, early: &[u8]) -> (Rc<Self>, Ear) {
-        let told = Rc::new(Self {
+impl TunnelLog {
+    /// A tunnel opens; `early` is what was read behind the head of the upstream's 101. The hook that is returned collects what is still
+    /// to be heard.
+    pub(super) fn begin(
+        record: TunnelRecord,
+        limits: tunnel::Limits,
+        early: &[u8],
+    ) -> (Rc<Self>, FirstWords) {
+        let log = Rc::new(Self {
             id: TunnelId::next(),
-            telling,
+            record,
             limits,
             said: RefCell::default(),
             ended: Cell::default(),
         });
-        let Telling {
+        let TunnelRecord {
             exchange, observer, ..
-        } = &told.telling;
-        observer.tunnel_opened(told.id, exchange);
+        } = &log.record;
+        observer.tunnel_opened(log.id, exchange);
         let listens = observer.listens(exchange, StatusCode::SWITCHING_PROTOCOLS);
-        let mut ear = Ear(listens.then(|| {
-            told.said.replace(Some(Vec::new()));
-            Rc::clone(&told)
+        let mut first_words = FirstWords(listens.then(|| {
+            log.said.replace(Some(Vec::new()));
+            Rc::clone(&log)
         }));
-        ear.read(Side::Upstream, early);
-        (told, ear)
+        first_words.read(Side::Upstream, early);
+        (log, first_words)
     }
 
     /// The tunnel is over.
     pub(super) fn end(&self, mut end: TunnelEnd) {
         self.ended.set(true);
         end.said = self.said.take();
-        let Telling {
+        let TunnelRecord {
             exchange, observer, ..
-        } = &self.telling;
+        } = &self.record;
         observer.tunnel_ended(self.id, exchange, &end);
     }
 
-    /// Whether that is enough.
+    /// The upstream said this. Returns whether the observer has heard enough.
     fn hear(&self, bytes: &[u8]) -> bool {
-        let Telling {
+        let TunnelRecord {
             exchange, observer, ..
-        } = &self.telling;
+        } = &self.record;
         let mut kept = self.said.borrow_mut();
         let Some(said) = &mut *kept else {
             return true;
@@ -83,7 +87,7 @@ impl Told {
 }
 
 /// A tunnel that a panic ends before it has begun says so too.
-impl Drop for Told {
+impl Drop for TunnelLog {
     fn drop(&mut self) {
         if std::thread::panicking() && !self.ended.get() {
             self.end(TunnelEnd {
@@ -98,17 +102,17 @@ impl Drop for Told {
     }
 }
 
-/// Listens to the upstream for as long as it has not heard enough. A tunnel without one, or past that, pays for a look at
-/// whether it is there.
+/// Collects what the upstream says first in a tunnel, until the observer has heard enough. A tunnel whose observer does not listen,
+/// or has heard enough, pays for a look at whether it is there.
 #[derive(Debug, Default)]
-pub(super) struct Ear(Option<Rc<Told>>);
+pub(super) struct FirstWords(Option<Rc<TunnelLog>>);
 
-impl Hook for Ear {
+impl Hook for FirstWords {
     fn read(&mut self, from: Side, bytes: &[u8]) {
-        if let Some(told) = &self.0
+        if let Some(log) = &self.0
             && from == Side::Upstream
             && !bytes.is_empty()
-            && told.hear(bytes)
+            && log.hear(bytes)
         {
             self.0 = None;
         }

@@ -1,0 +1,56 @@
+//! One entry of the table of routes: which requests it takes, and what it makes of them.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::access::Access;
+use crate::returns::Return;
+use crate::routing::Location;
+use crate::routing::When;
+use crate::template::Template;
+
+/// One entry of the table: when it answers, who may ask it, and what it leads to. `T` is where it passes requests on to.
+#[derive(Debug)]
+pub struct Rule<T> {
+    /// Its location as written, for the log.
+    pub shown: Arc<str>,
+    /// Where it is written: `routes.yaml:9`.
+    pub place: Arc<str>,
+    /// Conditions beside host and location.
+    pub when: When,
+    /// Who may ask it.
+    pub access: Access,
+    /// What it leads to.
+    pub to: Action<T>,
+}
+
+/// What a rule leads to.
+#[derive(Debug)]
+pub enum Action<T> {
+    /// The request is passed on.
+    Forward(Forward<T>),
+    /// An answer that is written in the configuration.
+    Return(Return),
+}
+
+impl<T> Rule<T> {
+    /// Whether the location of this rule also answers a path that lacks only its last slash: as in nginx where requests are passed on,
+    /// and not for a regex.
+    pub fn adds_slash(&self, location: &Location) -> bool {
+        matches!(self.to, Action::Forward(_)) && !location.kind().is_regex()
+    }
+}
+
+/// How requests of a location are passed on, and where to.
+#[derive(Debug)]
+pub struct Forward<T> {
+    /// As written, for nginx's replacement rule.
+    pub location: Location,
+    /// The path of `proxy_pass`, which replaces the location; `None` if it has none, and the target goes on as it is.
+    pub uri: Option<String>,
+    /// Fields written over the client's and wsgate's own; an empty one is taken out.
+    pub set_headers: Vec<(HeaderName, Template)>,
+    /// Where to.
+    pub to: Arc<T>,
+}

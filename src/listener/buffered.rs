@@ -1,0 +1,249 @@
+//! Requests that come whole, one after the other, each in one piece: they are answered without hyper, until one does not fit.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::pin::pin;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::request::Parts;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWriteExt;
+use tokio::io::ReadBuf;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tokio::time::sleep_until;
+
+use crate::http1;
+use crate::http1::Head;
+use crate::http1::Persistence;
+use crate::http1::RequestKind;
+use crate::listener::Phase;
+use crate::listener::handover::Handover;
+use crate::listener::head_deadline::HeadDeadline;
+use crate::listener::phase::drained;
+use crate::listener::promised::PromisedTunnel;
+use crate::proxy;
+use crate::proxy::Agreed;
+use crate::proxy::ClientConnection;
+use crate::proxy::Direct;
+use crate::proxy::DirectAnswer;
+use crate::proxy::ReadyAnswer;
+use crate::stream::Stream;
+use crate::tunnel::End;
+
+/// What a connection becomes.
+pub(super) enum Became {
+    /// A tunnel, whose 101 is out.
+    Tunnel(PromisedTunnel),
+    /// HTTP through hyper.
+    Http(Handover),
+    /// It is closed in order.
+    Closing(Stream),
+    /// The client left, or the process ends it.
+    Over,
+}
+
+/// A connection from which requests are read.
+pub(super) struct Buffered<'c> {
+    connection: &'c ClientConnection,
+    phase: &'c watch::Receiver<Phase>,
+    /// The socket, and what was read from it while a request was under way.
+    client: End<Stream>,
+    /// What was read and not answered yet. It begins with a request.
+    read: Bytes,
+    deadline: HeadDeadline,
+}
+
+/// How a request went.
+enum Went {
+    /// It is answered.
+    Answered(Persistence),
+    /// Hyper has to write its answer.
+    ForHyper(Box<ReadyAnswer>),
+    /// The client left.
+    ClientLeft,
+}
+
+impl<'c> Buffered<'c> {
+    /// The socket of a connection, and its first bytes.
+    pub(super) fn new(
+        connection: &'c ClientConnection,
+        phase: &'c watch::Receiver<Phase>,
+        mut client: End<Stream>,
+        deadline: HeadDeadline,
+    ) -> Self {
+        let read = std::mem::take(&mut client.early);
+        Self {
+            connection,
+            phase,
+            client,
+            read,
+            deadline,
+        }
+    }
+
+    /// Serves it for as long as each request comes whole.
+    pub(super) async fn serve(self) -> Became {
+        let (connection, mut over) = (self.connection, self.phase.clone());
+        // Not within the select, which would drop it, and log what it was doing, before the process says that it was the one.
+        let mut requests = pin!(self.requests());
+        tokio::select! {
+            biased;
+            became = &mut requests => became,
+            _ = over.wait_for(|phase| *phase == Phase::Over) => {
+                connection.cut();
+                Became::Over
+            }
+        }
+    }
+
+    async fn requests(mut self) -> Became {
+        let mut leaving = self.phase.clone();
+        let mut leaving = pin!(drained(&mut leaving));
+        let mut late = pin!(sleep_until(self.deadline.until()));
+        loop {
+            let Some((request, kind)) = http1::read_request(&self.read) else {
+                return self.for_hyper();
+            };
+            let content_length = match kind {
+                RequestKind::Ordinary(content_length) => content_length,
+                // Boxed, so that what polls does not carry the room for it.
+                RequestKind::Upgrade => return Box::pin(self.upgrade(request)).await,
+            };
+            if self.read.len() - request.length != content_length.unwrap_or(0) {
+                return self.for_hyper();
+            }
+            let body = content_length.map(|_| self.read.slice(request.length..));
+            match self.answer(request, body).await {
+                Went::Answered(Persistence::KeepAlive) => {}
+                Went::Answered(Persistence::Close) => return Became::Closing(self.client.stream),
+                Went::ForHyper(ready) => return self.answered(*ready),
+                Went::ClientLeft => return Became::Over,
+            }
+            self.deadline.renew();
+            self.read = std::mem::take(&mut self.client.early);
+            if self.read.is_empty() {
+                late.as_mut().reset(self.deadline.until());
+                match self.wait(leaving.as_mut(), late.as_mut()).await {
+                    Some(Ok(read)) if !read.is_empty() => self.read = read,
+                    Some(Err(_)) => return Became::Over,
+                    Some(Ok(_)) | None => return Became::Closing(self.client.stream),
+                }
+            }
+        }
+    }
+
+    /// Passes an ordinary request on, and writes its answer.
+    async fn answer(&mut self, mut request: Head<Parts>, body: Option<Bytes>) -> Went {
+        let passed = {
+            let passed = pin!(proxy::pass_on(self.connection, &mut request, body));
+            while_there(&mut self.client, self.connection, passed).await
+        };
+        drop(request);
+        match passed {
+            // A request that is dropped without an answer says so in the log.
+            None => Went::ClientLeft,
+            Some(Direct::ForHyper(ready)) => Went::ForHyper(ready),
+            Some(Direct::Done(answer)) => self.write(answer).await,
+        }
+    }
+
+    async fn write(&mut self, answer: DirectAnswer) -> Went {
+        let persistence = if *self.phase.borrow() > Phase::Running {
+            Persistence::Close
+        } else {
+            Persistence::KeepAlive
+        };
+        let (message, delivery) = answer.message(persistence);
+        let stream = &mut self.client.stream;
+        if stream.write_all(&message).await.is_err() || stream.flush().await.is_err() {
+            return Went::ClientLeft;
+        }
+        delivery.done();
+        Went::Answered(persistence)
+    }
+
+    /// Waits for the first bytes of another request. `None` if there will be none.
+    async fn wait(
+        &mut self,
+        leaving: Pin<&mut impl Future<Output = ()>>,
+        late: Pin<&mut Sleep>,
+    ) -> Option<std::io::Result<Bytes>> {
+        let taken = poll_fn(|cx| {
+            self.connection.poll_lease(cx);
+            self.client.stream.poll_take(cx)
+        });
+        tokio::select! {
+            biased;
+            taken = taken => Some(taken),
+            () = leaving => None,
+            () = late => None,
+        }
+    }
+
+    /// Does the opening handshake with which `read` begins.
+    async fn upgrade(mut self, request: Head<Parts>) -> Became {
+        self.client.early = self.read.split_off(request.length);
+        let handshake = pin!(proxy::shake_hands(self.connection, request));
+        match while_there(&mut self.client, self.connection, handshake).await {
+            None => Became::Over,
+            Some(Direct::ForHyper(ready)) => self.answered(*ready),
+            Some(Direct::Done(Agreed { head, switch })) => {
+                let stream = &mut self.client.stream;
+                if stream.write_all(&head).await.is_err() || stream.flush().await.is_err() {
+                    return Became::Over;
+                }
+                let client = self.client;
+                Became::Tunnel(PromisedTunnel { client, switch })
+            }
+        }
+    }
+
+    /// Hyper reads the request again with which `read` begins.
+    fn for_hyper(self) -> Became {
+        let handover = Handover::undecided(self.client.stream, self.read, self.deadline);
+        Became::Http(handover)
+    }
+
+    /// Hyper reads the request again that `read` is, and writes this answer to it.
+    fn answered(self, ready: ReadyAnswer) -> Became {
+        let handover = Handover::answered(self.client, &self.read, self.deadline, ready);
+        Became::Http(handover)
+    }
+}
+
+/// What `work` comes to, unless the client leaves before.
+async fn while_there<T>(
+    client: &mut End<Stream>,
+    connection: &ClientConnection,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => {
+            connection.poll_lease(cx);
+            poll_left(client, cx).map(|()| None)
+        }
+    })
+    .await
+}
+
+/// Ready when the client has gone. It may send before it has its answer: that waits, and hides its end.
+fn poll_left(client: &mut End<Stream>, cx: &mut Context<'_>) -> Poll<()> {
+    if !client.early.is_empty() {
+        return Poll::Pending;
+    }
+    let mut room = [MaybeUninit::uninit(); 512];
+    let mut early = ReadBuf::uninit(&mut room);
+    match Pin::new(&mut client.stream).poll_read(cx, &mut early) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if !early.filled().is_empty() => {
+            client.early = Bytes::copy_from_slice(early.filled());
+            Poll::Pending
+        }
+        Poll::Ready(_) => Poll::Ready(()),
+    }
+}

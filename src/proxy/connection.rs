@@ -1,0 +1,154 @@
+//! What belongs to a client's connection while it speaks HTTP, whichever of its requests is under way.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::decision::Client;
+use crate::decision::Redirect;
+use crate::headers::forwarded;
+use crate::limits::Exceeded;
+use crate::limits::Share;
+use crate::observe::Observer;
+use crate::observe::Reason;
+use crate::observe::RequestLine;
+use crate::proxy::error::Innermost;
+use crate::proxy::handle::Handle;
+use crate::proxy::lease::Lease;
+use crate::proxy::report::Report;
+
+/// A client's connection, for as long as it speaks HTTP: who the client is, what it counts as, and the upstream connection
+/// that is kept for it between two requests.
+///
+/// What belongs to one request is no field here: a request's report, its answer and the tunnel that it may become travel as values,
+/// so that several requests could be under way at once.
+#[derive(Debug)]
+pub struct ClientConnection {
+    handle: Handle,
+    /// Its `redirect` is that of the moment at which it connected.
+    client: Client,
+    /// Where the listener sends its clients now, which a reload may change.
+    redirect: Rc<Cell<Option<Redirect>>>,
+    /// The client's address as upstreams are told.
+    address: HeaderValue,
+    lease: RefCell<Option<Lease>>,
+    /// Counts the connection for its address, until a tunnel takes that over.
+    permit: RefCell<Option<Box<Share>>>,
+    /// The process ends what is under way. Apart from the rest, since reports outlive the connection.
+    is_cut: Rc<Cell<bool>>,
+}
+
+impl ClientConnection {
+    /// A connection of `client`, whose requests are decided by what `handle` and `redirect` hold when they come. The connection, or
+    /// the tunnel that it becomes, is counted by `permit`; if that says that it is one too many, every request is refused.
+    pub fn new(
+        handle: Handle,
+        client: Client,
+        redirect: Rc<Cell<Option<Redirect>>>,
+        permit: Option<Box<Share>>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            handle,
+            client,
+            redirect,
+            address: forwarded::address(client.address.ip()),
+            lease: RefCell::default(),
+            permit: RefCell::new(permit),
+            is_cut: Rc::default(),
+        })
+    }
+
+    /// What the connection is counted by, for the code that sees to its end.
+    pub fn take_permit(&self) -> Option<Box<Share>> {
+        self.permit.take()
+    }
+
+    /// Closes the upstream connection that is kept: there will be no other request.
+    pub fn end_lease(&self) {
+        self.lease.take();
+    }
+
+    /// Notes that the process ends what is under way here: that, and not the client, is why it ends.
+    pub fn cut(&self) {
+        self.is_cut.set(true);
+    }
+
+    /// Closes the upstream connection that is kept between two requests, as soon as it is of no use any more. To be polled while
+    /// no request is under way; a connection over which hyper speaks sees to itself.
+    pub fn poll_lease(&self, cx: &mut Context<'_>) {
+        let mut lease = self.lease.borrow_mut();
+        if lease
+            .as_mut()
+            .is_some_and(|lease| lease.poll_over(cx).is_ready())
+        {
+            *lease = None;
+        }
+    }
+
+    /// Writes the log line of a head that hyper could not read and has answered itself.
+    pub fn unreadable(&self, error: &hyper::Error) {
+        let status = if error.is_parse_too_large() {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        let reason = Reason::Client(format!("refused: {}", Innermost(error)));
+        self.report_without_head().refused(status, reason);
+    }
+
+    /// Writes the log line of a head that was not complete within `limit`.
+    pub fn late(&self, limit: Duration) {
+        let reason = format!("refused: no whole head within {limit:?} (`header_timeout`)");
+        self.report_without_head()
+            .refused(StatusCode::REQUEST_TIMEOUT, Reason::Rule(reason));
+    }
+
+    fn report_without_head(&self) -> Report {
+        let observer = Arc::clone(&self.handle.load().observer);
+        self.report(RequestLine::unreadable(), observer)
+    }
+
+    /// The report of a request that has just come.
+    pub(super) fn report(&self, request: RequestLine, observer: Arc<dyn Observer>) -> Report {
+        let is_cut = Rc::clone(&self.is_cut);
+        Report::begin(self.client.address, request, observer, is_cut)
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The client, as it is for a request that has just come.
+    pub(super) fn client(&self) -> Client {
+        Client {
+            redirect: self.redirect.get(),
+            ..self.client
+        }
+    }
+
+    /// The client's address as upstreams are told.
+    pub(super) fn address(&self) -> &HeaderValue {
+        &self.address
+    }
+
+    /// Why every request is refused, if the connection is one too many of its address.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        self.permit.borrow().as_ref()?.exceeded()
+    }
+
+    /// Keeps an upstream connection for the next request.
+    pub(super) fn keep(&self, lease: Lease) {
+        self.lease.replace(Some(lease));
+    }
+
+    /// The upstream connection that was kept, if there is one; from now on it is the caller's.
+    pub(super) fn take_lease(&self) -> Option<Lease> {
+        self.lease.take()
+    }
+}

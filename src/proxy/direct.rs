@@ -1,0 +1,322 @@
+//! The way of a request without hyper: it came whole, and its answer goes on as bytes if that comes whole too.
+//!
+//! This is the way of what clients of WebSockets and polls send: an opening handshake and its 101, a small question and its
+//! answer. Everything is decided as for any other request. When the answer is anything else (long, in chunks, wsgate's own), hyper
+//! reads on from the upstream, as if it had been there from the beginning, and has to write to the client too: the request ends
+//! with a [`ReadyAnswer`], which goes to hyper together with the client's socket.
+
+use bytes::Bytes;
+use http::Request;
+use http::request;
+use tokio::time::timeout_at;
+
+use crate::decision;
+use crate::decision::Framing;
+use crate::headers::upgrade::Asked;
+use crate::http1;
+use crate::http1::AnswerState;
+use crate::http1::BufferedAnswer;
+use crate::http1::Head;
+use crate::http1::Persistence;
+use crate::observe::UpstreamAddr;
+use crate::proxy::answer::Answer;
+use crate::proxy::answer::ReadyAnswer;
+use crate::proxy::connection::ClientConnection;
+use crate::proxy::early_bytes::EarlyBytes;
+use crate::proxy::early_bytes::early_bytes;
+use crate::proxy::error::ProxyError;
+use crate::proxy::exchange;
+use crate::proxy::exchange::Begun;
+use crate::proxy::lease::Lease;
+use crate::proxy::prepare::Prepared;
+use crate::proxy::prepare::prepare;
+use crate::proxy::report::Report;
+use crate::proxy::request_body::Upload;
+use crate::proxy::route::UpstreamRequest;
+use crate::proxy::switch::Switch;
+use crate::stream::Stream;
+use crate::tunnel;
+use crate::tunnel::End;
+use crate::upstream::Connected;
+use crate::upstream::IdleConnection;
+
+/// How a request without hyper ended.
+#[derive(Debug)]
+pub enum Direct<T> {
+    /// All of its answer is there as bytes.
+    Done(T),
+    /// Hyper has to write its answer.
+    ForHyper(Box<ReadyAnswer>),
+}
+
+/// A 101 for the client, and the tunnel that begins when it is out.
+#[derive(Debug)]
+pub struct Agreed {
+    /// The head of the 101.
+    pub head: Vec<u8>,
+    /// The upstream's end.
+    pub switch: Box<Switch>,
+}
+
+/// Does an opening handshake.
+///
+/// # Cancel safety
+/// Dropping the future abandons the request, and the upstream sees its connection end.
+pub async fn shake_hands(
+    connection: &ClientConnection,
+    mut request: Head<request::Parts>,
+) -> Direct<Agreed> {
+    let (mut report, prepared) = prepare(connection, &mut request.parts, Framing::None);
+    let asked = match prepared {
+        Ok(Prepared::Forward(to)) => ask_for_tunnel(to, request, &mut report).await,
+        Ok(Prepared::Own(response)) => Ok(Came::Answer(Answer::Own(response))),
+        Err(error) => Err(error),
+    };
+    let answer = match asked {
+        Ok(Came::Bytes(Tunnel {
+            head,
+            upstream,
+            limits,
+        })) => {
+            report.switches(|| connection.take_permit());
+            let switch = Box::new(Switch::new(upstream, limits, report));
+            return Direct::Done(Agreed { head, switch });
+        }
+        Ok(Came::Answer(answer)) => Ok(answer),
+        Err(error) => Err(error),
+    };
+    Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
+}
+
+/// An answer for the client, with its line in the log.
+#[derive(Debug)]
+pub struct DirectAnswer {
+    answer: BufferedAnswer,
+    report: Report,
+}
+
+impl DirectAnswer {
+    /// What is written to the client, and what is left to say of it.
+    pub fn message(self, persistence: Persistence) -> (Vec<u8>, Delivery) {
+        let Self { answer, report } = self;
+        let body_bytes = answer.body.len() as u64;
+        let delivery = Delivery { body_bytes, report };
+        (answer.message(persistence), delivery)
+    }
+}
+
+/// The line in the log of an answer that is on its way.
+#[derive(Debug)]
+pub struct Delivery {
+    body_bytes: u64,
+    report: Report,
+}
+
+impl Delivery {
+    /// The answer is written.
+    pub fn done(self) {
+        self.report.completed(self.body_bytes);
+    }
+}
+
+/// Passes on an ordinary request. `body` is all that Content-Length promised, `None` without one. What is left in `request` is of
+/// no use to anybody: it is borrowed since this future lives in each connection that polls, and would hold it several times.
+///
+/// # Cancel safety
+/// Dropping the future abandons the request, and the upstream sees its connection end.
+pub async fn pass_on(
+    connection: &ClientConnection,
+    request: &mut Head<request::Parts>,
+    body: Option<Bytes>,
+) -> Direct<DirectAnswer> {
+    let framing = match body {
+        None => Framing::None,
+        Some(_) => Framing::Length,
+    };
+    let (mut report, prepared) = prepare(connection, &mut request.parts, framing);
+    let asked = match prepared {
+        Ok(Prepared::Forward(to)) => {
+            let request = Buffered {
+                head: request,
+                framing,
+                body: body.unwrap_or_default(),
+            };
+            ask(connection, to, request, &mut report).await
+        }
+        Ok(Prepared::Own(response)) => Ok(Came::Answer(Answer::Own(response))),
+        Err(error) => Err(error),
+    };
+    let answer = match asked {
+        Ok(Came::Bytes(answer)) => {
+            report.answered(answer.status, |name| answer.value(name));
+            report.hears(&answer.body);
+            return Direct::Done(DirectAnswer { answer, report });
+        }
+        Ok(Came::Answer(answer)) => Ok(answer),
+        Err(error) => Err(error),
+    };
+    Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
+}
+
+/// What came of a request.
+enum Came<T> {
+    /// All of an answer, as bytes.
+    Bytes(T),
+    /// One that hyper has to write.
+    Answer(Answer),
+}
+
+/// The upstream's end of a tunnel, and the head of the 101 for the client.
+struct Tunnel {
+    head: Vec<u8>,
+    upstream: End<Stream>,
+    limits: tunnel::Limits,
+}
+
+/// A request with its whole body.
+struct Buffered<'r> {
+    head: &'r mut Head<request::Parts>,
+    framing: Framing,
+    body: Bytes,
+}
+
+async fn ask_for_tunnel(
+    to: UpstreamRequest,
+    request: Head<request::Parts>,
+    report: &mut Report,
+) -> Result<Came<Tunnel>, ProxyError> {
+    let upload = Upload::begin();
+    let message = http1::write_request(&request.parts, &request.names);
+    let asking = Asking {
+        to: &to,
+        message: &message,
+        upload: &upload,
+        read: http1::read_switching,
+    };
+    let mut heard = asking.anew(report).await?;
+    if let Some(mut answer) = heard.early.answer.take() {
+        exchange::agreed(&to, &mut answer.parts)?;
+        return Ok(Came::Bytes(Tunnel {
+            head: http1::write_switching(&answer.parts, &answer.names),
+            upstream: End {
+                stream: heard.stream,
+                early: heard.early.bytes.slice(answer.length..),
+            },
+            limits: to.hop.route.tunnel_limits,
+        }));
+    }
+    let begun = heard.begun(request.parts, upload);
+    // Boxed, so that what nearly always happens does not carry the room for it.
+    Box::pin(exchange::go_on(begun, &to))
+        .await
+        .map(Came::Answer)
+}
+
+async fn ask(
+    connection: &ClientConnection,
+    to: UpstreamRequest,
+    request: Buffered<'_>,
+    report: &mut Report,
+) -> Result<Came<BufferedAnswer>, ProxyError> {
+    let upload = Upload::begin();
+    let Head { parts, names, .. } = request.head;
+    let mut message = http1::write_request(parts, names);
+    message.extend_from_slice(&request.body);
+    let asking = Asking {
+        to: &to,
+        message: &message,
+        upload: &upload,
+        read: http1::read_answer,
+    };
+    let lease = connection.take_lease();
+    let mut heard = None;
+    if let Some((stream, address)) = lease.and_then(|lease| lease.bare(&to.hop)) {
+        report.sent_to(Some(address.clone()));
+        let over_kept = asking.over(stream, address, 0).await?;
+        // If the upstream closed it at that moment, the request may go out again.
+        if !over_kept.early.broke_off()
+            || !decision::may_be_repeated(&parts.method, request.framing)
+        {
+            heard = Some(over_kept);
+        }
+    }
+    let mut heard = match heard {
+        Some(heard) => heard,
+        // Boxed, so that a connection which polls does not carry the room for it.
+        None => Box::pin(asking.anew(report)).await?,
+    };
+    if let Some(answer) = heard.early.answer.take() {
+        if answer.persistence == Persistence::KeepAlive {
+            let idle = IdleConnection::new(heard.stream, heard.address);
+            connection.keep(Lease::Idle(to.hop.server, idle));
+        }
+        return Ok(Came::Bytes(answer));
+    }
+    let nothing = Request::new(()).into_parts().0;
+    let begun = heard.begun(std::mem::replace(parts, nothing), upload);
+    // Boxed, so that what nearly always happens does not carry the room for it.
+    Box::pin(exchange::go_on(begun, &to))
+        .await
+        .map(Came::Answer)
+}
+
+/// A request on its way.
+struct Asking<'a, A> {
+    to: &'a UpstreamRequest,
+    /// Its head and its body.
+    message: &'a [u8],
+    upload: &'a Upload,
+    /// Finds the answer in what the upstream says.
+    read: fn(&Bytes) -> AnswerState<A>,
+}
+
+/// What the upstream said first, and over which connection.
+struct Heard<A> {
+    stream: Stream,
+    address: UpstreamAddr,
+    early: EarlyBytes<A>,
+}
+
+impl<A> Asking<'_, A> {
+    /// Asks over a new connection.
+    async fn anew(&self, report: &mut Report) -> Result<Heard<A>, ProxyError> {
+        let Connected {
+            stream,
+            address,
+            sent,
+        } = exchange::connect(&self.to.hop, self.message, report).await?;
+        if self.to.asked == Asked::Nothing {
+            self.upload.touch();
+        }
+        self.over(stream, address, sent).await
+    }
+
+    /// Asks over this connection, to which `sent` bytes of the message were written before.
+    async fn over(
+        &self,
+        mut stream: Stream,
+        address: UpstreamAddr,
+        sent: usize,
+    ) -> Result<Heard<A>, ProxyError> {
+        let deadline = self.upload.moved() + self.to.longest_wait();
+        let early = early_bytes(&mut stream, &self.message[sent..], self.read);
+        let early = timeout_at(deadline, early).await;
+        Ok(Heard {
+            early: early.map_err(|_| self.to.timed_out())?,
+            stream,
+            address,
+        })
+    }
+}
+
+impl<A> Heard<A> {
+    /// The exchange for hyper, which goes on with it.
+    fn begun(self, head: request::Parts, upload: Upload) -> Begun {
+        Begun {
+            head,
+            upload,
+            stream: self.early.rewind(self.stream),
+            address: self.address,
+        }
+    }
+}

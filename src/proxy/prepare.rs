@@ -1,0 +1,134 @@
+//! The first half of every request's way, whoever read its head: checked, decided, counted, and rewritten for the server that is
+//! chosen for it. Asks nobody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+
+use crate::decision;
+use crate::decision::Becomes;
+use crate::decision::Framing;
+use crate::decision::Passing;
+use crate::decision::RealIp;
+use crate::headers::forwarded::Sender;
+use crate::headers::upgrade::Asked;
+use crate::headers::upgrade::Body;
+use crate::http1::Persistence;
+use crate::limits::Share;
+use crate::observe::RequestLine;
+use crate::proxy::connection::ClientConnection;
+use crate::proxy::error::ProxyError;
+use crate::proxy::report::Report;
+use crate::proxy::route::Hop;
+use crate::proxy::route::Proxy;
+use crate::proxy::route::UpstreamRequest;
+
+/// What is to become of a request.
+pub(super) enum Prepared {
+    /// It is answered here.
+    Own(Response<Bytes>),
+    /// Its head, as it is now, is sent on.
+    Forward(UpstreamRequest),
+}
+
+/// Begins a request: its report, and what is to become of it. Where it goes on, `head` is the upstream's from now on.
+///
+/// The table is looked up once here, so that all of a request uses one state, whenever a reload comes; what takes long keeps its
+/// route, and not the table.
+pub(super) fn prepare(
+    connection: &ClientConnection,
+    head: &mut Parts,
+    framing: Framing,
+) -> (Report, Result<Prepared, ProxyError>) {
+    let proxy = connection.handle().load();
+    let line = RequestLine::new(&head.method, &head.uri, head.version);
+    let mut report = connection.report(line, Arc::clone(&proxy.observer));
+    let request = Request {
+        connection,
+        proxy: &proxy,
+        head,
+        framing,
+    };
+    let prepared = request.prepare(&mut report);
+    (report, prepared)
+}
+
+/// A request that nothing has been decided about.
+struct Request<'a> {
+    connection: &'a ClientConnection,
+    proxy: &'a Proxy,
+    head: &'a mut Parts,
+    framing: Framing,
+}
+
+impl Request<'_> {
+    fn prepare(self, report: &mut Report) -> Result<Prepared, ProxyError> {
+        let (proxy, head) = (self.proxy, self.head);
+        let mut client = self.connection.client();
+        let real_ip = RealIp::find(&proxy.trusted, client.address, &head.headers);
+        let sender = match &real_ip {
+            None => Sender::Client(self.connection.address()),
+            Some(real_ip) => {
+                client.address = real_ip.client;
+                report.comes_from(real_ip.client);
+                real_ip.sender()
+            }
+        };
+        let body = match self.framing {
+            Framing::None => Body::None,
+            Framing::Length | Framing::Chunked => Body::Some,
+        };
+        let checked = decision::check(head, body).map_err(ProxyError::Request)?;
+        report.asks(&checked.asked, head);
+        let decision = decision::decide(&proxy.sites, &client, head, &checked);
+        if let Some(rule) = decision.rule {
+            report.taken_by(rule);
+        }
+        if let Some(exceeded) = self.connection.exceeded() {
+            return Err(ProxyError::Exceeded(exceeded, Persistence::Close));
+        }
+        if let Some(rule) = decision.rule {
+            decision::admit(rule, &client, head, &checked)?;
+        }
+        if real_ip.is_some() {
+            // The connection is the proxy's: what is counted of its clients is what they have under way.
+            report.counts_by(permit(proxy, client.address)?);
+        }
+        let (forward, target) = match decision.becomes? {
+            Becomes::Answer(response) => return Ok(Prepared::Own(response)),
+            Becomes::Forward { forward, target } => (forward, target),
+        };
+        if let Asked::WebSocket(_) = checked.asked {
+            let counted = proxy.addresses.handshake(client.address.ip());
+            counted.map_err(|exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive))?;
+        }
+        let passing = Passing {
+            checked: &checked,
+            client: &client,
+            sender,
+            forward,
+        };
+        decision::rewrite(head, target, self.framing, &passing).map_err(ProxyError::Request)?;
+        Ok(Prepared::Forward(UpstreamRequest {
+            asked: checked.asked,
+            hop: Hop::choose(&forward.to),
+        }))
+    }
+}
+
+/// Counts a request for the client that a trusted proxy names.
+///
+/// # Errors
+/// It is one too many of its address.
+fn permit(proxy: &Proxy, client: SocketAddr) -> Result<Option<Box<Share>>, ProxyError> {
+    let exceeded = |exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive);
+    let permit = proxy.addresses.connect(client.ip());
+    let permit = permit.map_err(|crowded| exceeded(crowded.exceeded))?;
+    match permit.as_ref().and_then(|permit| permit.exceeded()) {
+        Some(most) => Err(exceeded(most)),
+        None => Ok(permit),
+    }
+}

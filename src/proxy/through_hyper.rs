@@ -1,0 +1,70 @@
+//! The way of a request whose head hyper has read, and whose answer hyper writes.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use http::Request;
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::decision::Framing;
+use crate::proxy::answer::Answer;
+use crate::proxy::answer::Answered;
+use crate::proxy::answer::ReadyAnswer;
+use crate::proxy::connection::ClientConnection;
+use crate::proxy::error::ProxyError;
+use crate::proxy::exchange::exchange;
+use crate::proxy::prepare::Prepared;
+use crate::proxy::prepare::prepare;
+use crate::proxy::report::Report;
+use crate::proxy::request_body::RequestBody;
+use crate::proxy::request_body::Upload;
+
+/// Answers one request. Never fails: what goes wrong is an answer too.
+///
+/// # Cancel safety
+/// Dropping the future abandons the request, and the upstream sees its connection end.
+pub async fn answer(connection: Rc<ClientConnection>, request: Request<Incoming>) -> Answered {
+    let version = request.version();
+    let (mut head, body) = request.into_parts();
+    let body = (!body.is_end_stream()).then_some(body);
+    let framing = match &body {
+        None => Framing::None,
+        Some(body) if body.size_hint().exact().is_some() => Framing::Length,
+        Some(_) => Framing::Chunked,
+    };
+    let (mut report, prepared) = prepare(&connection, &mut head, framing);
+    let body = RequestBody::new(body, Rc::new(Upload::begin()));
+    let request = Request::from_parts(head, body);
+    let answer = forward(&connection, prepared, request, &mut report).await;
+    ReadyAnswer { answer, report }.answered(connection, version)
+}
+
+/// Answers the request that was read before hyper read it again, with the answer that is ready for it.
+pub async fn answer_ready(
+    connection: Rc<ClientConnection>,
+    request: Request<Incoming>,
+    ready: ReadyAnswer,
+) -> Answered {
+    let version = request.version();
+    // The body is out already, and unread it would end the connection.
+    read_to_the_end(request.into_body()).await;
+    ready.answered(connection, version)
+}
+
+async fn read_to_the_end(mut body: Incoming) {
+    while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
+}
+
+async fn forward(
+    connection: &ClientConnection,
+    prepared: Result<Prepared, ProxyError>,
+    request: Request<RequestBody>,
+    report: &mut Report,
+) -> Result<Answer, ProxyError> {
+    match prepared? {
+        Prepared::Own(response) => Ok(Answer::Own(response)),
+        Prepared::Forward(to) => exchange(connection, &to, request, report).await,
+    }
+}
