@@ -56,8 +56,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "access", "clients", "config", "decision", "headers", "limits", "routing", "table",
-            "upstream",
+            "clients", "config", "decision", "headers", "routing", "table",
         ],
     ),
     (

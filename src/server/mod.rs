@@ -10,7 +10,7 @@ mod descriptors;
 mod error;
 mod listeners;
 mod reload;
-mod routes;
+mod serving_table;
 mod worker;
 
 #[cfg(test)]
@@ -43,13 +43,13 @@ use crate::server::listeners::Means;
 use crate::server::listeners::Sockets;
 use crate::server::worker::Order;
 use crate::server::worker::Worker;
-use crate::table::Table;
 use crate::tls;
 
 pub use crate::server::changes::Change;
 pub use crate::server::changes::Sign;
 pub use crate::server::error::StartError;
 pub use crate::server::reload::Renewed;
+pub use crate::server::serving_table::serving_table;
 
 /// Longest wait for tunnels to close once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -113,12 +113,9 @@ impl Rules {
     /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
     fn new(config: &Config, observer: Arc<dyn Observer>, addresses: Addresses) -> Self {
         addresses.allow(config.per_ip);
-        let table = Table::new(config, |route, upstream| {
-            routes::route(config, route, upstream)
-        });
         Self {
             proxy: Proxy {
-                sites: Arc::new(table.sites),
+                sites: Arc::new(serving_table(config).sites),
                 trusted: config.trusted_proxies.clone(),
                 addresses,
                 observer,

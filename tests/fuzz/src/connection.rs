@@ -55,7 +55,7 @@ use wsgate::listener::Tasks;
 use wsgate::observe::AccessLog;
 use wsgate::proxy::Handle;
 use wsgate::proxy::Proxy;
-use wsgate::table::Table;
+use wsgate::server;
 use wsgate::tunnel::Keeper;
 
 use crate::answers;
@@ -129,7 +129,7 @@ fn proxy(upstream: &str) -> Proxy {
     );
     let (config, _) = file::read(routes.as_bytes()).expect("a configuration");
     Proxy {
-        sites: Arc::new(Table::new(&config).sites),
+        sites: Arc::new(server::serving_table(&config).sites),
         trusted: config.trusted_proxies.clone(),
         addresses: Addresses::default(),
         observer: Arc::new((AccessLog::On, Diagnosis::default())),

@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -32,20 +31,20 @@ use http_body::SizeHint;
 use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
 use hyper::service::service_fn;
+use wsgate::decision::Becomes;
+use wsgate::decision::Client;
+use wsgate::decision::Framing;
+use wsgate::decision::Passing;
+use wsgate::decision::check;
+use wsgate::decision::decide;
+use wsgate::decision::rewrite;
 use wsgate::headers::forwarded;
 use wsgate::headers::forwarded::Scheme;
 use wsgate::headers::forwarded::Sender;
-use wsgate::http1;
-use wsgate::http1::Asks;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
-use wsgate::proxy::Becomes;
-use wsgate::proxy::Client;
-use wsgate::proxy::Framing;
-use wsgate::proxy::Passing;
-use wsgate::proxy::check;
-use wsgate::proxy::decide;
-use wsgate::proxy::rewrite;
+use wsgate::http1;
+use wsgate::http1::RequestKind;
 use wsgate::table::Table;
 
 use crate::file;
@@ -65,9 +64,9 @@ routes:
 const MAX_BUFFER: usize = 64 * 1024;
 
 thread_local! {
-    static TABLE: Table = {
+    static TABLE: Table<()> = {
         let (config, _) = file::read(ROUTES.as_bytes()).expect("a configuration");
-        Table::new(&config)
+        Table::new(&config, |_, _| ())
     };
 }
 
@@ -102,23 +101,23 @@ fn lines(head: &[u8]) -> Vec<String> {
 /// The short way: `None` if it does not take the head, and in it `None` if nothing is passed on.
 fn short(data: &[u8]) -> Option<Option<Vec<u8>>> {
     let bytes = Bytes::copy_from_slice(data);
-    let (mut request, asks) = http1::read_request(&bytes)?;
+    let (mut request, kind) = http1::read_request(&bytes)?;
     let rest = data
         .len()
         .checked_sub(request.length)
         .expect("no more than there is");
-    let framing = match asks {
-        Asks::Tunnel => Framing::None,
-        Asks::Answer(None) if rest == 0 => Framing::None,
-        Asks::Answer(Some(length)) if rest == length => Framing::Length,
+    let framing = match kind {
+        RequestKind::Upgrade => Framing::None,
+        RequestKind::Ordinary(None) if rest == 0 => Framing::None,
+        RequestKind::Ordinary(Some(length)) if rest == length => Framing::Length,
         // It did not come whole, or more than it did: that is hyper's.
-        Asks::Answer(_) => return None,
+        RequestKind::Ordinary(_) => return None,
     };
     let before = request.parts.clone();
     let Some(asked) = pass(&mut request.parts, framing) else {
         return Some(None);
     };
-    assert_eq!(asked != Asked::Nothing, asks == Asks::Tunnel);
+    assert_eq!(asked != Asked::Nothing, kind == RequestKind::Upgrade);
     let written = http1::write_request(&request.parts, &request.names);
     holds(&before, &asked, framing, &written);
     Some(Some(written))
@@ -151,16 +150,15 @@ fn pass(head: &mut Parts, framing: Framing) -> Option<Asked> {
     let checked = check(head, body).ok()?;
     TABLE.with(|table| {
         let decision = decide(&table.sites, &client, head, &checked);
-        let Ok(Becomes::Pass { route, target }) = decision.becomes else {
+        let Ok(Becomes::Forward { forward, target }) = decision.becomes else {
             return None;
         };
         let address = forwarded::address(client.address.ip());
-        let route = Arc::clone(route);
         let passing = Passing {
             checked: &checked,
             client: &client,
             sender: Sender::Client(&address),
-            route: &route,
+            forward,
         };
         rewrite(head, target, framing, &passing).ok()
     })?;

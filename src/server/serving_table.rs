@@ -1,14 +1,21 @@
-//! What a route of the configuration leads to, as the request path has it.
+//! The table that serves: that of the configuration, whose rules pass requests on to upstreams.
 
 use crate::config;
 use crate::config::Config;
 use crate::proxy::ExchangeTimeouts;
 use crate::proxy::Route;
+use crate::table::Table;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
-/// Where `route` passes requests on to, whose `proxy_pass` is `upstream`.
-pub(super) fn route(config: &Config, route: &config::Route, upstream: &Upstream) -> Route {
+/// The table of `config`, with what a request obeys on its way to an upstream.
+pub fn serving_table(config: &Config) -> Table<Route> {
+    Table::new(config, |route, upstream| {
+        serving_route(config, route, upstream)
+    })
+}
+
+fn serving_route(config: &Config, route: &config::Route, upstream: &Upstream) -> Route {
     Route {
         upstream: upstream.clone(),
         timeouts: ExchangeTimeouts {
