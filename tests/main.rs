@@ -19,6 +19,7 @@ mod hostile;
 mod hosts;
 mod https_refused;
 mod https_upstream;
+mod hyper_contracts;
 mod import;
 mod keep_alive;
 mod last_bytes;

@@ -1,0 +1,131 @@
+//! How hyper ends the connection of a client.
+
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+
+use crate::hyper_contracts::Did;
+use crate::hyper_contracts::Server;
+use crate::hyper_contracts::Words;
+use crate::hyper_contracts::is_done;
+use crate::hyper_contracts::ok;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+
+fn last_answer() -> [Did; 3] {
+    [Did::Write(LAST.to_owned()), Did::Flush, Did::Shutdown]
+}
+
+/// `src/listener/connection.rs` ends idle connections so when the process leaves.
+#[test]
+fn a_graceful_shutdown_ends_an_idle_connection_at_once() {
+    // Before the first request, and between two.
+    let mut server = Server::start();
+    assert!(server.poll().is_pending());
+    server.graceful_shutdown();
+    assert!(is_done(&server.poll()));
+    assert_eq!(server.wire.did(), [Did::Shutdown]);
+    let mut server = Server::start();
+    drop(server.request(GET));
+    assert!(server.answer(ok(Words::none())).is_pending());
+    server.wire.did();
+    server.graceful_shutdown();
+    assert!(is_done(&server.poll()));
+    assert_eq!(server.wire.did(), [Did::Shutdown]);
+}
+
+/// `src/listener/connection.rs` lets the answer that is under way arrive when the process leaves.
+#[test]
+fn a_graceful_shutdown_makes_the_answer_under_way_the_last_one() {
+    let mut server = Server::start();
+    drop(server.request(GET));
+    server.graceful_shutdown();
+    assert!(server.poll().is_pending());
+    assert!(is_done(&server.answer(ok(Words::whole("ok")))));
+    assert_eq!(server.wire.did(), last_answer());
+}
+
+/// `src/listener/connection.rs` lets it come whole.
+#[test]
+fn a_graceful_shutdown_waits_for_the_first_head_if_it_has_begun() {
+    let mut server = Server::start();
+    let (begun, rest) = GET.split_at(9);
+    server.wire.send(begun);
+    assert!(server.poll().is_pending());
+    server.graceful_shutdown();
+    assert!(server.poll().is_pending());
+    drop(server.request(rest));
+    assert!(is_done(&server.answer(ok(Words::whole("ok")))));
+    assert_eq!(server.wire.did(), last_answer());
+}
+
+/// `src/listener/connection.rs` waits for the end of an upgrade request first: RFC 6455 wants `Upgrade` there, and
+/// clients refuse a 101 that says `close`.
+#[test]
+fn a_graceful_shutdown_writes_close_into_a_101_too() {
+    let mut server = Server::start();
+    drop(
+        server.request(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ),
+    );
+    server.graceful_shutdown();
+    let mut answer = ok(Words::none());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = HeaderValue::from_static("Upgrade");
+    answer.headers_mut().insert(header::CONNECTION, upgrade);
+    assert!(server.answer(answer).is_ready());
+    let written = server.wire.written();
+    assert!(
+        written.contains("\r\nConnection: Upgrade, close\r\n"),
+        "{written}"
+    );
+}
+
+/// `src/listener/connection.rs` sets it up so when an answer is ready and the process leaves.
+#[test]
+fn without_keep_alive_the_first_answer_is_the_last_one() {
+    let mut server = Server::with(|builder| {
+        builder.keep_alive(false);
+    });
+    drop(server.request(GET));
+    assert!(is_done(&server.answer(ok(Words::whole("ok")))));
+    assert_eq!(server.wire.did(), last_answer());
+}
+
+/// `src/proxy/mod.rs` ends connections so whose next request could be misunderstood.
+#[test]
+fn an_answer_that_says_close_is_the_last_one() {
+    let mut server = Server::start();
+    drop(server.request(&format!("{GET}{GET}")));
+    let mut answer = ok(Words::whole("ok"));
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+    assert!(is_done(&server.answer(answer)));
+    assert_eq!(server.wire.did(), last_answer());
+    assert!(server.next_request().is_none());
+}
+
+/// `src/listener/connection.rs` breaks it off there when the process goes away at once.
+#[test]
+fn a_connection_can_be_taken_apart_in_the_middle_of_an_answer() {
+    let mut server = Server::start();
+    drop(server.request("GET / HTTP/1.0\r\nHost: a\r\n\r\n"));
+    let words = Words::open(None);
+    words.say("ok");
+    assert!(server.answer(ok(words)).is_pending());
+    let wire = server.wire.clone();
+    wire.did();
+    let _ = server.unused();
+    assert_eq!(wire.did(), []);
+}
+
+/// `src/listener/connection.rs` polls once more where it cannot know whether the end was reported too early.
+#[test]
+fn a_connection_that_has_ended_may_be_polled_again() {
+    let mut server = Server::start();
+    drop(server.request("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: x\r\n\r\n"));
+    assert!(is_done(&server.answer(ok(Words::none()))));
+    assert!(is_done(&server.poll()));
+}

@@ -1,0 +1,262 @@
+//! How hyper reads requests.
+
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::Method;
+use http::header;
+use http_body::Body;
+
+use crate::hyper_contracts::Did;
+use crate::hyper_contracts::MAX_HEAD;
+use crate::hyper_contracts::MAX_LINES;
+use crate::hyper_contracts::Server;
+use crate::hyper_contracts::Words;
+use crate::hyper_contracts::error;
+use crate::hyper_contracts::next;
+use crate::hyper_contracts::next_data;
+use crate::hyper_contracts::ok;
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\n";
+
+/// `src/listener/whole.rs` leaves requests behind an empty line to hyper; some clients send one behind a body.
+#[test]
+fn an_empty_line_before_a_request_is_passed_over() {
+    let mut server = Server::start();
+    let request = server.request("\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(request.uri(), "/x");
+}
+
+/// `src/headers/head.rs` takes as many lines, so that both ways of a request take the same; `src/proxy/session.rs` logs
+/// the 431 that hyper has written by itself.
+#[test]
+fn a_head_may_have_as_many_lines_as_hyper_is_told_and_one_more_is_a_431() {
+    let head = |lines: usize| {
+        let lines: String = (0..lines).map(|line| format!("X-{line}: 1\r\n")).collect();
+        format!("GET / HTTP/1.1\r\n{lines}\r\n")
+    };
+    let request = Server::start().request(&head(MAX_LINES));
+    assert_eq!(request.headers().len(), MAX_LINES);
+    let mut server = Server::start();
+    server.wire.send(head(MAX_LINES + 1));
+    let error = error(server.poll());
+    assert!(error.is_parse() && error.is_parse_too_large(), "{error}");
+    let written = server.wire.written();
+    assert!(written.starts_with("HTTP/1.1 431 "), "{written}");
+}
+
+/// `src/listener/connection.rs` bounds the memory that a head takes; `src/proxy/session.rs` logs the 431.
+#[test]
+fn a_head_of_more_than_the_buffer_is_a_431() {
+    let mut server = Server::start();
+    server.wire.send("GET /");
+    server.wire.send("x".repeat(MAX_HEAD));
+    let error = error(server.poll());
+    assert!(error.is_parse() && error.is_parse_too_large(), "{error}");
+    let written = server.wire.written();
+    assert!(written.starts_with("HTTP/1.1 431 "), "{written}");
+    // It has looked at its limit between two reads.
+    assert!(server.wire.unread().len() < MAX_HEAD);
+}
+
+/// `src/listener/connection.rs` and `src/proxy/session.rs` add a line to the log, and no answer.
+#[test]
+fn what_is_no_request_is_answered_by_hyper_and_then_an_error_of_its_parser() {
+    let mut server = Server::start();
+    server.wire.send("G@T / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let error = error(server.poll());
+    assert!(error.is_parse() && !error.is_parse_too_large(), "{error}");
+    let answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let did = server.wire.did();
+    assert_eq!(did[0], Did::Write(answer.to_owned()));
+    assert_eq!(did[1..], [Did::Flush, Did::Shutdown]);
+}
+
+/// `src/proxy/mod.rs` sees in it how the request goes on to its upstream.
+#[test]
+fn a_body_says_whether_it_has_a_length_or_chunks_or_is_none() {
+    for (lines, is_none, length) in [
+        ("", true, Some(0)),
+        ("Content-Length: 0\r\n", true, Some(0)),
+        ("Content-Length: 5\r\n", false, Some(5)),
+        ("Transfer-Encoding: chunked\r\n", false, None),
+    ] {
+        let request = Server::start().request(&format!("{POST}{lines}\r\n"));
+        let body = request.into_body();
+        assert_eq!(body.is_end_stream(), is_none, "{lines}");
+        assert_eq!(body.size_hint().exact(), length, "{lines}");
+    }
+}
+
+/// `src/proxy/request.rs` looks only at whether `chunked` is the only coding, and not at whether the body is in chunks.
+#[test]
+fn a_transfer_coding_that_does_not_end_in_chunks_is_refused() {
+    for lines in [
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n",
+    ] {
+        let mut server = Server::start();
+        server.wire.send(format!("{POST}{lines}\r\n"));
+        assert!(error(server.poll()).is_parse(), "{lines}");
+        assert!(server.next_request().is_none(), "{lines}");
+        let written = server.wire.written();
+        assert!(written.starts_with("HTTP/1.1 400 "), "{written}");
+    }
+}
+
+/// `src/proxy/request.rs` writes `Transfer-Encoding` to the upstream and looks for no length beside it: with both, the
+/// upstream could take the end of the body for another request.
+#[test]
+fn a_length_beside_chunks_is_taken_out_and_the_connection_ends_with_the_answer() {
+    for lines in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    ] {
+        let mut server = Server::start();
+        let request = server.request(&format!("{POST}{lines}\r\n0\r\n\r\n"));
+        assert!(!request.headers().contains_key(header::CONTENT_LENGTH));
+        let mut body = request.into_body();
+        assert!(matches!(next(&mut body), Poll::Ready(None)));
+        assert!(server.answer(ok(Words::none())).is_ready());
+        let written = server.wire.written();
+        assert!(written.contains("\r\nConnection: close\r\n"), "{written}");
+    }
+}
+
+/// `src/proxy/request.rs` passes the lines on as they are; two readers could choose different ones of several.
+#[test]
+fn a_length_that_stands_twice_is_one_line_and_two_lengths_are_refused() {
+    let lines = |length| format!("{POST}Content-Length: 5\r\nContent-Length: {length}\r\n\r\n");
+    let request = Server::start().request(&lines(5));
+    assert_eq!(
+        request.headers().get_all("content-length").iter().count(),
+        1
+    );
+    let mut server = Server::start();
+    server.wire.send(lines(6));
+    assert!(error(server.poll()).is_parse());
+    assert!(server.next_request().is_none());
+}
+
+/// `src/proxy/request.rs` takes the client's `Expect` out, since the client is answered here.
+#[test]
+fn a_100_is_written_when_the_body_is_asked_for_and_not_before() {
+    let mut server = Server::start();
+    let lines = "Content-Length: 2\r\nExpect: 100-continue\r\n";
+    let mut body = server.request(&format!("{POST}{lines}\r\n")).into_body();
+    assert!(server.poll().is_pending());
+    assert_eq!(server.wire.written(), "");
+    assert!(next(&mut body).is_pending());
+    assert!(server.poll().is_pending());
+    assert_eq!(server.wire.written(), "HTTP/1.1 100 Continue\r\n\r\n");
+    server.wire.send("hi");
+    assert!(server.poll().is_pending());
+    assert_eq!(next_data(&mut body), "hi");
+}
+
+/// `src/proxy/request_body.rs` tells the client that broke off from the one that is done: an upstream must not take
+/// half a body for a whole one.
+#[test]
+fn a_body_that_breaks_off_is_an_error_and_no_end() {
+    for (lines, part) in [
+        ("Content-Length: 5\r\n", "he"),
+        ("Transfer-Encoding: chunked\r\n", "2\r\nhe\r\n"),
+    ] {
+        let mut server = Server::start();
+        let mut body = server
+            .request(&format!("{POST}{lines}\r\n{part}"))
+            .into_body();
+        assert_eq!(next_data(&mut body), "he");
+        assert!(next(&mut body).is_pending(), "{lines}");
+        server.wire.end();
+        let _ = server.poll();
+        assert!(
+            matches!(next(&mut body), Poll::Ready(Some(Err(_)))),
+            "{lines}"
+        );
+    }
+}
+
+/// `src/proxy/request_body.rs` does so for a body that is no chunks; the answer is a 400.
+#[test]
+fn a_body_whose_chunks_are_malformed_is_an_error_and_the_client_can_be_answered() {
+    let mut server = Server::start();
+    let head = format!("{POST}Transfer-Encoding: chunked\r\n\r\n");
+    let mut body = server.request(&format!("{head}zz\r\n")).into_body();
+    assert!(matches!(next(&mut body), Poll::Ready(Some(Err(_)))));
+    assert!(is_done_with(&mut server, "HTTP/1.1 200 OK\r\n"));
+}
+
+/// `src/proxy/mod.rs` reads the body of a request whose answer is ready, although it has no use for it.
+#[test]
+fn a_body_that_nobody_reads_ends_the_connection_behind_the_answer() {
+    let head = format!("{POST}Content-Length: 5\r\n\r\n");
+    // Not if all of it is there.
+    let mut server = Server::start();
+    drop(server.request(&format!("{head}hello")));
+    assert!(server.answer(ok(Words::none())).is_pending());
+    let mut server = Server::start();
+    drop(server.request(&format!("{head}hell")));
+    assert!(is_done_with(&mut server, "HTTP/1.1 200 OK\r\n"));
+}
+
+/// Answers 200; whether the connection ends behind that, with an answer that begins like this.
+fn is_done_with(server: &mut Server, begins: &str) -> bool {
+    let outcome = server.answer(ok(Words::none()));
+    let did = server.wire.did();
+    let Some(Did::Write(text)) = did.first() else {
+        panic!("no answer: {did:?}");
+    };
+    assert!(text.starts_with(begins), "{text}");
+    outcome.is_ready() && did.last() == Some(&Did::Shutdown)
+}
+
+/// `src/listener/connection.rs` ends a connection whose client left, and with it what was asked of an upstream. A
+/// client may close its half and still read: hyper takes that for leaving, as `src/listener/whole.rs` does.
+#[test]
+fn a_client_that_leaves_before_its_answer_is_an_incomplete_message() {
+    let mut server = Server::start();
+    drop(server.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    server.wire.end();
+    let error = error(server.poll());
+    assert!(error.is_incomplete_message(), "{error}");
+    assert_eq!(server.wire.did(), []);
+}
+
+/// `src/listener/whole.rs` does the same without hyper: what a client sent before its answer hides its end.
+#[test]
+fn a_client_that_has_asked_for_more_is_not_seen_to_leave() {
+    let mut server = Server::start();
+    drop(server.request("GET / HTTP/1.1\r\nHost: a\r\n\r\nG"));
+    server.wire.end();
+    assert!(server.poll().is_pending());
+}
+
+/// `src/proxy/mod.rs` takes the answer that is ready for that of the next request that comes, and knows of one at a
+/// time.
+#[test]
+fn a_request_is_not_read_before_the_answer_to_the_one_before_it_is_out() {
+    let mut server = Server::start();
+    let head = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let first = server.request(&(head("/1") + &head("/2")));
+    assert_eq!(first.uri(), "/1");
+    assert!(server.next_request().is_none());
+    let words = Words::open(Some(2));
+    words.say("o");
+    assert!(server.answer(ok(words.clone())).is_pending());
+    assert!(server.next_request().is_none());
+    words.say("k");
+    words.end();
+    assert!(server.poll().is_pending());
+    let second = server.next_request().expect("the other request");
+    assert_eq!((second.method(), second.uri().path()), (&Method::GET, "/2"));
+}
+
+/// `src/listener/connection.rs` reads behind them what nobody asked for, and gives it to a tunnel.
+#[test]
+fn into_parts_gives_back_what_was_read_and_not_used() {
+    let mut server = Server::start();
+    drop(server.request("GET / HTTP/1.1\r\nHost: a\r\n\r\nmore"));
+    assert_eq!(server.unused(), Bytes::from("more"));
+}

@@ -1,0 +1,139 @@
+//! How hyper ends where a tunnel begins, on both sides, and where one was asked for and refused.
+
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::hyper_contracts::Client;
+use crate::hyper_contracts::Did;
+use crate::hyper_contracts::Server;
+use crate::hyper_contracts::Words;
+use crate::hyper_contracts::answered;
+use crate::hyper_contracts::get;
+use crate::hyper_contracts::is_done;
+use crate::hyper_contracts::ok;
+
+const UPGRADE: &str =
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHING: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+fn switching() -> Response<Words> {
+    let mut answer = ok(Words::none());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answer
+}
+
+/// `src/listener/connection.rs` takes the connection apart there, and the tunnel begins.
+#[test]
+fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
+    let mut server = Server::start();
+    drop(server.request(UPGRADE));
+    assert!(is_done(&server.answer(switching())));
+    let did = server.wire.did();
+    assert_eq!(did, [Did::Write(SWITCHING.to_owned()), Did::Flush]);
+}
+
+/// `src/listener/connection.rs` gives what was read to the tunnel, which reads on where hyper stopped.
+#[test]
+fn behind_a_101_the_server_gives_back_what_it_read_and_has_read_no_more() {
+    let mut server = Server::start();
+    drop(server.request(&format!("{UPGRADE}early")));
+    server.wire.send("late");
+    assert!(is_done(&server.answer(switching())));
+    let wire = server.wire.clone();
+    assert_eq!(server.unused(), "early");
+    assert_eq!(wire.unread(), "late");
+}
+
+/// A head with this line, and a body of which a part is missing: behind its answer the connection ends.
+fn upload(begins: &str) -> String {
+    format!("{begins}Host: a\r\nContent-Length: 5\r\n\r\nhell")
+}
+
+/// `src/listener/connection.rs` polls once more where an Upgrade, or a CONNECT, was refused. `src/proxy/mod.rs` knows
+/// by the same signs which requests those are.
+#[test]
+fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again_it_goes_out() {
+    for begins in [
+        "POST / HTTP/1.1\r\nUpgrade: x\r\n",
+        "CONNECT a:80 HTTP/1.1\r\n",
+    ] {
+        let mut server = Server::start();
+        drop(server.request(&upload(begins)));
+        server.wire.set_room(10);
+        let mut answer = ok(Words::whole("no"));
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        assert!(is_done(&server.answer(answer)), "{begins}");
+        assert_eq!(server.wire.written(), "HTTP/1.1 4", "{begins}");
+        server.wire.set_room(usize::MAX);
+        assert!(is_done(&server.poll()), "{begins}");
+        let did = server.wire.did();
+        let [Did::Write(rest), Did::Flush, Did::Shutdown] = did.as_slice() else {
+            panic!("the rest, and then the end: {did:?}");
+        };
+        assert!(rest.ends_with("\r\n\r\nno"), "{rest}");
+    }
+}
+
+/// `src/listener/connection.rs` has no other answer to wait for that hyper would call done too early.
+#[test]
+fn an_answer_to_no_upgrade_is_not_done_while_it_waits() {
+    let mut server = Server::start();
+    drop(server.request(&upload("POST / HTTP/1.1\r\n")));
+    server.wire.set_room(10);
+    assert!(server.answer(ok(Words::whole("ok"))).is_pending());
+    assert!(server.poll().is_pending());
+    server.wire.set_room(usize::MAX);
+    assert!(is_done(&server.poll()));
+    assert_eq!(server.wire.did().last(), Some(&Did::Shutdown));
+}
+
+/// `src/proxy/mod.rs` refuses an upgrade and goes on with the connection.
+#[test]
+fn behind_a_refused_upgrade_the_connection_goes_on() {
+    let mut server = Server::start();
+    drop(server.request(UPGRADE));
+    assert!(server.answer(ok(Words::whole("no"))).is_pending());
+    let next = server.request("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(next.uri(), "/next");
+}
+
+/// `src/upstream/connection.rs` takes the connection apart there, and gives the tunnel what was read behind the head.
+#[test]
+fn behind_a_101_the_client_is_done_and_gives_back_what_it_read() {
+    let mut client = Client::start();
+    let mut answer = client.send(get());
+    assert!(client.poll().is_pending());
+    client.wire.did();
+    client.wire.send(format!("{SWITCHING}early"));
+    assert!(is_done(&client.poll()));
+    assert_eq!(answered(&mut answer).status(), 101);
+    let wire = client.wire.clone();
+    wire.send("late");
+    assert_eq!(client.unused(), "early");
+    assert_eq!(wire.unread(), "late");
+    assert_eq!(wire.did(), []);
+}
+
+/// `src/upstream/connection.rs` gives its socket back only behind a 101.
+#[test]
+fn an_upgrade_that_the_upstream_refuses_is_an_answer_like_any_other() {
+    let mut client = Client::start();
+    let mut request = get();
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let mut answer = client.send(request);
+    assert!(client.poll().is_pending());
+    client
+        .wire
+        .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    assert!(client.poll().is_pending());
+    assert_eq!(answered(&mut answer).status(), 403);
+    assert!(client.sender.is_ready());
+}
