@@ -10,7 +10,9 @@ use http_body::Body;
 use crate::hyper_contracts::Client;
 use crate::hyper_contracts::MAX_HEAD;
 use crate::hyper_contracts::MAX_LINES;
+use crate::hyper_contracts::Server;
 use crate::hyper_contracts::answered;
+use crate::hyper_contracts::error;
 use crate::hyper_contracts::get;
 use crate::hyper_contracts::next;
 use crate::hyper_contracts::next_data;
@@ -35,6 +37,26 @@ fn an_answer_that_is_no_http_is_an_error_of_the_parser() {
     for text in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"] {
         assert!(refused(text).is_parse(), "{text}");
     }
+}
+
+/// `src/proxy/error.rs` and `src/proxy/session.rs` put hyper's own words into the log, where people and their tools
+/// look for them.
+#[test]
+fn errors_are_called_what_the_log_calls_them() {
+    let mut server = Server::start();
+    server.wire.send("G@T / HTTP/1.1\r\n\r\n");
+    let words = error(server.poll()).to_string();
+    assert_eq!(words, "invalid HTTP method parsed");
+    let long = "x".repeat(MAX_HEAD);
+    let words = refused(&format!("HTTP/1.1 200 OK\r\nX-Long: {long}")).to_string();
+    assert_eq!(words, "message head is too large");
+    let mut client = Client::start();
+    let mut answer = client.send(get());
+    assert!(client.poll().is_pending());
+    client.wire.end();
+    let _ = client.poll();
+    let words = unanswered(&mut answer).0.to_string();
+    assert_eq!(words, "connection closed before message completed");
 }
 
 /// `src/headers/head/answer.rs` takes as many lines without hyper, and leaves the rest to it.
@@ -132,6 +154,21 @@ fn an_answer_that_breaks_off_is_an_error_and_no_end() {
             "{lines}"
         );
     }
+}
+
+/// `src/proxy/answer_body.rs` gives the upstream's connection back then, although nobody asks it for more.
+#[test]
+fn a_body_of_known_length_says_behind_its_last_byte_that_it_is_over() {
+    let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
+    let mut client = Client::start();
+    let mut body = client.answer_to_get(text).into_body();
+    assert_eq!(next_data(&mut body), "o");
+    assert!(next(&mut body).is_pending());
+    assert!(!body.is_end_stream());
+    client.wire.send("k");
+    let _ = client.poll();
+    assert_eq!(next_data(&mut body), "k");
+    assert!(body.is_end_stream());
 }
 
 /// `src/proxy/mod.rs` passes such an answer on without a length, and it ends with the connection here too.

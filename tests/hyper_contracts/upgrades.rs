@@ -38,6 +38,21 @@ fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
     assert_eq!(did, [Did::Write(SWITCHING.to_owned()), Did::Flush]);
 }
 
+/// `src/listener/connection.rs` begins the tunnel when hyper is done: what is left of a 101 would be lost, and the
+/// client would take the tunnel's first bytes for it.
+#[test]
+fn a_101_is_not_done_before_all_of_it_is_written() {
+    let mut server = Server::start();
+    drop(server.request(UPGRADE));
+    server.wire.set_room(10);
+    assert!(server.answer(switching()).is_pending());
+    assert!(server.poll().is_pending());
+    server.wire.set_room(usize::MAX);
+    assert!(is_done(&server.poll()));
+    let written = server.wire.written();
+    assert_eq!(written, SWITCHING);
+}
+
 /// `src/listener/connection.rs` gives what was read to the tunnel, which reads on where hyper stopped.
 #[test]
 fn behind_a_101_the_server_gives_back_what_it_read_and_has_read_no_more() {
