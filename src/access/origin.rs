@@ -1,4 +1,9 @@
 //! Origins of pages (RFC 6454), as browsers write them in `Origin`, and which of them may open a WebSocket.
+//!
+//! The crate `url` is not used, since it repairs what is written and this must not: of the 28 texts that the tests below
+//! refuse it takes 15, and it takes 7 spellings of an origin that no browser sends, such as `https:chat.example.com` and
+//! `https://u@chat.example.com`, for the origin itself. To the schemes of apps, such as `capacitor://localhost`, it gives
+//! an origin that equals no other one, not even its own.
 
 use std::fmt;
 use std::net::Ipv6Addr;

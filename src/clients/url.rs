@@ -1,4 +1,10 @@
 //! A URL as a person types it, read as browsers read it (the URL Standard), as far as it can name a server.
+//!
+//! The crate `url` is not used, although the tests below pass with it: each message shows the part of the text that is
+//! wrong, so the text is cut and checked here in any case, and of 279 lines of code 228 would stay. It repairs in silence
+//! what a person should hear of (`ws:h/x`, `ws:///h/x`, a tab, port 0), and brings 27 crates, or 7 with the version of
+//! `idna_adapter` that its authors advise against. What it does better is rare: it knows that `127.1` and `0x7f.1` are
+//! 127.0.0.1, and writes an IPv6 address in its shortest form.
 
 use std::fmt;
 use std::str::FromStr;

@@ -3,6 +3,13 @@
 //! Names are watched, not files: an editor puts a new file in the place of the old one, and in a ConfigMap of Kubernetes one
 //! symlink among the directories of a path changes. So each directory on the way to a file is watched for the next name on
 //! it, through every symlink, and the file itself for being written to in place.
+//!
+//! The crate `notify` is not used, although all tests of reloads pass with it: it watches the directories that it is told
+//! to, and the way to a file through every symlink would still be found by code of our own, 209 lines where there are 207
+//! now (version 8.2.2). It asks the kernel for every open and every write of every file in those directories: when one
+//! neighbour of `routes.yaml` was opened and another written to, 1,100 times a second, its thread woke up 3,900 times
+//! a second, and this code did not. It would bring six crates, and macOS, where nothing of wsgate is tested and SIGHUP
+//! reloads.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
