@@ -15,7 +15,8 @@ use crate::hyper_contracts::ok;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// `src/headers/head/answer.rs` writes the same without hyper.
+/// `src/headers/head/answer.rs` writes answers without hyper, and must add as little: both ways of a request are to
+/// look alike.
 #[test]
 fn nothing_is_added_to_an_answer_but_its_length() {
     let mut server = Server::start();
@@ -27,8 +28,8 @@ fn nothing_is_added_to_an_answer_but_its_length() {
     );
 }
 
-/// `src/proxy/mod.rs` keeps the parts of an answer together, and with them how its names were written;
-/// `src/headers/head.rs` writes the same without hyper.
+/// `src/proxy/mod.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold how
+/// the upstream spelled the names. `src/headers/head.rs` spells them alike without hyper.
 #[test]
 fn names_go_to_the_client_as_the_upstream_wrote_them_and_ours_in_title_case() {
     let mut client = Client::start();
@@ -51,7 +52,8 @@ fn names_go_to_the_client_as_the_upstream_wrote_them_and_ours_in_title_case() {
     }
 }
 
-/// `src/proxy/mod.rs` does so with the reason phrase; `src/headers/head/answer.rs` writes it without hyper.
+/// `src/proxy/mod.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold its
+/// reason phrase. `src/headers/head/answer.rs` passes the phrase on without hyper.
 #[test]
 fn a_reason_phrase_goes_to_the_client_with_the_parts_of_the_answer() {
     let mut client = Client::start();
@@ -63,7 +65,8 @@ fn a_reason_phrase_goes_to_the_client_with_the_parts_of_the_answer() {
     assert!(written.starts_with("HTTP/1.1 200 Fine\r\n"), "{written}");
 }
 
-/// `src/headers/head.rs` writes a space there in an answer, and none in a request.
+/// `src/headers/head.rs` writes a space behind the colon of an empty field in an answer, because hyper does, and none
+/// in a request.
 #[test]
 fn a_field_without_a_value_has_a_space_in_an_answer() {
     let mut server = Server::start();
@@ -77,7 +80,8 @@ fn a_field_without_a_value_has_a_space_in_an_answer() {
     assert!(written.contains("\r\nX-Empty: \r\n"), "{written}");
 }
 
-/// `src/proxy/response.rs` takes `Transfer-Encoding` out of an upstream's answer, and hyper writes it anew.
+/// `src/proxy/response.rs` takes `Transfer-Encoding` out of an upstream's answer and relies on hyper's server to put
+/// the body into chunks again.
 #[test]
 fn an_answer_without_a_length_is_in_chunks() {
     let mut server = Server::start();
@@ -92,7 +96,8 @@ fn an_answer_without_a_length_is_in_chunks() {
     );
 }
 
-/// `src/proxy/mod.rs` knows by this which answers a broken connection must not make whole.
+/// `src/proxy/mod.rs` notes that such an answer is ended by the end of the connection alone, so that
+/// `src/listener/connection.rs` does not close in order what broke off.
 #[test]
 fn an_answer_without_a_length_to_http_1_0_ends_with_the_connection() {
     let mut server = Server::start();
@@ -106,7 +111,8 @@ fn an_answer_without_a_length_to_http_1_0_ends_with_the_connection() {
     assert_eq!(did, [Did::Write(text), Did::Flush, Did::Shutdown]);
 }
 
-/// `src/proxy/response.rs` keeps the length of an answer to HEAD, which says what a GET would get.
+/// `src/proxy/response.rs` keeps the Content-Length of an answer to HEAD, which says what a GET would get (RFC 9110
+/// §9.3.2).
 #[test]
 fn an_answer_to_head_keeps_its_length_and_has_no_body() {
     let mut server = Server::start();
@@ -121,7 +127,7 @@ fn an_answer_to_head_keeps_its_length_and_has_no_body() {
     );
 }
 
-/// `src/proxy/answer_body.rs` streams: what an upstream sends is not held back until it is done.
+/// `src/proxy/answer_body.rs` streams: a client gets each part of an answer when the upstream sends it.
 #[test]
 fn each_part_of_a_body_goes_out_before_the_next_one_is_there() {
     let mut server = Server::start();
@@ -135,7 +141,7 @@ fn each_part_of_a_body_goes_out_before_the_next_one_is_there() {
     assert_eq!(server.wire.did(), [chunk, Did::Flush]);
 }
 
-/// `src/proxy/answer_body.rs` streams with the slower side's pace: hyper does not fill its memory with what a client
+/// `src/proxy/answer_body.rs` streams at the pace of the slower side: hyper must not fill its memory with what a client
 /// does not read.
 #[test]
 fn a_body_is_asked_for_no_more_than_the_client_takes_and_a_buffer_holds() {
@@ -160,7 +166,8 @@ fn a_body_is_asked_for_no_more_than_the_client_takes_and_a_buffer_holds() {
     assert_eq!(words.waiting(), 0);
 }
 
-/// `src/proxy/answer_body.rs` must not wait to be asked for the end before it gives the upstream's connection back.
+/// `src/proxy/answer_body.rs` gives the upstream's connection back when the body is dropped, since nobody may have
+/// asked the body for its end.
 #[test]
 fn a_body_of_known_length_is_not_asked_for_its_end() {
     let mut server = Server::start();
@@ -170,8 +177,8 @@ fn a_body_of_known_length_is_not_asked_for_its_end() {
     assert_eq!(words.polls(), 1);
 }
 
-/// `src/listener/connection.rs` ends the connection itself: in order, or broken off if the end would make the answer
-/// whole.
+/// `src/listener/connection.rs` ends the connection itself when an upstream's answer breaks off: in order where the
+/// client can see that something is missing, and with a reset where an end in order would make the answer look whole.
 #[test]
 fn an_answer_that_breaks_off_is_the_services_error_and_the_socket_stays_open() {
     for (head, begun) in [

@@ -18,7 +18,7 @@ use crate::hyper_contracts::next;
 use crate::hyper_contracts::next_data;
 use crate::hyper_contracts::unanswered;
 
-/// What comes of an answer that is none.
+/// The error that a client gets in place of an answer like this.
 fn refused(text: &str) -> hyper::Error {
     let mut client = Client::start();
     let mut answer = client.send(get());
@@ -30,8 +30,8 @@ fn refused(text: &str) -> hyper::Error {
     error
 }
 
-/// `src/proxy/error.rs` tells it from an upstream that is gone, which may be asked again, and `src/cli/explain/ask.rs`
-/// from one that has nothing to say.
+/// `src/proxy/error.rs` asks again only if an upstream is gone, and not if it speaks something other than HTTP.
+/// `src/cli/explain/ask.rs` tells the two apart for people.
 #[test]
 fn an_answer_that_is_no_http_is_an_error_of_the_parser() {
     for text in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"] {
@@ -39,8 +39,7 @@ fn an_answer_that_is_no_http_is_an_error_of_the_parser() {
     }
 }
 
-/// `src/proxy/error.rs` and `src/proxy/session.rs` put hyper's own words into the log, where people and their tools
-/// look for them.
+/// `src/proxy/error.rs` and `src/proxy/session.rs` put hyper's own words into the log, and the docs quote them.
 #[test]
 fn errors_are_called_what_the_log_calls_them() {
     let mut server = Server::start();
@@ -59,7 +58,8 @@ fn errors_are_called_what_the_log_calls_them() {
     assert_eq!(words, "connection closed before message completed");
 }
 
-/// `src/headers/head/answer.rs` takes as many lines without hyper, and leaves the rest to it.
+/// `src/headers/head/answer.rs` reads heads of up to a hundred lines without hyper, and leaves longer ones to it, whose
+/// client has no setting for the number here.
 #[test]
 fn an_answer_may_have_a_hundred_lines_and_one_more_is_too_large() {
     let head = |lines: usize| {
@@ -71,7 +71,7 @@ fn an_answer_may_have_a_hundred_lines_and_one_more_is_too_large() {
     assert!(refused(&head(MAX_LINES + 1)).is_parse_too_large());
 }
 
-/// `src/upstream/connection.rs` bounds the memory that an upstream can make wsgate use.
+/// `src/upstream/connection.rs` bounds the memory that an upstream can make wsgate use for a head.
 #[test]
 fn a_head_of_an_answer_that_is_larger_than_the_buffer_is_too_large() {
     let long = "x".repeat(MAX_HEAD);
@@ -79,7 +79,8 @@ fn a_head_of_an_answer_that_is_larger_than_the_buffer_is_too_large() {
     assert!(error.is_parse_too_large(), "{error}");
 }
 
-/// `src/headers/head/answer.rs` leaves interim answers to hyper: the client has asked wsgate for none.
+/// `src/headers/head/answer.rs` leaves interim answers to hyper, which drops them: a client hears only of the final
+/// answer.
 #[test]
 fn an_interim_answer_is_passed_over() {
     let answer = Client::start().answer_to_get(
@@ -90,7 +91,8 @@ fn an_interim_answer_is_passed_over() {
     assert!(!answer.headers().contains_key("link"));
 }
 
-/// `src/proxy/response.rs` looks at the length of every answer, since hyper does not in one to HEAD.
+/// `src/proxy/response.rs` checks the Content-Length of every answer, because hyper does not check it in an answer to
+/// HEAD.
 #[test]
 fn a_length_that_is_none_is_refused_but_in_an_answer_to_head() {
     const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n";
@@ -107,7 +109,8 @@ fn a_length_that_is_none_is_refused_but_in_an_answer_to_head() {
     assert!(answer.body().is_end_stream());
 }
 
-/// `src/proxy/response.rs` passes them on as one, and lets nothing pass where they differ.
+/// `src/proxy/response.rs` makes one line of equal lengths before an answer goes on, because hyper leaves the lines as
+/// they came.
 #[test]
 fn equal_lengths_are_one_and_the_lines_stay() {
     for lines in [
@@ -126,7 +129,8 @@ fn equal_lengths_are_one_and_the_lines_stay() {
     assert!(refused(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).is_parse());
 }
 
-/// `src/proxy/response.rs` refuses an answer with both, which hyper reads by its chunks without a word.
+/// `src/proxy/response.rs` refuses an answer with both Content-Length and Transfer-Encoding, because hyper reads it by
+/// its chunks and leaves both fields there.
 #[test]
 fn a_length_beside_chunks_stays_in_an_answer() {
     let lines = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
@@ -136,7 +140,7 @@ fn a_length_beside_chunks_stays_in_an_answer() {
     assert_eq!(next_data(&mut answer.into_body()), "ok");
 }
 
-/// `src/proxy/answer_body.rs` cuts the client's connection then: half an answer must not look whole.
+/// `src/proxy/answer_body.rs` passes the error on, so that half an answer does not look whole to the client.
 #[test]
 fn an_answer_that_breaks_off_is_an_error_and_no_end() {
     for (lines, part) in [
@@ -156,7 +160,8 @@ fn an_answer_that_breaks_off_is_an_error_and_no_end() {
     }
 }
 
-/// `src/proxy/answer_body.rs` gives the upstream's connection back then, although nobody asks it for more.
+/// `src/proxy/answer_body.rs` gives the upstream's connection back when the body says that it is over, since hyper's
+/// server does not ask it for more.
 #[test]
 fn a_body_of_known_length_says_behind_its_last_byte_that_it_is_over() {
     let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
@@ -171,7 +176,7 @@ fn a_body_of_known_length_says_behind_its_last_byte_that_it_is_over() {
     assert!(body.is_end_stream());
 }
 
-/// `src/proxy/mod.rs` passes such an answer on without a length, and it ends with the connection here too.
+/// `src/proxy/mod.rs` passes an answer that its upstream ends by closing on as a body without a length.
 #[test]
 fn an_answer_without_a_length_ends_with_its_connection() {
     let mut client = Client::start();
@@ -186,7 +191,8 @@ fn an_answer_without_a_length_ends_with_its_connection() {
     assert!(matches!(next(&mut body), Poll::Ready(None)));
 }
 
-/// `src/proxy/request_body.rs` ends a body there, whether it is a client's or an upstream's.
+/// `src/proxy/request_body.rs` ends a body at the first frame that is no data, for requests and for answers, and so
+/// drops trailers.
 #[test]
 fn trailers_are_a_frame_that_is_no_data() {
     let mut client = Client::start();
@@ -201,8 +207,8 @@ fn trailers_are_a_frame_that_is_no_data() {
     assert!(!frame.is_data() && frame.is_trailers());
 }
 
-/// `src/proxy/error.rs` says in the log what the innermost error says, and knows by its kind that TLS was cut short;
-/// `src/stream/rewound.rs` breaks behind what was read as the socket did.
+/// `src/proxy/error.rs` logs the innermost source of an error, and knows by its kind that TLS ended without a
+/// close_notify. `src/stream/rewound.rs` gives hyper the error that its socket had before.
 #[test]
 fn the_error_of_a_socket_is_the_innermost_source() {
     fn innermost(error: &hyper::Error) -> Option<io::ErrorKind> {

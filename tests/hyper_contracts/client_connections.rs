@@ -25,7 +25,8 @@ fn between_two_exchanges() -> Client {
     client
 }
 
-/// `src/upstream/connection.rs` lets the connection's own task run once before it asks.
+/// `src/upstream/connection.rs` yields once before it asks whether a connection can be used again, so that the
+/// connection's task is polled.
 #[test]
 fn a_connection_is_ready_again_once_it_is_polled_behind_the_end_of_the_body() {
     let mut client = Client::start();
@@ -48,7 +49,7 @@ fn a_connection_is_ready_again_once_it_is_polled_behind_the_end_of_the_body() {
     assert_eq!(answered(&mut answer).status(), 200);
 }
 
-/// `src/upstream/connection.rs` keeps no connection whose upstream says that it closes.
+/// `src/upstream/connection.rs` asks hyper, and not the answer, whether a connection can be used again.
 #[test]
 fn a_connection_is_closed_behind_an_answer_that_says_so() {
     let mut client = Client::start();
@@ -59,7 +60,8 @@ fn a_connection_is_closed_behind_an_answer_that_says_so() {
     assert!(sender.is_closed());
 }
 
-/// `src/upstream/connection.rs` closes the socket then, and finds the connection to be of no use.
+/// `src/upstream/connection.rs` closes the socket when hyper is done without an error, and takes a connection whose
+/// sender is closed for no other request.
 #[test]
 fn an_upstream_that_leaves_between_two_exchanges_ends_the_connection_without_an_error() {
     let mut client = between_two_exchanges();
@@ -71,8 +73,8 @@ fn an_upstream_that_leaves_between_two_exchanges_ends_the_connection_without_an_
     assert_eq!(wire.did(), []);
 }
 
-/// `src/upstream/connection.rs` must not take for an answer what nobody asked for; `src/upstream/resting.rs` does the
-/// same without hyper.
+/// `src/upstream/connection.rs` relies on it that what an upstream says between two exchanges is not taken for the next
+/// answer. `src/upstream/resting.rs` sees to that without hyper.
 #[test]
 fn bytes_that_nobody_asked_for_end_the_connection() {
     let mut client = between_two_exchanges();
@@ -82,8 +84,8 @@ fn bytes_that_nobody_asked_for_end_the_connection() {
     assert!(!client.sender.is_ready() && client.sender.is_closed());
 }
 
-/// `src/upstream/connection.rs` cannot learn then that its upstream has left; `src/proxy/request_body.rs` bounds the
-/// wait.
+/// `src/proxy/request_body.rs` bounds how long a body may be silent behind its answer, because hyper may not notice
+/// that the upstream has left.
 #[test]
 fn a_byte_too_many_hides_the_end_of_an_upstream_that_is_still_sent_a_body() {
     for too_much in ["", "k"] {
@@ -102,7 +104,7 @@ fn a_byte_too_many_hides_the_end_of_an_upstream_that_is_still_sent_a_body() {
     }
 }
 
-/// `src/proxy/exchange.rs` sends it to another connection.
+/// `src/proxy/exchange.rs` sends a request that comes back over another connection, whatever its method.
 #[test]
 fn a_request_that_comes_too_late_comes_back() {
     // The connection has ended.
@@ -124,8 +126,8 @@ fn a_request_that_comes_too_late_comes_back() {
     assert_eq!(wire.did(), []);
 }
 
-/// `src/proxy/exchange.rs` asks again only if the request may be sent twice; `src/proxy/error.rs` knows an upstream
-/// without an answer by it.
+/// `src/proxy/exchange.rs` repeats a request that may have arrived only if its method allows it, and
+/// `src/proxy/error.rs` takes an incomplete message for an upstream that left without an answer.
 #[test]
 fn a_request_that_was_written_does_not_come_back() {
     for begun in ["", "HTTP/1.1 200"] {
@@ -144,7 +146,7 @@ fn a_request_that_was_written_does_not_come_back() {
     }
 }
 
-/// `src/upstream/connection.rs` promises it: the upstream sees that nobody waits for its answer.
+/// `src/upstream/connection.rs` promises that a request is abandoned when its future is dropped.
 #[test]
 fn a_request_whose_answer_nobody_waits_for_ends_the_connection() {
     let mut client = Client::start();
@@ -154,7 +156,8 @@ fn a_request_whose_answer_nobody_waits_for_ends_the_connection() {
     assert!(is_done(&client.poll()));
 }
 
-/// `src/upstream/connection.rs` closes the socket itself, under TLS with a close_notify.
+/// `src/upstream/connection.rs` closes the socket itself, under TLS with a close_notify, when hyper is done because
+/// nobody will send more.
 #[test]
 fn without_a_sender_a_connection_between_two_exchanges_ends_in_order_and_leaves_the_socket_open() {
     let mut client = between_two_exchanges();

@@ -30,8 +30,8 @@ fn post(length: Option<&str>, body: Words) -> Request<Words> {
     request
 }
 
-/// `src/headers/head/request.rs` writes the same without hyper. `src/stream/rewound.rs` swallows what hyper writes up
-/// to the first flush, which must be the whole request and nothing that belongs to another one.
+/// `src/headers/head/request.rs` writes the same bytes without hyper. `src/stream/rewound.rs` swallows what hyper
+/// writes up to the first flush, which must be this request and nothing of another one.
 #[test]
 fn a_request_without_a_body_is_written_as_it_is_and_flushed_once() {
     let mut client = Client::start();
@@ -43,7 +43,7 @@ fn a_request_without_a_body_is_written_as_it_is_and_flushed_once() {
     assert_eq!(client.wire.did(), []);
 }
 
-/// `src/stream/rewound.rs` takes the first flush for the end of the head, however long that is.
+/// `src/stream/rewound.rs` takes the first flush for the end of the head, however long the head is.
 #[test]
 fn a_head_is_not_flushed_before_all_of_it_is_written() {
     let mut client = Client::start();
@@ -65,8 +65,8 @@ fn a_head_is_not_flushed_before_all_of_it_is_written() {
     assert!(rest.ends_with("x\r\n\r\n"));
 }
 
-/// `src/stream/rewound.rs` is for requests without a body for this reason, and `src/proxy/exchange.rs` tells hyper of
-/// none.
+/// `src/stream/rewound.rs` can swallow only a request without a body, because hyper may flush between head and body, so
+/// `src/proxy/exchange.rs` tells hyper of no body there.
 #[test]
 fn a_head_is_flushed_before_a_body_that_is_not_there_yet() {
     let mut client = Client::start();
@@ -83,7 +83,8 @@ fn a_head_is_flushed_before_a_body_that_is_not_there_yet() {
     assert_eq!(client.wire.did(), did);
 }
 
-/// `src/stream/rewound.rs` lets hyper read nothing before the request is written once more.
+/// `src/stream/rewound.rs` lets hyper read an answer that has come already only when hyper has written the request once
+/// more.
 #[test]
 fn an_answer_that_is_there_before_its_request_is_an_error() {
     let mut client = Client::start();
@@ -103,8 +104,8 @@ fn an_answer_that_is_there_before_its_request_is_an_error() {
     assert_eq!(answered(&mut answer).status(), 200);
 }
 
-/// `src/proxy/mod.rs` keeps the parts of a request together, and with them how its names were written;
-/// `src/headers/head.rs` writes the same without hyper.
+/// `src/proxy/mod.rs` hands the parts of a client's request to hyper's client whole, since their extensions hold how
+/// the client spelled the names. `src/headers/head.rs` spells them alike without hyper.
 #[test]
 fn names_go_to_the_upstream_as_the_client_wrote_them_and_ours_in_title_case() {
     let mut server = Server::start();
@@ -121,7 +122,8 @@ fn names_go_to_the_upstream_as_the_client_wrote_them_and_ours_in_title_case() {
     }
 }
 
-/// `src/headers/head/request.rs` writes no space there without hyper either.
+/// `src/headers/head/request.rs` writes no space behind the colon of an empty field in a request, because hyper writes
+/// none.
 #[test]
 fn a_field_without_a_value_has_no_space_in_a_request() {
     let mut server = Server::start();
@@ -133,7 +135,8 @@ fn a_field_without_a_value_has_no_space_in_a_request() {
     assert!(written.contains("\r\nX-Empty:\r\n"), "{written}");
 }
 
-/// `src/proxy/request.rs` says so in the head: hyper would leave the body out, or the upstream take it for a request.
+/// `src/proxy/request.rs` writes `Transfer-Encoding` into the head of a request in chunks, because hyper would leave
+/// the body of a GET out without it.
 #[test]
 fn a_get_has_its_chunks_only_if_its_head_names_them() {
     let written = |coding: Option<&'static str>| {
@@ -158,7 +161,8 @@ fn a_get_has_its_chunks_only_if_its_head_names_them() {
     );
 }
 
-/// `src/proxy/request_body.rs` takes being asked for more as a sign that the upstream waits for its client.
+/// `src/proxy/request_body.rs` lets a client be silent for as long as the upstream takes nothing, which it knows by not
+/// being asked for more.
 #[test]
 fn a_body_is_asked_for_no_more_than_the_upstream_takes_and_a_buffer_holds() {
     let mut client = Client::start();
@@ -179,7 +183,8 @@ fn a_body_is_asked_for_no_more_than_the_upstream_takes_and_a_buffer_holds() {
     assert_eq!(words.polls(), polls);
 }
 
-/// `src/proxy/exchange.rs` keeps the body with the connection: it may still be on its way when the answer is over.
+/// `src/proxy/exchange.rs` keeps a request's body with its connection, because the body may still be on its way when
+/// the answer is over.
 #[test]
 fn an_answer_may_come_before_the_end_of_the_body_which_goes_on() {
     let mut client = Client::start();
@@ -200,7 +205,8 @@ fn an_answer_may_come_before_the_end_of_the_body_which_goes_on() {
     assert!(client.sender.is_ready());
 }
 
-/// `src/proxy/exchange.rs` sees then who it was in the body itself, and answers the client.
+/// `src/proxy/exchange.rs` answers the client whose body broke off, and `src/upstream/connection.rs` must not end the
+/// body for the upstream.
 #[test]
 fn a_body_that_breaks_off_ends_the_connection_and_the_request_does_not_come_back() {
     let mut client = Client::start();

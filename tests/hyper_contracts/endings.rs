@@ -17,7 +17,8 @@ fn last_answer() -> [Did; 3] {
     [Did::Write(LAST.to_owned()), Did::Flush, Did::Shutdown]
 }
 
-/// `src/listener/connection.rs` ends idle connections so when the process leaves.
+/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, so that idle connections
+/// end.
 #[test]
 fn a_graceful_shutdown_ends_an_idle_connection_at_once() {
     // Before the first request, and between two.
@@ -35,7 +36,8 @@ fn a_graceful_shutdown_ends_an_idle_connection_at_once() {
     assert_eq!(server.wire.did(), [Did::Shutdown]);
 }
 
-/// `src/listener/connection.rs` lets the answer that is under way arrive when the process leaves.
+/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, and the answer that is
+/// under way still arrives.
 #[test]
 fn a_graceful_shutdown_makes_the_answer_under_way_the_last_one() {
     let mut server = Server::start();
@@ -46,7 +48,8 @@ fn a_graceful_shutdown_makes_the_answer_under_way_the_last_one() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/listener/connection.rs` lets it come whole.
+/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, and a first request of
+/// which a part has come is still answered.
 #[test]
 fn a_graceful_shutdown_waits_for_the_first_head_if_it_has_begun() {
     let mut server = Server::start();
@@ -60,8 +63,8 @@ fn a_graceful_shutdown_waits_for_the_first_head_if_it_has_begun() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/listener/connection.rs` waits for the end of an upgrade request first: RFC 6455 wants `Upgrade` there, and
-/// clients refuse a 101 that says `close`.
+/// `src/listener/connection.rs` asks hyper for a graceful shutdown only when no upgrade request is under way, because
+/// clients may refuse a 101 whose Connection field says `close`.
 #[test]
 fn a_graceful_shutdown_writes_close_into_a_101_too() {
     let mut server = Server::start();
@@ -83,7 +86,8 @@ fn a_graceful_shutdown_writes_close_into_a_101_too() {
     );
 }
 
-/// `src/listener/connection.rs` sets it up so when an answer is ready and the process leaves.
+/// `src/listener/connection.rs` turns keep-alive off when the process drains and an answer is ready before hyper reads
+/// its request.
 #[test]
 fn without_keep_alive_the_first_answer_is_the_last_one() {
     let mut server = Server::with(|builder| {
@@ -94,7 +98,8 @@ fn without_keep_alive_the_first_answer_is_the_last_one() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/proxy/mod.rs` ends connections so whose next request could be misunderstood.
+/// `src/proxy/mod.rs` writes `Connection: close` into the answer to a request behind which another one could be
+/// misread, and relies on hyper to read no further.
 #[test]
 fn an_answer_that_says_close_is_the_last_one() {
     let mut server = Server::start();
@@ -107,7 +112,8 @@ fn an_answer_that_says_close_is_the_last_one() {
     assert!(server.next_request().is_none());
 }
 
-/// `src/listener/connection.rs` breaks it off there when the process goes away at once.
+/// `src/listener/connection.rs` takes hyper apart in the middle of an answer when the process ends at once, and breaks
+/// the socket off itself.
 #[test]
 fn a_connection_can_be_taken_apart_in_the_middle_of_an_answer() {
     let mut server = Server::start();
@@ -121,7 +127,8 @@ fn a_connection_can_be_taken_apart_in_the_middle_of_an_answer() {
     assert_eq!(wire.did(), []);
 }
 
-/// `src/listener/connection.rs` polls once more where it cannot know whether the end was reported too early.
+/// `src/listener/connection.rs` polls hyper again behind a refused upgrade without knowing whether the end was reported
+/// too early.
 #[test]
 fn a_connection_that_has_ended_may_be_polled_again() {
     let mut server = Server::start();

@@ -11,8 +11,7 @@ use crate::hyper_contracts::ok;
 const MOMENT: Duration = Duration::from_millis(1);
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// `src/listener/connection.rs` counts from the connection's beginning, and so looks at its own clock before the first
-/// head.
+/// `src/listener/connection.rs` times the first head itself, because hyper does not know when the connection began.
 #[test]
 fn the_time_for_the_first_head_counts_from_the_first_poll() {
     let mut server = Server::start();
@@ -24,7 +23,7 @@ fn the_time_for_the_first_head_counts_from_the_first_poll() {
     assert!(error(server.poll()).is_timeout());
 }
 
-/// `src/listener/connection.rs` lets `header_timeout` count for the whole head: a byte now and then does not help.
+/// `src/listener/connection.rs` has hyper time a whole head, so that a byte now and then does not keep a connection.
 #[test]
 fn a_byte_of_a_head_does_not_begin_its_time_anew() {
     let mut server = Server::start();
@@ -36,8 +35,8 @@ fn a_byte_of_a_head_does_not_begin_its_time_anew() {
     assert!(error(server.poll()).is_timeout());
 }
 
-/// `src/listener/connection.rs` says so to the client itself, closes, and sees in what was read whether a head had
-/// begun.
+/// `src/listener/connection.rs` closes behind a timeout itself, and sees by what was read whether a head had begun,
+/// which decides whether the log gets a line.
 #[test]
 fn a_late_head_is_a_timeout_and_its_client_is_told_nothing() {
     for begun in ["GET / HT", ""] {
@@ -52,7 +51,7 @@ fn a_late_head_is_a_timeout_and_its_client_is_told_nothing() {
     }
 }
 
-/// `src/listener/connection.rs` lets `header_timeout` end idle connections too.
+/// `src/listener/connection.rs` has hyper end idle connections by the same limit.
 #[test]
 fn the_time_for_the_next_head_counts_from_the_end_of_the_answer() {
     let mut server = Server::start();

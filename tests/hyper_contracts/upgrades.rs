@@ -28,7 +28,7 @@ fn switching() -> Response<Words> {
     answer
 }
 
-/// `src/listener/connection.rs` takes the connection apart there, and the tunnel begins.
+/// `src/listener/connection.rs` takes hyper apart when it is done behind a 101, and the tunnel begins.
 #[test]
 fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
     let mut server = Server::start();
@@ -38,8 +38,8 @@ fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
     assert_eq!(did, [Did::Write(SWITCHING.to_owned()), Did::Flush]);
 }
 
-/// `src/listener/connection.rs` begins the tunnel when hyper is done: what is left of a 101 would be lost, and the
-/// client would take the tunnel's first bytes for it.
+/// `src/listener/connection.rs` takes hyper apart when it is done behind a 101. What was left of the 101 then would be
+/// lost, and the client would read the tunnel's first bytes in its place.
 #[test]
 fn a_101_is_not_done_before_all_of_it_is_written() {
     let mut server = Server::start();
@@ -53,7 +53,8 @@ fn a_101_is_not_done_before_all_of_it_is_written() {
     assert_eq!(written, SWITCHING);
 }
 
-/// `src/listener/connection.rs` gives what was read to the tunnel, which reads on where hyper stopped.
+/// `src/listener/connection.rs` gives the tunnel what hyper read behind the upgrade request, and the tunnel reads on
+/// from the socket.
 #[test]
 fn behind_a_101_the_server_gives_back_what_it_read_and_has_read_no_more() {
     let mut server = Server::start();
@@ -65,13 +66,14 @@ fn behind_a_101_the_server_gives_back_what_it_read_and_has_read_no_more() {
     assert_eq!(wire.unread(), "late");
 }
 
-/// A head with this line, and a body of which a part is missing: behind its answer the connection ends.
+/// A request that begins like this, and has a body of which a part is missing, so that the connection ends behind its
+/// answer.
 fn upload(begins: &str) -> String {
     format!("{begins}Host: a\r\nContent-Length: 5\r\n\r\nhell")
 }
 
-/// `src/listener/connection.rs` polls once more where an Upgrade, or a CONNECT, was refused. `src/proxy/mod.rs` knows
-/// by the same signs which requests those are.
+/// `src/listener/connection.rs` polls hyper again where an Upgrade or a CONNECT was refused, so that the end of the
+/// answer is not cut off. `src/proxy/mod.rs` notes which requests those are.
 #[test]
 fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again_it_goes_out() {
     for begins in [
@@ -95,7 +97,8 @@ fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again
     }
 }
 
-/// `src/listener/connection.rs` has no other answer to wait for that hyper would call done too early.
+/// `src/listener/connection.rs` polls hyper again behind refused upgrades only, since every other answer is written
+/// before hyper is done.
 #[test]
 fn an_answer_to_no_upgrade_is_not_done_while_it_waits() {
     let mut server = Server::start();
@@ -108,7 +111,7 @@ fn an_answer_to_no_upgrade_is_not_done_while_it_waits() {
     assert_eq!(server.wire.did().last(), Some(&Did::Shutdown));
 }
 
-/// `src/proxy/mod.rs` refuses an upgrade and goes on with the connection.
+/// `src/proxy/mod.rs` refuses an upgrade with an ordinary answer, behind which the client may send another request.
 #[test]
 fn behind_a_refused_upgrade_the_connection_goes_on() {
     let mut server = Server::start();
@@ -118,7 +121,8 @@ fn behind_a_refused_upgrade_the_connection_goes_on() {
     assert_eq!(next.uri(), "/next");
 }
 
-/// `src/upstream/connection.rs` takes the connection apart there, and gives the tunnel what was read behind the head.
+/// `src/upstream/connection.rs` takes hyper apart when it is done behind a 101, and gives the tunnel what hyper read
+/// behind that head.
 #[test]
 fn behind_a_101_the_client_is_done_and_gives_back_what_it_read() {
     let mut client = Client::start();
@@ -135,7 +139,8 @@ fn behind_a_101_the_client_is_done_and_gives_back_what_it_read() {
     assert_eq!(wire.did(), []);
 }
 
-/// `src/upstream/connection.rs` gives its socket back only behind a 101.
+/// `src/upstream/connection.rs` gives the socket back only behind a 101, and keeps the connection behind any other
+/// answer.
 #[test]
 fn an_upgrade_that_the_upstream_refuses_is_an_answer_like_any_other() {
     let mut client = Client::start();
