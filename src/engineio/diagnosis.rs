@@ -71,8 +71,6 @@ impl Observer for Diagnosis {
         self.say(exchange, diagnose::exchange(exchange, end));
     }
 
-    fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {}
-
     fn tunnel_ended(&self, _: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
         self.say(exchange, diagnose::tunnel(exchange, end));
     }

@@ -312,6 +312,8 @@ impl Exceeded {
     }
 }
 
+impl std::error::Error for Exceeded {}
+
 /// For the log.
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,10 +20,10 @@ use tokio::task::yield_now;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::connection;
-use crate::listener::crowd::Crowd;
 use crate::listener::phase::drained;
 use crate::listener::promised::PromisedTunnel;
 use crate::listener::tasks::Task;
+use crate::observe::AcceptPause;
 
 /// Connections that are begun before others get their turn: a millisecond or two of work.
 const BEGUN_IN_A_ROW: usize = 64;
@@ -68,7 +68,6 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             () = door.closed() => {}
         }
     });
-    let mut crowd = Crowd::default();
     let mut taken: VecDeque<Taken> = VecDeque::new();
     loop {
         let next = poll_fn(|cx| {
@@ -103,11 +102,15 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             Next::Gone => continue,
             Next::Nothing => true,
             Next::Refused(error) => {
-                crowd.is_refused(&error);
+                context
+                    .observer
+                    .accepting_paused(AcceptPause::System(&error));
                 false
             }
             Next::Full => {
-                crowd.is_full(context.tasks.most());
+                let max_connections = context.tasks.most();
+                let pause = AcceptPause::Full { max_connections };
+                context.observer.accepting_paused(pause);
                 false
             }
         };

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use crate::limits::Crowded;
 use crate::limits::Share;
 use crate::listener::Context;
+use crate::observe::ConnectionFailure;
 
 /// What is counted of a client that has just come, if anything is.
 ///
 /// # Errors
-/// It is to be closed at once; that is in the log, once a minute for each address.
+/// It is to be closed at once, and the observer has heard of it.
 pub(super) fn admitted(
     address: SocketAddr,
     context: &Context,
@@ -20,17 +21,13 @@ pub(super) fn admitted(
         return Ok(None);
     }
     let counted = proxy.addresses.connect(address.ip());
-    if let Err(Crowded {
-        exceeded,
-        is_news: true,
-    }) = counted
-    {
-        tracing::warn!(
-            remote_addr = address.to_string().as_str(),
-            limit = exceeded.key(),
-            reason = exceeded.to_string().as_str(),
-            "connections are closed without an answer while others of this address wait for one"
-        );
+    if let Err(Crowded { exceeded, is_news }) = &counted {
+        let failure = ConnectionFailure::PerIp {
+            limit: exceeded.key(),
+            reason: exceeded,
+            is_news: *is_news,
+        };
+        context.observer.connection_failed(address, failure);
     }
     counted
 }

@@ -14,6 +14,8 @@ use crate::access::Source;
 use crate::access::proxy_header;
 use crate::listener::Context;
 use crate::listener::phase::leaving;
+use crate::observe::ConnectionFailure;
+use crate::observe::ProxyHeaderFailure;
 
 /// How much is looked at to find where a header ends; most are shorter.
 const LOOK: usize = 256;
@@ -55,7 +57,22 @@ impl fmt::Display for AnnounceError {
 
 impl std::error::Error for AnnounceError {}
 
-/// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, there is a line in the log.
+impl AnnounceError {
+    /// What an observer counts it as.
+    fn kind(&self) -> ProxyHeaderFailure {
+        match self {
+            Self::NotTrusted => ProxyHeaderFailure::NotTrusted,
+            Self::Header(_) => ProxyHeaderFailure::Header,
+            Self::Timeout(_) => ProxyHeaderFailure::Timeout,
+            Self::BrokenOff => ProxyHeaderFailure::BrokenOff,
+            Self::Closed => ProxyHeaderFailure::Closed,
+            Self::Io(_) => ProxyHeaderFailure::Io,
+        }
+    }
+}
+
+/// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, the observer hears of it.
+/// `None` also if the process drains before anything was said.
 pub(super) async fn client_of(
     tcp: &mut TcpStream,
     proxy: SocketAddr,
@@ -63,23 +80,22 @@ pub(super) async fn client_of(
 ) -> Option<SocketAddr> {
     let announced = async {
         if !context.handle.load().trusted.contain(proxy.ip()) {
-            return Err(AnnounceError::NotTrusted);
+            return Some(Err(AnnounceError::NotTrusted));
         }
         tokio::select! {
             biased;
-            client = announced(tcp, proxy, context.limits.get().header) => client,
-            () = leaving(context.phase.clone()) => Err(AnnounceError::Closed),
+            client = announced(tcp, proxy, context.limits.get().header) => Some(client),
+            () = leaving(context.phase.clone()) => None,
         }
     };
-    match announced.await {
+    match announced.await? {
         Ok(client) => Some(client),
-        Err(AnnounceError::Closed) => None,
         Err(error) => {
-            tracing::info!(
-                remote_addr = proxy.to_string().as_str(),
-                reason = error.to_string().as_str(),
-                "no PROXY header"
-            );
+            let failure = ConnectionFailure::ProxyHeader {
+                kind: error.kind(),
+                reason: &error,
+            };
+            context.observer.connection_failed(proxy, failure);
             None
         }
     }

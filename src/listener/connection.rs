@@ -17,14 +17,15 @@ use crate::listener::announced::client_of;
 use crate::listener::buffered::Became;
 use crate::listener::buffered::Buffered;
 use crate::listener::closing::close;
+use crate::listener::failed;
 use crate::listener::head_deadline::HeadDeadline;
 use crate::listener::hyper_driver;
 use crate::listener::phase::leaving;
 use crate::listener::promised::PromisedTunnel;
+use crate::observe::ConnectionFailure;
 use crate::proxy::ClientConnection;
 use crate::stream::Stream;
 use crate::tls;
-use crate::tls::HandshakeError;
 use crate::tunnel::End;
 
 /// Serves one connection until it ends or becomes a tunnel.
@@ -102,14 +103,9 @@ async fn open(
             // Boxed, so that a plain connection does not carry the room for it.
             match Box::pin(tls::accept(tcp, config, limits.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
-                // Port scans and health checks look like this.
-                Err(HandshakeError::Closed) => return None,
                 Err(error) => {
-                    tracing::info!(
-                        remote_addr = client.address.to_string().as_str(),
-                        reason = error.to_string().as_str(),
-                        "no TLS handshake"
-                    );
+                    let failure = failed::of_tls(&error);
+                    context.observer.connection_failed(client.address, failure);
                     return None;
                 }
             }
@@ -138,12 +134,8 @@ async fn first_bytes(
         () = leaving(context.phase.clone()) => return None,
     };
     let Ok(first) = first else {
-        let reason = format!("no byte within {header_timeout:?} (`header_timeout`)");
-        tracing::info!(
-            remote_addr = client.address.to_string().as_str(),
-            reason = reason.as_str(),
-            "no request"
-        );
+        let failure = ConnectionFailure::NoRequest { header_timeout };
+        context.observer.connection_failed(client.address, failure);
         return None;
     };
     let early = first.ok()?;

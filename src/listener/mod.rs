@@ -6,11 +6,11 @@ mod announced;
 mod buffered;
 mod closing;
 mod connection;
-mod crowd;
 mod door;
 mod handover;
 mod head_deadline;
 mod hyper_driver;
+mod failed;
 mod phase;
 mod promised;
 mod socket;
@@ -18,10 +18,12 @@ mod tasks;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::observe::Observer;
 use crate::proxy::Handle;
 use crate::tunnel::Keeper;
 
@@ -56,6 +58,8 @@ pub struct Context {
     pub tasks: Tasks,
     /// When to stop.
     pub phase: watch::Receiver<Phase>,
+    /// Hears what happens to connections.
+    pub observer: Arc<dyn Observer>,
     /// See [`Limits`]. A connection obeys those that it finds when it comes.
     pub limits: Cell<Limits>,
 }

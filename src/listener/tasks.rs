@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::limits::Connections;
 use crate::listener::Phase;
+use crate::observe::Observer;
 
 /// Counts tasks, so that a drain knows when the last has ended.
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ struct Inner {
     none: Notify,
     phase: watch::Receiver<Phase>,
     connections: Connections,
+    observer: Arc<dyn Observer>,
 }
 
 /// A place that is kept for a connection which may not come; dropping it gives it back.
@@ -33,7 +36,9 @@ impl Place<'_> {
         // The task gives it back.
         std::mem::forget(self);
         inner.count.set(inner.count.get() + 1);
-        Task(inner)
+        let task = Task(inner);
+        task.0.observer.connection_accepted();
+        task
     }
 }
 
@@ -49,13 +54,18 @@ pub(super) struct Task(Rc<Inner>);
 
 impl Tasks {
     /// None yet, of those that the whole process may have.
-    pub fn new(phase: watch::Receiver<Phase>, connections: Connections) -> Self {
+    pub fn new(
+        phase: watch::Receiver<Phase>,
+        connections: Connections,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         Self(Rc::new(Inner {
             count: Cell::new(0),
             cut: Cell::new(0),
             none: Notify::new(),
             phase,
             connections,
+            observer,
         }))
     }
 
@@ -100,5 +110,6 @@ impl Drop for Task {
         if self.0.count.get() == 0 {
             self.0.none.notify_waiters();
         }
+        self.0.observer.connection_ended();
     }
 }

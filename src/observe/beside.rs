@@ -1,7 +1,11 @@
 //! Two observers that hear the same.
 
+use std::net::SocketAddr;
+
 use http::StatusCode;
 
+use crate::observe::AcceptPause;
+use crate::observe::ConnectionFailure;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
 use crate::observe::Observer;
@@ -10,6 +14,26 @@ use crate::observe::TunnelId;
 
 /// Each hears all that one of them wants to listen to.
 impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn connection_accepted(&self) {
+        self.0.connection_accepted();
+        self.1.connection_accepted();
+    }
+
+    fn connection_ended(&self) {
+        self.0.connection_ended();
+        self.1.connection_ended();
+    }
+
+    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+        self.0.connection_failed(client, failure);
+        self.1.connection_failed(client, failure);
+    }
+
+    fn accepting_paused(&self, pause: AcceptPause<'_>) {
+        self.0.accepting_paused(pause);
+        self.1.accepting_paused(pause);
+    }
+
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         self.0.exchange_ended(exchange, end);
         self.1.exchange_ended(exchange, end);
@@ -49,24 +73,15 @@ mod tests {
 
     use crate::observe::AccessLog;
     use crate::observe::Exchange;
-    use crate::observe::ExchangeEnd;
     use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
-    use crate::observe::TunnelEnd;
-    use crate::observe::TunnelId;
 
     /// Listens to one status, and until it has heard so many bytes.
     #[derive(Debug)]
     struct Curious(u16, usize);
 
     impl Observer for Curious {
-        fn exchange_ended(&self, _: &Exchange, _: &ExchangeEnd) {}
-
-        fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {}
-
-        fn tunnel_ended(&self, _: TunnelId, _: &Exchange, _: &TunnelEnd) {}
-
         fn listens(&self, _: &Exchange, status: StatusCode) -> bool {
             status == self.0
         }

@@ -1,11 +1,13 @@
 //! What happened, as values, and who hears of it.
 //!
-//! Everything worth counting or logging passes an [`Observer`]. [`AccessLog`] is the one that writes log lines; more can
-//! be put beside it, as a pair, without a change elsewhere. Nothing here decides anything, and nothing is called per byte: an
-//! observer may have a look at the first ones that an upstream says, if it asks for that.
+//! Everything worth counting or logging passes an [`Observer`]. [`AccessLog`] and [`ConnectionLog`] write log lines; more
+//! observers can be put beside them, in pairs, without a change elsewhere. Nothing here decides anything, and nothing is
+//! called per byte: an observer may have a look at the first ones that an upstream says, if it asks for that.
 
 mod access_log;
 mod beside;
+mod connection;
+mod connection_log;
 mod request_line;
 mod upstream_addr;
 
@@ -19,20 +21,53 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use crate::observe::access_log::AccessLog;
+pub use crate::observe::connection::AcceptPause;
+pub use crate::observe::connection::ConnectionFailure;
+pub use crate::observe::connection::ProxyHeaderFailure;
+pub use crate::observe::connection::TlsFailure;
+pub use crate::observe::connection_log::ConnectionLog;
 pub use crate::observe::request_line::RequestLine;
 pub use crate::observe::upstream_addr::UpstreamAddr;
 
 /// The most that is kept of what an upstream says, for an observer that wants to listen.
 pub const FIRST_WORDS: usize = 512;
 
-/// Hears of every exchange and every tunnel.
+/// Hears of every connection, every exchange and every tunnel. Each method does nothing unless an observer says otherwise.
+///
+/// All threads that serve call it, between two steps of what they serve: it must not wait.
 pub trait Observer: fmt::Debug + Send + Sync {
+    /// A client's connection was taken from the system.
+    fn connection_accepted(&self) {}
+
+    /// A client's connection is over, together with the tunnel that it may have become.
+    fn connection_ended(&self) {}
+
+    /// A connection ended before there was a request on it. The address is the client's as far as it was known: that of the
+    /// proxy in front where its PROXY header is what failed. [`connection_ended`](Self::connection_ended) follows.
+    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+        let _ = (client, failure);
+    }
+
+    /// No connection is accepted for the moment. Each listener on each thread calls it whenever it has looked again, many
+    /// times a second.
+    fn accepting_paused(&self, pause: AcceptPause<'_>) {
+        let _ = pause;
+    }
+
     /// A request was answered, or its client went away.
-    fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd);
+    fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
+        let _ = (exchange, end);
+    }
+
     /// An upstream and a client agreed to a tunnel.
-    fn tunnel_opened(&self, id: TunnelId, exchange: &Exchange);
+    fn tunnel_opened(&self, id: TunnelId, exchange: &Exchange) {
+        let _ = (id, exchange);
+    }
+
     /// A tunnel is over.
-    fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd);
+    fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
+        let _ = (id, exchange, end);
+    }
 
     /// Whether the first bytes are wanted of the body that the upstream sends with this status, or, if that is a 101, of what
     /// it says in the tunnel. Asked when the head of the answer is there.

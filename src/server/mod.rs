@@ -35,6 +35,7 @@ use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
 use crate::observe::AccessLog;
+use crate::observe::ConnectionLog;
 use crate::observe::Observer;
 use crate::proxy::Proxy;
 use crate::server::listeners::Listener;
@@ -134,7 +135,8 @@ fn observer(config: &Config) -> Arc<dyn Observer> {
         config::AccessLog::On => AccessLog::On,
         config::AccessLog::Off => AccessLog::Off,
     };
-    Arc::new((access_log, Diagnosis::default()))
+    let log = (access_log, ConnectionLog::default());
+    Arc::new((log, Diagnosis::default()))
 }
 
 /// What each thread is told: the same, and a socket of its own for each new listener.

@@ -56,8 +56,6 @@ impl Observer for Panics {
         }
     }
 
-    fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {}
-
     fn tunnel_ended(&self, _: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
         if end.ended_by == EndedBy::Panic {
             self.hear(

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::task::Poll;
 
@@ -79,12 +80,14 @@ impl Worker {
     async fn serve(self) -> Result<usize, StartError> {
         let (mut phase, mut orders) = (self.phase, self.orders);
         let keeper = Rc::new(Keeper::default());
-        let tasks = Tasks::new(phase.clone(), self.connections);
+        let observer = Arc::clone(&self.first.rules.proxy.observer);
+        let tasks = Tasks::new(phase.clone(), self.connections, Arc::clone(&observer));
         let context = Rc::new(Context {
             handle: Handle::new(self.first.rules.proxy.clone()),
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
+            observer,
             limits: Cell::new(self.first.rules.limits),
         });
         let keeping = Vital::begin({

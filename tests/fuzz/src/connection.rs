@@ -150,7 +150,6 @@ pub fn run(data: &[u8]) {
 async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     let (over_tcp, announced) = (flags.contains(&b't'), flags.contains(&b'p'));
     let (say_phase, phase) = watch::channel(Phase::Running);
-    let tasks = Tasks::new(phase.clone(), Connections::up_to(8));
     let keeper = Rc::new(Keeper::default());
     let mut proxy = if over_tcp {
         world.over_tcp.clone()
@@ -162,11 +161,14 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
             .into_iter()
             .collect();
     }
+    let observer = Arc::clone(&proxy.observer);
+    let tasks = Tasks::new(phase.clone(), Connections::up_to(8), Arc::clone(&observer));
     let context = Rc::new(Context {
         handle: Handle::new(proxy),
         keeper: Rc::clone(&keeper),
         tasks: tasks.clone(),
         phase,
+        observer,
         limits: Cell::new(listener::Limits {
             tls_handshake: Duration::from_secs(10),
             header: Duration::from_secs(30),
