@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Context as TaskContext;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -36,17 +37,21 @@ const TAKEN_AHEAD: usize = 8192;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that is taken from the system, with its place among all.
-type Taken = (TcpStream, SocketAddr, Task);
+struct TakenConnection {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    task: Task,
+}
 
-/// What a listening socket says.
-enum Next {
+/// What accepting comes to next.
+enum AcceptStep {
     Over,
-    Accepted(Taken),
+    Accepted(TakenConnection),
     /// The client was gone before it was accepted.
     Gone,
     /// The system has no room.
     Refused(io::Error),
-    /// Nobody waits, or there is no place for who does; but some were taken before.
+    /// No client waits, or there is no place for one that does; but some connections were taken before.
     Nothing,
     /// There are as many connections as there may be, and all are begun.
     Full,
@@ -68,46 +73,30 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             () = door.closed() => {}
         }
     });
-    let mut taken: VecDeque<Taken> = VecDeque::new();
+    let mut taken: VecDeque<TakenConnection> = VecDeque::new();
     loop {
-        let next = poll_fn(|cx| {
-            if over.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Next::Over);
-            }
-            // The place before the connection, so that there are never more than there may be.
-            let next = match context.tasks.place() {
-                None => Poll::Ready(Next::Full),
-                Some(place) => listener.poll_accept(cx).map(|accepted| match accepted {
-                    Ok((tcp, peer)) => Next::Accepted((tcp, peer, place.take())),
-                    Err(error) if is_about_one_connection(&error) => Next::Gone,
-                    Err(error) => Next::Refused(error),
-                }),
-            };
-            match next {
-                Poll::Ready(Next::Full) | Poll::Pending if !taken.is_empty() => {
-                    Poll::Ready(Next::Nothing)
-                }
-                next => next,
-            }
+        let next = poll_fn(|cx| match over.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(AcceptStep::Over),
+            Poll::Pending => poll_next(&listener, &context, &taken, cx),
         });
         let is_room = match next.await {
-            Next::Over => break,
-            Next::Accepted(connection) => {
+            AcceptStep::Over => break,
+            AcceptStep::Accepted(connection) => {
                 taken.push_back(connection);
                 if taken.len() < TAKEN_AHEAD {
                     continue;
                 }
                 true
             }
-            Next::Gone => continue,
-            Next::Nothing => true,
-            Next::Refused(error) => {
+            AcceptStep::Gone => continue,
+            AcceptStep::Nothing => true,
+            AcceptStep::Refused(error) => {
                 context
                     .observer
                     .accepting_paused(AcceptPause::System(&error));
                 false
             }
-            Next::Full => {
+            AcceptStep::Full => {
                 let max_connections = context.tasks.most();
                 let pause = AcceptPause::Full { max_connections };
                 context.observer.accepting_paused(pause);
@@ -134,6 +123,38 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
     for connection in taken {
         begin(connection, &door, &context);
     }
+    take_last(listener, &door, &context);
+}
+
+/// What the socket says. Nothing is waited for while there are connections in `taken`, which are to be begun.
+fn poll_next(
+    listener: &TcpListener,
+    context: &Context,
+    taken: &VecDeque<TakenConnection>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<AcceptStep> {
+    // The place before the connection, so that there are never more than there may be.
+    let next = match context.tasks.place() {
+        None => Poll::Ready(AcceptStep::Full),
+        Some(place) => listener.poll_accept(cx).map(|accepted| match accepted {
+            Ok((tcp, peer)) => {
+                let task = place.take();
+                AcceptStep::Accepted(TakenConnection { tcp, peer, task })
+            }
+            Err(error) if is_about_one_connection(&error) => AcceptStep::Gone,
+            Err(error) => AcceptStep::Refused(error),
+        }),
+    };
+    match next {
+        Poll::Ready(AcceptStep::Full) | Poll::Pending if !taken.is_empty() => {
+            Poll::Ready(AcceptStep::Nothing)
+        }
+        next => next,
+    }
+}
+
+/// Serves what the system has accepted already, as far as there is room, and closes the socket.
+fn take_last(listener: TcpListener, door: &Rc<Door>, context: &Rc<Context>) {
     // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
     let Ok(listener) = listener.into_std() else {
         return;
@@ -144,7 +165,8 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
                 if tcp.set_nonblocking(true).is_ok()
                     && let Ok(tcp) = TcpStream::from_std(tcp)
                 {
-                    begin((tcp, peer, place.take()), &door, &context);
+                    let task = place.take();
+                    begin(TakenConnection { tcp, peer, task }, door, context);
                 }
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -154,7 +176,8 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
 }
 
 /// Serves one connection.
-fn begin((tcp, peer, task): Taken, door: &Rc<Door>, context: &Rc<Context>) {
+fn begin(taken: TakenConnection, door: &Rc<Door>, context: &Rc<Context>) {
+    let TakenConnection { tcp, peer, task } = taken;
     let keeper = Rc::clone(&context.keeper);
     let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
     let serving = Box::pin(serving);
