@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -18,8 +19,8 @@ use crate::observe::Observer;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
 
-/// Says what is wrong, of each kind and route once a minute, with how often it was left out since. All threads share it; they
-/// wait for one another only where something is wrong.
+/// Says what is wrong, of each kind and route once a minute, with how often it was left out since, and anew when another
+/// configuration is served. All threads share it; they wait for one another only where something is wrong.
 #[derive(Debug, Default)]
 pub struct Diagnosis(Mutex<Limiter>);
 
@@ -43,6 +44,11 @@ macro_rules! line {
 }
 
 impl Diagnosis {
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        // A panic while it was held leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn say(&self, exchange: &Exchange, finding: Option<Finding>) {
         if let Some(finding) = finding {
             self.say_at(exchange, &finding, Instant::now());
@@ -50,11 +56,8 @@ impl Diagnosis {
     }
 
     fn say_at(&self, exchange: &Exchange, finding: &Finding, now: Instant) {
-        let admitted = {
-            // A panic while it was held leaves nothing half done.
-            let mut limiter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            limiter.admit(finding.kind(), exchange.route.as_ref(), now)
-        };
+        let route = exchange.route.as_ref();
+        let admitted = self.limiter().admit(finding.kind(), route, now);
         let Some(left_out) = admitted else {
             return;
         };
@@ -67,6 +70,10 @@ impl Diagnosis {
 }
 
 impl Observer for Diagnosis {
+    fn reloaded(&self) {
+        *self.limiter() = Limiter::default();
+    }
+
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         self.say(exchange, diagnose::exchange(exchange, end));
     }
@@ -110,6 +117,7 @@ mod tests {
     use crate::engineio::Finding;
     use crate::engineio::limiter::INTERVAL;
     use crate::observe::Exchange;
+    use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
     use crate::observe::UpstreamAddr;
@@ -159,6 +167,9 @@ mod tests {
             }
             diagnosis.say_at(&exchange(Some("routes.yaml:9")), &finding, begin + INTERVAL);
             diagnosis.say_at(&exchange(None), &Finding::NoLocation, begin);
+            diagnosis.say_at(&exchange(None), &Finding::NoLocation, begin);
+            diagnosis.reloaded();
+            diagnosis.say_at(&exchange(None), &Finding::NoLocation, begin);
         });
         let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<&str> = lines.lines().collect();
@@ -166,7 +177,7 @@ mod tests {
                      upstream_addr=\"127.0.0.1:3000\" location=\"/chat\" route=\"routes.yaml:9\" \
                      why=\"a tunnel was ended: no byte within 60s (`tunnel_timeout`)\" help=\"let the application send \
                      something more often, such as pings, or raise `tunnel_timeout`, at the top or in the route\"";
-        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert_eq!(lines.len(), 4, "{lines:#?}");
         assert_eq!(lines[0], first);
         assert_eq!(lines[1], format!("{first} left_out=3"));
         assert!(
@@ -175,5 +186,6 @@ mod tests {
             lines[2]
         );
         assert!(!lines[2].contains("route="), "{}", lines[2]);
+        assert_eq!(lines[3], lines[2]);
     }
 }

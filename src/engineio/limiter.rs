@@ -10,10 +10,10 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(60);
 
 /// What was said of which route, and when. There is one entry for each kind of finding and each route at most.
 #[derive(Debug, Default)]
-pub(super) struct Limiter(HashMap<(&'static str, Option<Arc<str>>), Said>);
+pub(super) struct Limiter(HashMap<(&'static str, Option<Arc<str>>), LastSaid>);
 
 #[derive(Debug)]
-struct Said {
+struct LastSaid {
     at: Instant,
     left_out: u64,
 }
@@ -27,7 +27,7 @@ impl Limiter {
         now: Instant,
     ) -> Option<u64> {
         let Some(said) = self.0.get_mut(&(kind, route.cloned())) else {
-            let said = Said {
+            let said = LastSaid {
                 at: now,
                 left_out: 0,
             };

@@ -1,6 +1,7 @@
-//! Two observers that hear the same.
+//! Observers made of others: two that hear the same, and one that is shared.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -34,6 +35,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.accepting_paused(pause);
     }
 
+    fn reloaded(&self) {
+        self.0.reloaded();
+        self.1.reloaded();
+    }
+
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         self.0.exchange_ended(exchange, end);
         self.1.exchange_ended(exchange, end);
@@ -60,6 +66,53 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn tunnel_said(&self, id: TunnelId, exchange: &Exchange, said: &[u8]) {
         self.0.tunnel_said(id, exchange, said);
         self.1.tunnel_said(id, exchange, said);
+    }
+}
+
+/// An observer that others keep hold of hears all that it is told through them.
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn connection_accepted(&self) {
+        self.as_ref().connection_accepted();
+    }
+
+    fn connection_ended(&self) {
+        self.as_ref().connection_ended();
+    }
+
+    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+        self.as_ref().connection_failed(client, failure);
+    }
+
+    fn accepting_paused(&self, pause: AcceptPause<'_>) {
+        self.as_ref().accepting_paused(pause);
+    }
+
+    fn reloaded(&self) {
+        self.as_ref().reloaded();
+    }
+
+    fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
+        self.as_ref().exchange_ended(exchange, end);
+    }
+
+    fn tunnel_opened(&self, id: TunnelId, exchange: &Exchange) {
+        self.as_ref().tunnel_opened(id, exchange);
+    }
+
+    fn tunnel_ended(&self, id: TunnelId, exchange: &Exchange, end: &TunnelEnd) {
+        self.as_ref().tunnel_ended(id, exchange, end);
+    }
+
+    fn listens(&self, exchange: &Exchange, status: StatusCode) -> bool {
+        self.as_ref().listens(exchange, status)
+    }
+
+    fn is_enough(&self, exchange: &Exchange, said: &[u8]) -> bool {
+        self.as_ref().is_enough(exchange, said)
+    }
+
+    fn tunnel_said(&self, id: TunnelId, exchange: &Exchange, said: &[u8]) {
+        self.as_ref().tunnel_said(id, exchange, said);
     }
 }
 

@@ -54,6 +54,10 @@ pub trait Observer: fmt::Debug + Send + Sync {
         let _ = pause;
     }
 
+    /// Another configuration is served from now on. Whoever has just edited something wants to know whether it helped: what
+    /// was said once is to be said again.
+    fn reloaded(&self) {}
+
     /// A request was answered, or its client went away.
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         let _ = (exchange, end);

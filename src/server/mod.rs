@@ -9,13 +9,20 @@ mod changes;
 mod descriptors;
 mod error;
 mod listeners;
+mod observers;
 mod reload;
 mod serving_table;
 mod worker;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod observer_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod panic_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod test_support;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,21 +34,17 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-use crate::config;
 use crate::config::Config;
-use crate::engineio::Diagnosis;
 use crate::limits::Addresses;
 use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
-use crate::observe::AccessLog;
-use crate::observe::ConnectionLog;
-use crate::observe::Observer;
 use crate::proxy::Proxy;
 use crate::server::listeners::Listener;
 use crate::server::listeners::Listeners;
 use crate::server::listeners::Means;
 use crate::server::listeners::Sockets;
+use crate::server::observers::Observers;
 use crate::server::worker::Order;
 use crate::server::worker::Worker;
 use crate::tls;
@@ -112,14 +115,14 @@ struct Rules {
 
 impl Rules {
     /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
-    fn new(config: &Config, observer: Arc<dyn Observer>, addresses: Addresses) -> Self {
+    fn new(config: &Config, observers: &Observers, addresses: Addresses) -> Self {
         addresses.allow(config.per_ip);
         Self {
             proxy: Proxy {
                 sites: Arc::new(serving_table(config).sites),
                 trusted: config.trusted_proxies.clone(),
                 addresses,
-                observer,
+                observer: observers.of_requests(config),
             },
             limits: listener::Limits {
                 tls_handshake: config.limits.tls_handshake,
@@ -127,16 +130,6 @@ impl Rules {
             },
         }
     }
-}
-
-/// Hears of everything, and has said nothing yet.
-fn observer(config: &Config) -> Arc<dyn Observer> {
-    let access_log = match config.access_log {
-        config::AccessLog::On => AccessLog::On,
-        config::AccessLog::Off => AccessLog::Off,
-    };
-    let log = (access_log, ConnectionLog::default());
-    Arc::new((log, Diagnosis::default()))
 }
 
 /// What each thread is told: the same, and a socket of its own for each new listener.
@@ -178,16 +171,15 @@ impl Opened {
     /// # Errors
     /// The system gives no thread.
     pub fn start(self) -> Result<Running, StartError> {
-        let observer = observer(&self.config);
-        self.start_telling(observer)
+        self.start_telling(Observers::new())
     }
 
-    /// The same, with somebody else who hears of everything until the first reload.
-    fn start_telling(self, observer: Arc<dyn Observer>) -> Result<Running, StartError> {
+    /// Serves as [`start`](Self::start) does, while these hear of everything.
+    fn start_telling(self, observers: Observers) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, outcomes) = mpsc::unbounded_channel();
         let addresses = Addresses::default();
-        let rules = Rules::new(&self.config, observer, addresses);
+        let rules = Rules::new(&self.config, &observers, addresses);
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
         let connections = Connections::up_to(descriptors::most_connections(&self.config, count));
@@ -201,6 +193,7 @@ impl Opened {
                 orders,
                 phase: told.clone(),
                 connections: connections.clone(),
+                observer: observers.of_connections(),
             };
             let ended = ended.clone();
             let thread = std::thread::Builder::new()
@@ -215,6 +208,7 @@ impl Opened {
             config: self.config,
             listeners: self.listeners,
             rules,
+            observers,
             shared: self.shared,
             connections,
             workers,
@@ -232,6 +226,8 @@ pub struct Running {
     config: Config,
     listeners: Listeners,
     rules: Rules,
+    /// Outlive every configuration, and with them what they have counted.
+    observers: Observers,
     /// Outlives every configuration, and with it the sessions of clients.
     shared: tls::Shared,
     connections: Connections,

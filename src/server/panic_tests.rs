@@ -2,7 +2,6 @@
 //!
 //! The panics are those of an observer, which is asked in the middle of requests and tunnels.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,10 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -24,15 +20,16 @@ use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
-use crate::server;
-use crate::server::Running;
 use crate::server::StartError;
 use crate::server::listeners::Means;
+use crate::server::test_support::DEADLINE;
+use crate::server::test_support::ask;
+use crate::server::test_support::read;
+use crate::server::test_support::start;
+use crate::server::test_support::upgrade;
 
-const DEADLINE: Duration = Duration::from_secs(15);
-
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// More than one thread, and little that may be left behind.
+const LIMITS: &str = "threads: 2\nmax_connections: 8\nper_ip: { connections: 4 }\n";
 
 /// Panics where the request or the upstream says so, and writes down what it hears of the ends of these.
 #[derive(Debug, Default)]
@@ -79,86 +76,11 @@ impl Observer for Panics {
     }
 }
 
-/// An upstream that answers any request, and says in a tunnel what it hears.
-async fn upstream() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut tcp, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut read = Vec::new();
-                while !read.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-                    if !matches!(tcp.read_buf(&mut read).await, Ok(1..)) {
-                        return;
-                    }
-                }
-                if read
-                    .windows(8)
-                    .any(|bytes| bytes.eq_ignore_ascii_case(b"upgrade:"))
-                {
-                    let _ = tcp.write_all(SWITCHING.as_bytes()).await;
-                    let (mut from, mut to) = tcp.split();
-                    let _ = tokio::io::copy(&mut from, &mut to).await;
-                } else {
-                    let answer =
-                        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
-                    let _ = tcp.write_all(answer.as_bytes()).await;
-                }
-            });
-        }
-    });
-    address
-}
-
-async fn start(folder: &TempDir, observer: Arc<Panics>) -> (Running, SocketAddr) {
-    let to = upstream().await;
-    let file = folder.path().join("routes.yaml");
-    let text = format!(
-        "threads: 2\nmax_connections: 8\nper_ip: {{ connections: 4 }}\nlisten:\n  - address: 127.0.0.1:0\nroutes:\n  - location: /\n    proxy_pass: http://{to}\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let now = OffsetDateTime::now_utc();
-    let (config, _) = Config::read(&file, now).unwrap();
-    let opened = server::open(config, now).unwrap();
-    let address = opened.listening()[0].address;
-    (opened.start_telling(observer).unwrap(), address)
-}
-
-/// Sends a request, and returns what comes of it up to `enough`, or to the end.
-async fn ask(address: SocketAddr, request: &str, enough: &str) -> (String, TcpStream) {
-    let mut tcp = TcpStream::connect(address).await.unwrap();
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let said = read(&mut tcp, enough).await;
-    (said, tcp)
-}
-
-async fn read(tcp: &mut TcpStream, enough: &str) -> String {
-    let mut said = Vec::new();
-    let reading = async {
-        while !said.ends_with(enough.as_bytes()) {
-            if !matches!(tcp.read_buf(&mut said).await, Ok(1..)) {
-                return;
-            }
-        }
-    };
-    timeout(DEADLINE, reading)
-        .await
-        .expect("an answer or the end");
-    String::from_utf8(said).unwrap()
-}
-
-fn upgrade(target: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-}
-
 #[tokio::test]
 async fn a_panic_ends_its_connection_with_a_line_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let observer = Arc::new(Panics::default());
-    let (mut running, address) = start(&folder, Arc::clone(&observer)).await;
+    let (mut running, address) = start(&folder, LIMITS, observer.clone()).await;
     let (said, mut tunnel) = ask(address, &upgrade("/stays"), "\r\n\r\n").await;
     assert!(said.starts_with("HTTP/1.1 101 "), "{said}");
 
@@ -209,7 +131,7 @@ async fn a_panic_ends_its_connection_with_a_line_and_nothing_else() {
 #[tokio::test]
 async fn a_thread_that_dies_is_an_error_while_the_others_live() {
     let folder = TempDir::new().unwrap();
-    let (mut running, _) = start(&folder, Arc::default()).await;
+    let (mut running, _) = start(&folder, LIMITS, Arc::<Panics>::default()).await;
     let wait = Duration::from_millis(100);
     assert!(
         timeout(wait, running.ended()).await.is_err(),

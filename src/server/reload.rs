@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -22,7 +21,6 @@ use crate::server::changes::keep_upstreams;
 use crate::server::descriptors;
 use crate::server::listeners::Means;
 use crate::server::listeners::Sockets;
-use crate::server::observer;
 use crate::tls::Certificate;
 use crate::tls::CertificateError;
 
@@ -67,14 +65,12 @@ impl Running {
             state(&self.config, &self.listeners),
             state(&config, &listeners),
         );
-        // Whoever has just edited something wants to know whether it helped: what was said once is said again.
-        let observer = match changes.as_slice() {
-            [] => Arc::clone(&self.rules.proxy.observer),
-            _ => observer(&config),
-        };
+        if !changes.is_empty() {
+            self.observers.reloaded();
+        }
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
         let addresses = self.rules.proxy.addresses.clone();
-        let rules = Rules::new(&config, observer, addresses);
+        let rules = Rules::new(&config, &self.observers, addresses);
         let _before = std::mem::replace(&mut self.rules, rules);
         let most = descriptors::most_connections(&config, self.workers.len());
         self.connections.allow(most);

@@ -26,6 +26,7 @@ use crate::listener::Door;
 use crate::listener::Entrance;
 use crate::listener::Phase;
 use crate::listener::Tasks;
+use crate::observe::Observer;
 use crate::proxy::Handle;
 use crate::server::LAST_WORDS;
 use crate::server::Rules;
@@ -55,6 +56,8 @@ pub(super) struct Worker {
     pub(super) phase: watch::Receiver<Phase>,
     /// Those of all threads.
     pub(super) connections: Connections,
+    /// Hears what happens to them.
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 impl Worker {
@@ -80,14 +83,14 @@ impl Worker {
     async fn serve(self) -> Result<usize, StartError> {
         let (mut phase, mut orders) = (self.phase, self.orders);
         let keeper = Rc::new(Keeper::default());
-        let observer = Arc::clone(&self.first.rules.proxy.observer);
-        let tasks = Tasks::new(phase.clone(), self.connections, Arc::clone(&observer));
+        let observer = Arc::clone(&self.observer);
+        let tasks = Tasks::new(phase.clone(), self.connections, observer);
         let context = Rc::new(Context {
             handle: Handle::new(self.first.rules.proxy.clone()),
             keeper: Rc::clone(&keeper),
             tasks: tasks.clone(),
             phase: phase.clone(),
-            observer,
+            observer: self.observer,
             limits: Cell::new(self.first.rules.limits),
         });
         let keeping = Vital::begin({

@@ -53,6 +53,7 @@ use wsgate::listener::Entrance;
 use wsgate::listener::Phase;
 use wsgate::listener::Tasks;
 use wsgate::observe::AccessLog;
+use wsgate::observe::ConnectionLog;
 use wsgate::proxy::Handle;
 use wsgate::proxy::Proxy;
 use wsgate::server;
@@ -132,7 +133,10 @@ fn proxy(upstream: &str) -> Proxy {
         sites: Arc::new(server::serving_table(&config).sites),
         trusted: config.trusted_proxies.clone(),
         addresses: Addresses::default(),
-        observer: Arc::new((AccessLog::On, Diagnosis::default())),
+        observer: Arc::new((
+            (AccessLog::On, ConnectionLog::default()),
+            Diagnosis::default(),
+        )),
     }
 }
 
