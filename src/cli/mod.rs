@@ -9,7 +9,6 @@ mod reload;
 mod report;
 mod run;
 mod schema;
-mod watch;
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -14,11 +14,11 @@ use aws_lc_rs::digest;
 use time::OffsetDateTime;
 
 use crate::cli::report::Voice;
-use crate::cli::watch::Watch;
 use crate::config::Config;
 use crate::config::Diagnostic;
 use crate::explain;
 use crate::server::Running;
+use crate::server::Watch;
 
 /// No file that matters is larger.
 const LARGEST: u64 = 16 << 20;

@@ -8,6 +8,7 @@
 mod changes;
 mod descriptors;
 mod error;
+mod file_watch;
 mod listeners;
 mod observers;
 mod reload;
@@ -52,6 +53,8 @@ use crate::tls;
 pub use crate::server::changes::Change;
 pub use crate::server::changes::Sign;
 pub use crate::server::error::StartError;
+pub(crate) use crate::server::file_watch::Watch;
+pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;
 pub use crate::server::serving_table::serving_table;
 

@@ -8,7 +8,6 @@ use crate::cli::logging;
 use crate::cli::report::Voice;
 use crate::cli::report::one_line;
 use crate::cli::report::say;
-use crate::cli::watch::WatchError;
 use crate::config::Config;
 use crate::config::Diagnostic;
 use crate::config::Errors;
@@ -16,6 +15,7 @@ use crate::config::Level;
 use crate::server::Change;
 use crate::server::Renewed;
 use crate::server::StartError;
+use crate::server::WatchError;
 use crate::tls::CertificateError;
 
 /// How many changes of one reload get a line of their own.

@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
-pub(super) use crate::cli::watch::inotify::Watch;
+pub(crate) use crate::server::file_watch::inotify::Watch;
 #[cfg(not(target_os = "linux"))]
-pub(super) use crate::cli::watch::none::Watch;
+pub(crate) use crate::server::file_watch::none::NoWatch as Watch;
 
 /// Changes of some file will not be noticed.
 #[derive(Debug)]
-pub(super) struct WatchError {
+pub struct WatchError {
     /// What could not be watched, if it is one directory or file.
     path: Option<PathBuf>,
     errno: Errno,
@@ -26,7 +26,7 @@ pub(super) struct WatchError {
 
 impl WatchError {
     /// What to do about it.
-    pub(super) fn help(&self) -> String {
+    pub fn help(&self) -> String {
         let hangup = format!("`kill -HUP {}` reloads", std::process::id());
         let limit = match (self.errno, &self.path) {
             (Errno::NOSPC, _) => "fs.inotify.max_user_watches",
@@ -59,7 +59,7 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use crate::cli::watch::WatchError;
+    use crate::server::file_watch::WatchError;
 
     #[test]
     fn what_cannot_be_watched_comes_with_a_remedy() {

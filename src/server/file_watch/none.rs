@@ -6,29 +6,29 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use crate::cli::watch::WatchError;
+use crate::server::file_watch::WatchError;
 
 /// Nothing is.
 #[derive(Debug)]
-pub(in crate::cli) struct Watch(Infallible);
+pub(crate) struct NoWatch(Infallible);
 
-impl Watch {
+impl NoWatch {
     /// There is none.
     ///
     /// # Errors
     /// Always.
-    pub(in crate::cli) fn new() -> Result<Self, WatchError> {
+    pub(crate) fn new() -> Result<Self, WatchError> {
         Err(WatchError {
             path: None,
             errno: Errno::NOSYS,
         })
     }
 
-    pub(in crate::cli) fn follow(&mut self, _: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
+    pub(crate) fn follow(&mut self, _: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
         match self.0 {}
     }
 
-    pub(in crate::cli) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         match self.0 {}
     }
 }

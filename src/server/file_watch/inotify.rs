@@ -36,7 +36,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-use crate::cli::watch::WatchError;
+use crate::server::file_watch::WatchError;
 
 /// How long nothing must happen before it is looked at: an editor writes a file, and a tool a certificate and then its key.
 const QUIET: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ const CONTENT: WatchFlags = WatchFlags::MODIFY
 
 /// Files that are watched.
 #[derive(Debug)]
-pub(in crate::cli) struct Watch {
+pub(crate) struct Watch {
     inotify: AsyncFd<OwnedFd>,
     watched: HashMap<i32, Wanted>,
     /// The first and the last event that were not looked at yet.
@@ -81,7 +81,7 @@ impl Watch {
     ///
     /// # Errors
     /// The system gives no inotify instance.
-    pub(in crate::cli) fn new() -> Result<Self, WatchError> {
+    pub(crate) fn new() -> Result<Self, WatchError> {
         let error = |errno| WatchError { path: None, errno };
         let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(error)?;
@@ -102,7 +102,7 @@ impl Watch {
     ///
     /// # Errors
     /// The first thing that cannot be watched; all others are.
-    pub(in crate::cli) fn follow(&mut self, files: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
+    pub(crate) fn follow(&mut self, files: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
         let mut following = Following {
             inotify: &self.inotify,
             directories: BTreeMap::new(),
@@ -125,7 +125,7 @@ impl Watch {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(in crate::cli) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         loop {
             let Some((first, last)) = self.events else {
                 self.event().await;
@@ -282,7 +282,7 @@ mod tests {
 
     use tokio::time::timeout;
 
-    use crate::cli::watch::Watch;
+    use crate::server::file_watch::Watch;
 
     fn watching(file: &Path) -> (Watch, BTreeSet<PathBuf>) {
         let files = BTreeSet::from([file.to_owned()]);
