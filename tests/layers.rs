@@ -38,7 +38,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     // floor 6
     ("server", &["config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing", "table", "tls", "tunnel", "upstream"]),
     // floor 7
-    ("cli", &["access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing", "server", "stream", "tls", "upstream"]),
+    ("cli", &["access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing", "server", "tls", "upstream"]),
 ];
 
 fn sources() -> Vec<PathBuf> {

@@ -2,13 +2,15 @@
 //!
 //! [`ProxyPass`] is what the configuration says, [`Server`] is that with what its TLS needs, [`Upstream::pick`] chooses a
 //! server for one request, [`connect`] opens a socket, [`Connection`] speaks HTTP over it through hyper, and
-//! [`IdleConnection`] is one between two requests, of which hyper knows nothing. A connection belongs to one client connection; nothing here is
-//! shared between clients, since a shared pool breaks Engine.IO workers that keep sessions per connection.
+//! [`IdleConnection`] is one between two requests, over which hyper does not speak. [`answers`] and [`ask`] ask a server outside
+//! of any client's request. A connection belongs to one client connection; nothing here is shared between clients, since a
+//! shared pool breaks Engine.IO workers that keep sessions per connection.
 
 mod connect;
 mod connect_error;
 mod connection;
 mod idle_connection;
+mod probe;
 mod proxy_pass;
 mod server;
 
@@ -22,6 +24,11 @@ pub use crate::upstream::connection::Connection;
 pub use crate::upstream::connection::SendError;
 pub use crate::upstream::connection::close;
 pub use crate::upstream::idle_connection::IdleConnection;
+pub use crate::upstream::probe::AskTimeouts;
+pub use crate::upstream::probe::ProbeAnswer;
+pub use crate::upstream::probe::ProbeError;
+pub use crate::upstream::probe::answers;
+pub use crate::upstream::probe::ask;
 pub use crate::upstream::proxy_pass::Address;
 pub use crate::upstream::proxy_pass::Host;
 pub use crate::upstream::proxy_pass::ProxyPass;

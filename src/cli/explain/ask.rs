@@ -1,20 +1,11 @@
 //! `--connect`: the upstream is asked what a client would be seen to ask, over a connection as wsgate makes it.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
 use http::StatusCode;
 use http::header;
-use http_body::Body;
-use hyper::body::Incoming;
-use tokio::io::AsyncReadExt;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
-use tokio::time::timeout;
 
 use crate::cli::explain::heard::Heard;
 use crate::clients::What;
@@ -26,19 +17,11 @@ use crate::explain::Explanation;
 use crate::explain::Outcome;
 use crate::explain::OutgoingRequest;
 use crate::headers::upgrade;
-use crate::stream::Rewound;
-use crate::stream::Stream;
 use crate::upstream;
-use crate::upstream::Connection;
-use crate::upstream::SendError;
+use crate::upstream::AskTimeouts;
+use crate::upstream::ProbeAnswer;
+use crate::upstream::ProbeError;
 use crate::upstream::Server;
-
-/// Longest wait for the rest of an answer whose head is there, and for the first words in a WebSocket; a server that is
-/// asked for a session gives both at once.
-const REST: Duration = Duration::from_secs(5);
-
-/// More than any answer to a handshake has.
-const MOST: usize = 64 * 1024;
 
 /// What each upstream says to the requests that go to one: one answer a request, in order.
 ///
@@ -88,36 +71,28 @@ async fn ask_server(
     outgoing: &OutgoingRequest,
     what: What,
 ) -> Heard {
-    let connected = upstream::connect(server, route.timeouts.connect, &[]).await;
-    let connected = match connected {
-        Ok(connected) => connected,
-        Err(error) => return Heard::NoConnection(error.to_string()),
-    };
-    let stream = Rewound::untouched(connected.stream);
-    let mut connection = match Connection::<String>::start(stream, connected.address).await {
-        Ok(connection) => connection,
-        Err(error) => return no_answer(&error),
-    };
     let (limit, key) = match what {
         What::WebSocket | What::EngineIo => (route.timeouts.handshake, "handshake_timeout"),
         What::Page | What::Polling => (route.timeouts.response, "response_timeout"),
     };
-    let request = Request::from_parts(outgoing.head.clone(), String::new());
-    let response = match timeout(limit, connection.send(request)).await {
-        Err(_) => return Heard::Silence { limit, key },
-        Ok(Err(SendError::Unsent(_, error) | SendError::Sent(error))) => return no_answer(&error),
-        Ok(Ok(response)) => response,
+    let head = outgoing.head.clone();
+    let timeouts = AskTimeouts {
+        connect: route.timeouts.connect,
+        answer: limit,
     };
-    let (head, mut body) = response.into_parts();
+    let answer = match upstream::ask(server, head, timeouts).await {
+        Ok(answer) => answer,
+        Err(ProbeError::Connect(error)) => return Heard::NoConnection(error.to_string()),
+        Err(ProbeError::Timeout) => return Heard::Silence { limit, key },
+        Err(ProbeError::Http(error)) => return no_answer(&error),
+    };
+    let head = answer.head().clone();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         if let Err(error) = upgrade::agreed(&outgoing.checked.asked, &head.headers) {
             return Heard::Disagreed(error);
         }
-        return match (what, connection.switch().await) {
-            (What::EngineIo, Some((stream, early))) => {
-                Heard::Switched(Some(first_words(stream, early).await))
-            }
-            (What::EngineIo, None) => Heard::Switched(Some(engineio::Answer::Other)),
+        return match what {
+            What::EngineIo => Heard::Switched(Some(opened(answer).await)),
             _ => Heard::Switched(None),
         };
     }
@@ -125,18 +100,15 @@ async fn ask_server(
         let value = head.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let rest = match what {
-        What::Page => Vec::new(),
-        _ => beginning(&mut body).await,
+    let engine_io = match what {
+        What::Polling | What::EngineIo => Some(engineio::read_polling(&answer.beginning().await)),
+        What::Page | What::WebSocket => None,
     };
     Heard::Http {
         status: head.status,
         content_type: text(header::CONTENT_TYPE),
         location: text(header::LOCATION),
-        engine_io: match what {
-            What::Polling | What::EngineIo => Some(engineio::read_polling(&rest)),
-            What::Page | What::WebSocket => None,
-        },
+        engine_io,
     }
 }
 
@@ -150,37 +122,9 @@ fn no_answer(error: &hyper::Error) -> Heard {
     }
 }
 
-/// What comes of a body within [`REST`], up to [`MOST`].
-async fn beginning(body: &mut Incoming) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let read = async {
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-            if let Ok(data) = frame.into_data() {
-                bytes.extend_from_slice(&data);
-            }
-            if bytes.len() >= MOST {
-                break;
-            }
-        }
-    };
-    // What is there by then is judged, whole or not.
-    let _ = timeout(REST, read).await;
-    bytes.truncate(MOST);
-    bytes
-}
-
-/// What a server says first in a WebSocket.
-async fn first_words(mut stream: Stream, early: Bytes) -> engineio::Answer {
-    let mut bytes = early.to_vec();
-    let read = async {
-        loop {
-            if let Some(answer) = engineio::read_stream(&bytes) {
-                return answer;
-            }
-            if bytes.len() >= MOST || !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
-                return engineio::Answer::Other;
-            }
-        }
-    };
-    timeout(REST, read).await.unwrap_or(engineio::Answer::Other)
+/// What a server of Engine.IO says first in a WebSocket.
+async fn opened(answer: ProbeAnswer) -> engineio::Answer {
+    let is_enough = |bytes: &[u8]| engineio::read_stream(bytes).is_some();
+    let bytes = answer.first_words(is_enough).await;
+    engineio::read_stream(&bytes).unwrap_or(engineio::Answer::Other)
 }
