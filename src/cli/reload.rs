@@ -17,8 +17,7 @@ use crate::cli::report::Voice;
 use crate::config::Config;
 use crate::config::Diagnostic;
 use crate::explain;
-use crate::server::Running;
-use crate::server::Watch;
+use crate::server::Supervisor;
 
 /// No file that matters is larger.
 const LARGEST: u64 = 16 << 20;
@@ -26,8 +25,8 @@ const LARGEST: u64 = 16 << 20;
 /// How often a file that names other files than a moment ago is read until that ends.
 const READINGS: usize = 3;
 
-/// What a file held: nothing, if it could not be read.
-pub(super) type Content = Option<[u8; digest::SHA256_OUTPUT_LEN]>;
+/// The SHA-256 digest of what a file held; none if it could not be read.
+pub(super) type FileDigest = Option<[u8; digest::SHA256_OUTPUT_LEN]>;
 
 /// Why it is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,13 +53,12 @@ impl Trigger {
 pub(super) struct Reload {
     file: PathBuf,
     voice: Voice,
-    watch: Option<Watch>,
     /// It has been said that not everything can be watched.
     blind: bool,
     /// What the last reading depended on.
     files: BTreeSet<PathBuf>,
     /// What they held then, and the certificates that are shown.
-    held: BTreeMap<PathBuf, Content>,
+    held: BTreeMap<PathBuf, FileDigest>,
     /// Which of them have changed since the last time that came to an end.
     changed: BTreeSet<PathBuf>,
     /// The last reading is not what is served.
@@ -69,41 +67,27 @@ pub(super) struct Reload {
 
 impl Reload {
     /// For the file that is served, which held this before it was read.
-    pub(super) fn new(file: &Path, held: Content, voice: Voice) -> Self {
+    pub(super) fn new(supervisor: &mut Supervisor, held: FileDigest, voice: Voice) -> Self {
+        let file = &supervisor.running().config().file;
         let mut reload = Self {
             file: file.to_owned(),
             voice,
-            watch: None,
             blind: false,
             files: BTreeSet::from([file.to_owned()]),
             held: BTreeMap::from([(file.to_owned(), held)]),
             changed: BTreeSet::new(),
             refused: false,
         };
-        match Watch::new() {
-            Ok(watch) => reload.watch = Some(watch),
-            Err(error) => {
-                reload.blind = true;
-                voice.not_watching(file, &error);
-            }
+        if let Err(error) = supervisor.watch() {
+            reload.blind = true;
+            voice.not_watching(&reload.file, &error);
         }
         reload
     }
 
-    /// Waits until a file may have changed.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(super) async fn changed(&mut self) {
-        match &mut self.watch {
-            Some(watch) => watch.changed().await,
-            None => std::future::pending().await,
-        }
-    }
-
     /// Looks at the files, and has served what is new in them.
-    pub(super) async fn look(&mut self, trigger: Trigger, running: &mut Running) {
-        let shown = running.certificate_files();
+    pub(super) async fn look(&mut self, trigger: Trigger, supervisor: &mut Supervisor) {
+        let shown = supervisor.running().certificate_files();
         if let Some(pipe) = self.files.union(&shown).find(|path| is_read_once(path)) {
             if trigger == Trigger::Hangup {
                 self.voice.only_once(pipe);
@@ -111,7 +95,7 @@ impl Reload {
             }
             return;
         }
-        self.look_at(self.files.union(&shown).cloned().collect());
+        self.look_at(self.files.union(&shown).cloned().collect(), supervisor);
         if trigger == Trigger::File && self.changed.is_empty() {
             return;
         }
@@ -122,22 +106,22 @@ impl Reload {
                 .changed
                 .iter()
                 .any(|path| self.files.contains(path) && concerns_all(path));
-        let done = all && self.reload(trigger, running).await;
+        let done = all && self.reload(trigger, supervisor).await;
         let changed = std::mem::take(&mut self.changed);
         if done {
             return;
         }
-        let renewed = running.renew(&changed, OffsetDateTime::now_utc()).await;
+        let renewed = supervisor.renew(&changed, OffsetDateTime::now_utc()).await;
         self.voice.renewed(&renewed);
     }
 
     /// Whether the file is served now.
-    async fn reload(&mut self, trigger: Trigger, running: &mut Running) -> bool {
+    async fn reload(&mut self, trigger: Trigger, supervisor: &mut Supervisor) -> bool {
         let now = OffsetDateTime::now_utc();
-        let Some((config, warnings)) = self.read(now) else {
+        let Some((config, warnings)) = self.read(now, supervisor) else {
             return self.refuse(trigger);
         };
-        let changes = match running.reload(config, now).await {
+        let changes = match supervisor.reload(config, now).await {
             Ok(changes) => changes,
             Err(error) => {
                 self.voice.refused(&error);
@@ -148,8 +132,8 @@ impl Reload {
         self.refused = false;
         if is_news {
             self.voice.warnings(&warnings);
-            self.voice
-                .reloaded(trigger.name(), &changes, running.config());
+            let config = supervisor.running().config();
+            self.voice.reloaded(trigger.name(), &changes, config);
         } else if trigger == Trigger::Hangup {
             self.voice.nothing_changed(trigger.name());
         }
@@ -163,7 +147,11 @@ impl Reload {
     }
 
     /// Reads the file, and says what is wrong with it.
-    fn read(&mut self, now: OffsetDateTime) -> Option<(Config, Vec<Diagnostic>)> {
+    fn read(
+        &mut self,
+        now: OffsetDateTime,
+        supervisor: &mut Supervisor,
+    ) -> Option<(Config, Vec<Diagnostic>)> {
         let mut reading = Config::look_at(&self.file, now);
         for _ in 1..READINGS {
             let known = reading
@@ -175,7 +163,7 @@ impl Reload {
             }
             // What those held when they were read is not known, nor would a change since then have been noticed.
             let all = self.held.keys().cloned().chain(self.files.iter().cloned());
-            self.look_at(all.collect());
+            self.look_at(all.collect(), supervisor);
             reading = Config::look_at(&self.file, now);
         }
         let promised = reading
@@ -185,15 +173,14 @@ impl Reload {
     }
 
     /// Follows these files from now on, and notes which of them hold something else than the last time.
-    fn look_at(&mut self, files: BTreeSet<PathBuf>) {
-        if let Some(watch) = &mut self.watch
-            && let Err(error) = watch.follow(&files)
+    fn look_at(&mut self, files: BTreeSet<PathBuf>, supervisor: &mut Supervisor) {
+        if let Err(error) = supervisor.follow(&files)
             && !self.blind
         {
             self.blind = true;
             self.voice.not_watching(&self.file, &error);
         }
-        let hold: BTreeMap<PathBuf, Content> = files
+        let hold: BTreeMap<PathBuf, FileDigest> = files
             .into_iter()
             .map(|path| {
                 let content = content(&path);
@@ -216,7 +203,7 @@ fn is_read_once(path: &Path) -> bool {
 }
 
 /// What a file holds now.
-pub(super) fn content(path: &Path) -> Content {
+pub(super) fn content(path: &Path) -> FileDigest {
     if !path.metadata().is_ok_and(|data| data.is_file()) {
         return None;
     }

@@ -16,9 +16,8 @@ use crate::config::Action;
 use crate::config::Config;
 use crate::config::Route;
 use crate::server::Listening;
+use crate::server::Probed;
 use crate::server::StartError;
-use crate::upstream;
-use crate::upstream::Upstream;
 
 /// Who is spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -52,33 +51,17 @@ impl Voice {
         }
     }
 
-    /// Asks every upstream once, by connecting only (with the TLS handshake of `https://`), and says as soon as it knows
-    /// whether it answers.
-    pub(super) async fn upstreams(self, asked: Vec<Asked>) {
-        for Asked {
-            upstream,
-            connect_timeout,
-            place,
-        } in asked
-        {
-            let to = &*upstream.pick();
-            let authority = to.authority();
-            match upstream::connect(to, connect_timeout, &[]).await {
-                Ok(connected) => {
-                    tracing::info!(
-                        upstream = authority.as_str(),
-                        route = place.as_str(),
-                        "upstream answers"
-                    );
-                    upstream::close(connected.stream).await;
-                }
-                Err(error) => tracing::warn!(
-                    upstream = authority.as_str(),
-                    route = place.as_str(),
-                    reason = error.to_string().as_str(),
-                    "upstream does not answer"
-                ),
-            }
+    /// An upstream was asked, by connecting only (with the TLS handshake of `https://`).
+    pub(super) fn upstream(self, probed: &Probed) {
+        let (upstream, route) = (probed.upstream.as_str(), probed.place.as_str());
+        match &probed.outcome {
+            Ok(()) => tracing::info!(upstream, route, "upstream answers"),
+            Err(error) => tracing::warn!(
+                upstream,
+                route,
+                reason = error.to_string().as_str(),
+                "upstream does not answer"
+            ),
         }
     }
 
@@ -100,38 +83,6 @@ impl Voice {
     pub(super) fn ended_at_once(self, signal: &str) {
         tracing::info!(signal, "ended at once");
     }
-}
-
-/// An upstream that is to be asked whether it answers.
-#[derive(Debug)]
-pub(super) struct Asked {
-    upstream: Upstream,
-    connect_timeout: Duration,
-    /// The first route that leads there.
-    place: String,
-}
-
-/// The upstreams of `config`, each once, but for those that are `known`.
-pub(super) fn to_ask(config: &Config, known: &[Upstream]) -> Vec<Asked> {
-    let mut asked: Vec<Asked> = Vec::new();
-    for route in &config.routes {
-        let Action::ProxyPass(upstream) = &route.to else {
-            continue;
-        };
-        let same = |other: &Upstream| {
-            let mut pairs = other.servers().iter().zip(upstream.servers());
-            pairs.all(|(other, server)| other.same_as(server))
-        };
-        if known.iter().any(same) || asked.iter().any(|asked| same(&asked.upstream)) {
-            continue;
-        }
-        asked.push(Asked {
-            upstream: upstream.clone(),
-            connect_timeout: route.timeouts.connect,
-            place: config.place(route.line),
-        });
-    }
-    asked
 }
 
 /// Why there is no start.

@@ -1,16 +1,13 @@
 //! `wsgate run`: serve until a signal, by what the file says at each moment.
 
-use std::future::Future;
-use std::future::pending;
-use std::future::poll_fn;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::pin::pin;
 use std::process::ExitCode;
-use std::task::Poll;
 
 use time::OffsetDateTime;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -20,18 +17,17 @@ use crate::cli::LogFormat;
 use crate::cli::check;
 use crate::cli::logging;
 use crate::cli::reload;
-use crate::cli::reload::Content;
+use crate::cli::reload::FileDigest;
 use crate::cli::reload::Reload;
 use crate::cli::reload::Trigger;
 use crate::cli::report;
-use crate::cli::report::Asked;
 use crate::cli::report::Voice;
-use crate::config::Action;
 use crate::config::Config;
 use crate::server;
+use crate::server::Event;
 use crate::server::Running;
 use crate::server::StartError;
-use crate::upstream::Upstream;
+use crate::server::Supervisor;
 
 /// Reads, opens, serves, drains.
 pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
@@ -51,10 +47,10 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
     code
 }
 
-fn serve(config: Config, held: Content, voice: Voice) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn serve(config: Config, held: FileDigest, voice: Voice) -> Result<(), StartError> {
+    let runtime = Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(StartError::Thread)?;
     // Heard from here on: a signal that comes right behind the words of the start must drain or reload, not kill.
     let signals = {
@@ -74,30 +70,30 @@ fn serve(config: Config, held: Content, voice: Voice) -> Result<(), StartError> 
 /// Reloads until a signal to stop, then drains under a deadline. A second signal ends the process at once.
 async fn watch(
     voice: Voice,
-    held: Content,
-    mut running: Running,
+    held: FileDigest,
+    running: Running,
     mut signals: Signals,
 ) -> Result<(), StartError> {
-    // Asked only now, in the background: wsgate listens also while its upstreams are still starting.
-    let mut asking = Asking::new(voice);
-    asking.ask(report::to_ask(running.config(), &[]));
-    asking.begin().await;
-    let mut reload = Reload::new(&running.config().file, held, voice);
-    reload.look(Trigger::Start, &mut running).await;
+    let mut supervisor = Supervisor::begin(running).await;
+    let mut reload = Reload::new(&mut supervisor, held, voice);
+    reload.look(Trigger::Start, &mut supervisor).await;
     let name = loop {
         let trigger = tokio::select! {
             biased;
             name = signals.stop.next() => break name,
-            // Only a panic ends a thread that nobody told to.
-            ended = running.ended() => return ended.and(Err(StartError::Died)),
             _ = signals.hup.recv() => Trigger::Hangup,
-            () = reload.changed() => Trigger::File,
-            () = asking.done() => continue,
+            event = supervisor.next() => match event {
+                Event::Ended(ended) => return ended.and(Err(StartError::Died)),
+                Event::File => Trigger::File,
+                Event::Upstream(probed) => {
+                    voice.upstream(&probed);
+                    continue;
+                }
+            },
         };
-        let known = upstreams(running.config());
-        reload.look(trigger, &mut running).await;
-        asking.ask(report::to_ask(running.config(), &known));
+        reload.look(trigger, &mut supervisor).await;
     };
+    let mut running = supervisor.end();
     voice.draining(name, running.config().drain_timeout);
     drain(voice, &mut running, &mut signals).await?;
     voice.ended(running.join());
@@ -131,64 +127,6 @@ async fn drain(
             }
             _ = signals.hup.recv() => voice.ignored("SIGHUP"),
         }
-    }
-}
-
-fn upstreams(config: &Config) -> Vec<Upstream> {
-    let routes = config.routes.iter();
-    let upstreams = routes.filter_map(|route| match &route.to {
-        Action::ProxyPass(upstream) => Some(upstream.clone()),
-        Action::Return(_) => None,
-    });
-    upstreams.collect()
-}
-
-/// Upstreams that are being asked whether they answer, one after the other.
-struct Asking {
-    voice: Voice,
-    under_way: Option<Pin<Box<dyn Future<Output = ()>>>>,
-}
-
-impl Asking {
-    fn new(voice: Voice) -> Self {
-        let under_way = None;
-        Self { voice, under_way }
-    }
-
-    /// Asks these too, behind those that are not asked yet.
-    fn ask(&mut self, upstreams: Vec<Asked>) {
-        if upstreams.is_empty() {
-            return;
-        }
-        let (before, voice) = (self.under_way.take(), self.voice);
-        self.under_way = Some(Box::pin(async move {
-            if let Some(before) = before {
-                before.await;
-            }
-            voice.upstreams(upstreams).await;
-        }));
-    }
-
-    /// Goes on with it as far as it goes without waiting.
-    async fn begin(&mut self) {
-        poll_fn(|cx| {
-            if let Some(under_way) = &mut self.under_way
-                && under_way.as_mut().poll(cx).is_ready()
-            {
-                self.under_way = None;
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    /// Goes on with it, until all are asked.
-    async fn done(&mut self) {
-        match &mut self.under_way {
-            Some(under_way) => under_way.await,
-            None => pending().await,
-        }
-        self.under_way = None;
     }
 }
 

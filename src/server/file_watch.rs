@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
-pub(crate) use crate::server::file_watch::inotify::Watch;
+pub(super) use crate::server::file_watch::inotify::Watch;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use crate::server::file_watch::none::NoWatch as Watch;
+pub(super) use crate::server::file_watch::none::NoWatch as Watch;
 
 /// Changes of some file will not be noticed.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 //!
 //! [`open`] does what the system can still refuse, so that everything that can go wrong at a start goes wrong before the
 //! first thread runs. [`Opened::start`] gives every thread its own runtime and its own listening sockets.
-//! [`Running::reload`] does the same beside what runs, and swaps only when all of it is there.
+//! [`Running::reload`] does the same beside what runs, and swaps only when all of it is there. [`Supervisor`] is what the
+//! thread that has started the others does in the background meanwhile.
 
 mod changes;
 mod descriptors;
@@ -13,6 +14,7 @@ mod listeners;
 mod observers;
 mod reload;
 mod serving_table;
+mod supervise;
 mod worker;
 
 #[cfg(test)]
@@ -53,10 +55,12 @@ use crate::tls;
 pub use crate::server::changes::Change;
 pub use crate::server::changes::Sign;
 pub use crate::server::error::StartError;
-pub(crate) use crate::server::file_watch::Watch;
 pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;
 pub use crate::server::serving_table::serving_table;
+pub use crate::server::supervise::Event;
+pub use crate::server::supervise::Probed;
+pub use crate::server::supervise::Supervisor;
 
 /// Longest wait for tunnels to close once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(1);

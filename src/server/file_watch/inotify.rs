@@ -62,7 +62,7 @@ const CONTENT: WatchFlags = WatchFlags::MODIFY
 
 /// Files that are watched.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(in crate::server) struct Watch {
     inotify: AsyncFd<OwnedFd>,
     watched: HashMap<i32, Wanted>,
     /// The first and the last event that were not looked at yet.
@@ -81,7 +81,7 @@ impl Watch {
     ///
     /// # Errors
     /// The system gives no inotify instance.
-    pub(crate) fn new() -> Result<Self, WatchError> {
+    pub(in crate::server) fn new() -> Result<Self, WatchError> {
         let error = |errno| WatchError { path: None, errno };
         let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
         let inotify = inotify::init(flags).map_err(error)?;
@@ -102,7 +102,10 @@ impl Watch {
     ///
     /// # Errors
     /// The first thing that cannot be watched; all others are.
-    pub(crate) fn follow(&mut self, files: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
+    pub(in crate::server) fn follow(
+        &mut self,
+        files: &BTreeSet<PathBuf>,
+    ) -> Result<(), WatchError> {
         let mut following = Following {
             inotify: &self.inotify,
             directories: BTreeMap::new(),
@@ -125,7 +128,7 @@ impl Watch {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(crate) async fn changed(&mut self) {
+    pub(in crate::server) async fn changed(&mut self) {
         loop {
             let Some((first, last)) = self.events else {
                 self.event().await;

@@ -10,25 +10,25 @@ use crate::server::file_watch::WatchError;
 
 /// Nothing is.
 #[derive(Debug)]
-pub(crate) struct NoWatch(Infallible);
+pub(in crate::server) struct NoWatch(Infallible);
 
 impl NoWatch {
     /// There is none.
     ///
     /// # Errors
     /// Always.
-    pub(crate) fn new() -> Result<Self, WatchError> {
+    pub(in crate::server) fn new() -> Result<Self, WatchError> {
         Err(WatchError {
             path: None,
             errno: Errno::NOSYS,
         })
     }
 
-    pub(crate) fn follow(&mut self, _: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
+    pub(in crate::server) fn follow(&mut self, _: &BTreeSet<PathBuf>) -> Result<(), WatchError> {
         match self.0 {}
     }
 
-    pub(crate) async fn changed(&mut self) {
+    pub(in crate::server) async fn changed(&mut self) {
         match self.0 {}
     }
 }
