@@ -22,6 +22,9 @@ mod worker;
 mod observer_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod one_server_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod panic_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
