@@ -96,7 +96,7 @@ fn the_files_that_depend_on_a_contract_are_there() {
     assert!(named > 60, "{named}");
 }
 
-/// `src/headers/head.rs` reads heads with httparse, and leaves to hyper what it does not take: both must take the same.
+/// `src/http1/mod.rs` reads heads with httparse, and leaves to hyper what it does not take: both must take the same.
 #[test]
 fn hyper_reads_heads_with_the_parser_that_wsgate_uses() {
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock"));

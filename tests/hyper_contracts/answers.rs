@@ -15,7 +15,7 @@ use crate::hyper_contracts::ok;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// `src/headers/head/answer.rs` writes answers without hyper, and must add as little: both ways of a request are to
+/// `src/http1/answer.rs` writes answers without hyper, and must add as little: both ways of a request are to
 /// look alike.
 #[test]
 fn nothing_is_added_to_an_answer_but_its_length() {
@@ -28,8 +28,8 @@ fn nothing_is_added_to_an_answer_but_its_length() {
     );
 }
 
-/// `src/proxy/mod.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold how
-/// the upstream spelled the names. `src/headers/head.rs` spells them alike without hyper.
+/// `src/proxy/answer.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold how
+/// the upstream spelled the names. `src/http1/mod.rs` spells them alike without hyper.
 #[test]
 fn names_go_to_the_client_as_the_upstream_wrote_them_and_ours_in_title_case() {
     let mut client = Client::start();
@@ -52,8 +52,8 @@ fn names_go_to_the_client_as_the_upstream_wrote_them_and_ours_in_title_case() {
     }
 }
 
-/// `src/proxy/mod.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold its
-/// reason phrase. `src/headers/head/answer.rs` passes the phrase on without hyper.
+/// `src/proxy/answer.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold its
+/// reason phrase. `src/http1/answer.rs` passes the phrase on without hyper.
 #[test]
 fn a_reason_phrase_goes_to_the_client_with_the_parts_of_the_answer() {
     let mut client = Client::start();
@@ -65,7 +65,7 @@ fn a_reason_phrase_goes_to_the_client_with_the_parts_of_the_answer() {
     assert!(written.starts_with("HTTP/1.1 200 Fine\r\n"), "{written}");
 }
 
-/// `src/headers/head.rs` writes a space behind the colon of an empty field in an answer, because hyper does, and none
+/// `src/http1/mod.rs` writes a space behind the colon of an empty field in an answer, because hyper does, and none
 /// in a request.
 #[test]
 fn a_field_without_a_value_has_a_space_in_an_answer() {
@@ -80,7 +80,7 @@ fn a_field_without_a_value_has_a_space_in_an_answer() {
     assert!(written.contains("\r\nX-Empty: \r\n"), "{written}");
 }
 
-/// `src/proxy/response.rs` takes `Transfer-Encoding` out of an upstream's answer and relies on hyper's server to put
+/// `src/decision/response.rs` takes `Transfer-Encoding` out of an upstream's answer and relies on hyper's server to put
 /// the body into chunks again.
 #[test]
 fn an_answer_without_a_length_is_in_chunks() {
@@ -96,8 +96,8 @@ fn an_answer_without_a_length_is_in_chunks() {
     );
 }
 
-/// `src/proxy/mod.rs` notes that such an answer is ended by the end of the connection alone, so that
-/// `src/listener/connection.rs` does not close in order what broke off.
+/// `src/proxy/answer.rs` notes that such an answer is ended by the end of the connection alone, so that
+/// `src/listener/hyper_driver.rs` does not close in order what broke off.
 #[test]
 fn an_answer_without_a_length_to_http_1_0_ends_with_the_connection() {
     let mut server = Server::start();
@@ -111,7 +111,7 @@ fn an_answer_without_a_length_to_http_1_0_ends_with_the_connection() {
     assert_eq!(did, [Did::Write(text), Did::Flush, Did::Shutdown]);
 }
 
-/// `src/proxy/response.rs` keeps the Content-Length of an answer to HEAD, which says what a GET would get (RFC 9110
+/// `src/decision/response.rs` keeps the Content-Length of an answer to HEAD, which says what a GET would get (RFC 9110
 /// §9.3.2).
 #[test]
 fn an_answer_to_head_keeps_its_length_and_has_no_body() {
@@ -177,7 +177,7 @@ fn a_body_of_known_length_is_not_asked_for_its_end() {
     assert_eq!(words.polls(), 1);
 }
 
-/// `src/listener/connection.rs` ends the connection itself when an upstream's answer breaks off: in order where the
+/// `src/listener/hyper_driver.rs` ends the connection itself when an upstream's answer breaks off: in order where the
 /// client can see that something is missing, and with a reset where an end in order would make the answer look whole.
 #[test]
 fn an_answer_that_breaks_off_is_the_services_error_and_the_socket_stays_open() {

@@ -31,7 +31,7 @@ fn refused(text: &str) -> hyper::Error {
 }
 
 /// `src/proxy/error.rs` asks again only if an upstream is gone, and not if it speaks something other than HTTP.
-/// `src/cli/explain/ask.rs` tells the two apart for people.
+/// `src/upstream/probe.rs` tells the two apart for people.
 #[test]
 fn an_answer_that_is_no_http_is_an_error_of_the_parser() {
     for text in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"] {
@@ -39,7 +39,7 @@ fn an_answer_that_is_no_http_is_an_error_of_the_parser() {
     }
 }
 
-/// `src/proxy/error.rs` and `src/proxy/session.rs` put hyper's own words into the log, and the docs quote them.
+/// `src/proxy/error.rs` and `src/proxy/connection.rs` put hyper's own words into the log, and the docs quote them.
 #[test]
 fn errors_are_called_what_the_log_calls_them() {
     let mut server = Server::start();
@@ -58,7 +58,7 @@ fn errors_are_called_what_the_log_calls_them() {
     assert_eq!(words, "connection closed before message completed");
 }
 
-/// `src/headers/head/answer.rs` reads heads of up to a hundred lines without hyper, and leaves longer ones to it, whose
+/// `src/http1/answer.rs` reads heads of up to a hundred lines without hyper, and leaves longer ones to it, whose
 /// client has no setting for the number here.
 #[test]
 fn an_answer_may_have_a_hundred_lines_and_one_more_is_too_large() {
@@ -79,7 +79,7 @@ fn a_head_of_an_answer_that_is_larger_than_the_buffer_is_too_large() {
     assert!(error.is_parse_too_large(), "{error}");
 }
 
-/// `src/headers/head/answer.rs` leaves interim answers to hyper, which drops them: a client hears only of the final
+/// `src/http1/answer.rs` leaves interim answers to hyper, which drops them: a client hears only of the final
 /// answer.
 #[test]
 fn an_interim_answer_is_passed_over() {
@@ -91,7 +91,7 @@ fn an_interim_answer_is_passed_over() {
     assert!(!answer.headers().contains_key("link"));
 }
 
-/// `src/proxy/response.rs` checks the Content-Length of every answer, because hyper does not check it in an answer to
+/// `src/decision/response.rs` checks the Content-Length of every answer, because hyper does not check it in an answer to
 /// HEAD.
 #[test]
 fn a_length_that_is_none_is_refused_but_in_an_answer_to_head() {
@@ -109,7 +109,7 @@ fn a_length_that_is_none_is_refused_but_in_an_answer_to_head() {
     assert!(answer.body().is_end_stream());
 }
 
-/// `src/proxy/response.rs` makes one line of equal lengths before an answer goes on, because hyper leaves the lines as
+/// `src/decision/response.rs` makes one line of equal lengths before an answer goes on, because hyper leaves the lines as
 /// they came.
 #[test]
 fn equal_lengths_are_one_and_the_lines_stay() {
@@ -129,7 +129,7 @@ fn equal_lengths_are_one_and_the_lines_stay() {
     assert!(refused(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).is_parse());
 }
 
-/// `src/proxy/response.rs` refuses an answer with both Content-Length and Transfer-Encoding, because hyper reads it by
+/// `src/decision/response.rs` refuses an answer with both Content-Length and Transfer-Encoding, because hyper reads it by
 /// its chunks and leaves both fields there.
 #[test]
 fn a_length_beside_chunks_stays_in_an_answer() {
@@ -176,7 +176,7 @@ fn a_body_of_known_length_says_behind_its_last_byte_that_it_is_over() {
     assert!(body.is_end_stream());
 }
 
-/// `src/proxy/mod.rs` passes an answer that its upstream ends by closing on as a body without a length.
+/// `src/proxy/answer.rs` passes an answer that its upstream ends by closing on as a body without a length.
 #[test]
 fn an_answer_without_a_length_ends_with_its_connection() {
     let mut client = Client::start();

@@ -74,7 +74,7 @@ fn an_upstream_that_leaves_between_two_exchanges_ends_the_connection_without_an_
 }
 
 /// `src/upstream/connection.rs` relies on it that what an upstream says between two exchanges is not taken for the next
-/// answer. `src/upstream/resting.rs` sees to that without hyper.
+/// answer. `src/upstream/idle_connection.rs` sees to that without hyper.
 #[test]
 fn bytes_that_nobody_asked_for_end_the_connection() {
     let mut client = between_two_exchanges();

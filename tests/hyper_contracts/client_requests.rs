@@ -30,7 +30,7 @@ fn post(length: Option<&str>, body: Words) -> Request<Words> {
     request
 }
 
-/// `src/headers/head/request.rs` writes the same bytes without hyper. `src/stream/rewound.rs` swallows what hyper
+/// `src/http1/request.rs` writes the same bytes without hyper. `src/stream/rewound.rs` swallows what hyper
 /// writes up to the first flush, which must be this request and nothing of another one.
 #[test]
 fn a_request_without_a_body_is_written_as_it_is_and_flushed_once() {
@@ -104,8 +104,8 @@ fn an_answer_that_is_there_before_its_request_is_an_error() {
     assert_eq!(answered(&mut answer).status(), 200);
 }
 
-/// `src/proxy/mod.rs` hands the parts of a client's request to hyper's client whole, since their extensions hold how
-/// the client spelled the names. `src/headers/head.rs` spells them alike without hyper.
+/// `src/proxy/through_hyper.rs` hands the parts of a client's request to hyper's client whole, since their extensions hold how
+/// the client spelled the names. `src/http1/mod.rs` spells them alike without hyper.
 #[test]
 fn names_go_to_the_upstream_as_the_client_wrote_them_and_ours_in_title_case() {
     let mut server = Server::start();
@@ -122,7 +122,7 @@ fn names_go_to_the_upstream_as_the_client_wrote_them_and_ours_in_title_case() {
     }
 }
 
-/// `src/headers/head/request.rs` writes no space behind the colon of an empty field in a request, because hyper writes
+/// `src/http1/request.rs` writes no space behind the colon of an empty field in a request, because hyper writes
 /// none.
 #[test]
 fn a_field_without_a_value_has_no_space_in_a_request() {
@@ -135,7 +135,7 @@ fn a_field_without_a_value_has_no_space_in_a_request() {
     assert!(written.contains("\r\nX-Empty:\r\n"), "{written}");
 }
 
-/// `src/proxy/request.rs` writes `Transfer-Encoding` into the head of a request in chunks, because hyper would leave
+/// `src/decision/request.rs` writes `Transfer-Encoding` into the head of a request in chunks, because hyper would leave
 /// the body of a GET out without it.
 #[test]
 fn a_get_has_its_chunks_only_if_its_head_names_them() {

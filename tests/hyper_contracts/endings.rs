@@ -17,7 +17,7 @@ fn last_answer() -> [Did; 3] {
     [Did::Write(LAST.to_owned()), Did::Flush, Did::Shutdown]
 }
 
-/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, so that idle connections
+/// `src/listener/hyper_driver.rs` asks hyper for a graceful shutdown when the process drains, so that idle connections
 /// end.
 #[test]
 fn a_graceful_shutdown_ends_an_idle_connection_at_once() {
@@ -36,7 +36,7 @@ fn a_graceful_shutdown_ends_an_idle_connection_at_once() {
     assert_eq!(server.wire.did(), [Did::Shutdown]);
 }
 
-/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, and the answer that is
+/// `src/listener/hyper_driver.rs` asks hyper for a graceful shutdown when the process drains, and the answer that is
 /// under way still arrives.
 #[test]
 fn a_graceful_shutdown_makes_the_answer_under_way_the_last_one() {
@@ -48,7 +48,7 @@ fn a_graceful_shutdown_makes_the_answer_under_way_the_last_one() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/listener/connection.rs` asks hyper for a graceful shutdown when the process drains, and a first request of
+/// `src/listener/hyper_driver.rs` asks hyper for a graceful shutdown when the process drains, and a first request of
 /// which a part has come is still answered.
 #[test]
 fn a_graceful_shutdown_waits_for_the_first_head_if_it_has_begun() {
@@ -63,7 +63,7 @@ fn a_graceful_shutdown_waits_for_the_first_head_if_it_has_begun() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/listener/connection.rs` asks hyper for a graceful shutdown only when no upgrade request is under way, because
+/// `src/listener/hyper_driver.rs` asks hyper for a graceful shutdown only when no upgrade request is under way, because
 /// clients may refuse a 101 whose Connection field says `close`.
 #[test]
 fn a_graceful_shutdown_writes_close_into_a_101_too() {
@@ -86,7 +86,7 @@ fn a_graceful_shutdown_writes_close_into_a_101_too() {
     );
 }
 
-/// `src/listener/connection.rs` turns keep-alive off when the process drains and an answer is ready before hyper reads
+/// `src/listener/hyper_driver.rs` turns keep-alive off when the process drains and an answer is ready before hyper reads
 /// its request.
 #[test]
 fn without_keep_alive_the_first_answer_is_the_last_one() {
@@ -98,7 +98,7 @@ fn without_keep_alive_the_first_answer_is_the_last_one() {
     assert_eq!(server.wire.did(), last_answer());
 }
 
-/// `src/proxy/mod.rs` writes `Connection: close` into the answer to a request behind which another one could be
+/// `src/proxy/refusal.rs` writes `Connection: close` into the answer to a request behind which another one could be
 /// misread, and relies on hyper to read no further.
 #[test]
 fn an_answer_that_says_close_is_the_last_one() {
@@ -112,7 +112,7 @@ fn an_answer_that_says_close_is_the_last_one() {
     assert!(server.next_request().is_none());
 }
 
-/// `src/listener/connection.rs` takes hyper apart in the middle of an answer when the process ends at once, and breaks
+/// `src/listener/hyper_driver.rs` takes hyper apart in the middle of an answer when the process ends at once, and breaks
 /// the socket off itself.
 #[test]
 fn a_connection_can_be_taken_apart_in_the_middle_of_an_answer() {
@@ -127,7 +127,7 @@ fn a_connection_can_be_taken_apart_in_the_middle_of_an_answer() {
     assert_eq!(wire.did(), []);
 }
 
-/// `src/listener/connection.rs` polls hyper again behind a refused upgrade without knowing whether the end was reported
+/// `src/listener/hyper_driver.rs` polls hyper again behind a refused upgrade without knowing whether the end was reported
 /// too early.
 #[test]
 fn a_connection_that_has_ended_may_be_polled_again() {

@@ -11,7 +11,7 @@ use crate::hyper_contracts::ok;
 const MOMENT: Duration = Duration::from_millis(1);
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// `src/listener/connection.rs` times the first head itself, because hyper does not know when the connection began.
+/// `src/listener/hyper_driver.rs` times the first head itself, because hyper does not know when the connection began.
 #[test]
 fn the_time_for_the_first_head_counts_from_the_first_poll() {
     let mut server = Server::start();
@@ -23,7 +23,7 @@ fn the_time_for_the_first_head_counts_from_the_first_poll() {
     assert!(error(server.poll()).is_timeout());
 }
 
-/// `src/listener/connection.rs` has hyper time a whole head, so that a byte now and then does not keep a connection.
+/// `src/listener/hyper_driver.rs` has hyper time a whole head, so that a byte now and then does not keep a connection.
 #[test]
 fn a_byte_of_a_head_does_not_begin_its_time_anew() {
     let mut server = Server::start();
@@ -35,7 +35,7 @@ fn a_byte_of_a_head_does_not_begin_its_time_anew() {
     assert!(error(server.poll()).is_timeout());
 }
 
-/// `src/listener/connection.rs` closes behind a timeout itself, and sees by what was read whether a head had begun,
+/// `src/listener/hyper_driver.rs` closes behind a timeout itself, and sees by what was read whether a head had begun,
 /// which decides whether the log gets a line.
 #[test]
 fn a_late_head_is_a_timeout_and_its_client_is_told_nothing() {
@@ -51,7 +51,7 @@ fn a_late_head_is_a_timeout_and_its_client_is_told_nothing() {
     }
 }
 
-/// `src/listener/connection.rs` has hyper end idle connections by the same limit.
+/// `src/listener/hyper_driver.rs` has hyper end idle connections by the same limit.
 #[test]
 fn the_time_for_the_next_head_counts_from_the_end_of_the_answer() {
     let mut server = Server::start();

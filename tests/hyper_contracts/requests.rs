@@ -19,7 +19,7 @@ use crate::hyper_contracts::ok;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\n";
 
-/// `src/listener/whole.rs` leaves a request behind an empty line to hyper. Some clients write such a line behind a body
+/// `src/listener/buffered.rs` leaves a request behind an empty line to hyper. Some clients write such a line behind a body
 /// (RFC 9112 §2.2).
 #[test]
 fn an_empty_line_before_a_request_is_passed_over() {
@@ -28,8 +28,8 @@ fn an_empty_line_before_a_request_is_passed_over() {
     assert_eq!(request.uri(), "/x");
 }
 
-/// `src/headers/head.rs` takes as many lines without hyper, so that both ways of a request take the same, and
-/// `src/proxy/session.rs` logs the 431 that hyper writes.
+/// `src/http1/mod.rs` takes as many lines without hyper, so that both ways of a request take the same, and
+/// `src/proxy/connection.rs` logs the 431 that hyper writes.
 #[test]
 fn a_head_may_have_as_many_lines_as_hyper_is_told_and_one_more_is_a_431() {
     let head = |lines: usize| {
@@ -46,7 +46,7 @@ fn a_head_may_have_as_many_lines_as_hyper_is_told_and_one_more_is_a_431() {
     assert!(written.starts_with("HTTP/1.1 431 "), "{written}");
 }
 
-/// `src/listener/connection.rs` bounds the memory that a head takes, and `src/proxy/session.rs` logs the 431 that hyper
+/// `src/listener/hyper_driver.rs` bounds the memory that a head takes, and `src/proxy/connection.rs` logs the 431 that hyper
 /// writes.
 #[test]
 fn a_head_of_more_than_the_buffer_is_a_431() {
@@ -61,7 +61,7 @@ fn a_head_of_more_than_the_buffer_is_a_431() {
     assert!(server.wire.unread().len() < MAX_HEAD);
 }
 
-/// `src/listener/connection.rs` only adds a line to the log, by `src/proxy/session.rs`, since hyper has answered.
+/// `src/listener/hyper_driver.rs` only adds a line to the log, by `src/proxy/connection.rs`, since hyper has answered.
 #[test]
 fn what_is_no_request_is_answered_by_hyper_and_then_an_error_of_its_parser() {
     let mut server = Server::start();
@@ -74,7 +74,7 @@ fn what_is_no_request_is_answered_by_hyper_and_then_an_error_of_its_parser() {
     assert_eq!(did[1..], [Did::Flush, Did::Shutdown]);
 }
 
-/// `src/proxy/mod.rs` sees by a body's size hint how the request is framed, and so how it goes on to its upstream.
+/// `src/proxy/through_hyper.rs` sees by a body's size hint how the request is framed, and so how it goes on to its upstream.
 #[test]
 fn a_body_says_whether_it_has_a_length_or_chunks_or_is_none() {
     for (lines, is_none, length) in [
@@ -90,7 +90,7 @@ fn a_body_says_whether_it_has_a_length_or_chunks_or_is_none() {
     }
 }
 
-/// `src/proxy/request.rs` checks that `chunked` is the only transfer coding, and relies on hyper for the body to be in
+/// `src/decision/request.rs` checks that `chunked` is the only transfer coding, and relies on hyper for the body to be in
 /// chunks then.
 #[test]
 fn a_transfer_coding_that_does_not_end_in_chunks_is_refused() {
@@ -108,7 +108,7 @@ fn a_transfer_coding_that_does_not_end_in_chunks_is_refused() {
     }
 }
 
-/// `src/proxy/request.rs` writes `Transfer-Encoding` for a body in chunks and looks for no length beside it, which an
+/// `src/decision/request.rs` writes `Transfer-Encoding` for a body in chunks and looks for no length beside it, which an
 /// upstream could read a second request by.
 #[test]
 fn a_length_beside_chunks_is_taken_out_and_the_connection_ends_with_the_answer() {
@@ -127,7 +127,7 @@ fn a_length_beside_chunks_is_taken_out_and_the_connection_ends_with_the_answer()
     }
 }
 
-/// `src/proxy/request.rs` passes Content-Length on as hyper leaves it: of several lines two readers could choose
+/// `src/decision/request.rs` passes Content-Length on as hyper leaves it: of several lines two readers could choose
 /// different ones.
 #[test]
 fn a_length_that_stands_twice_is_one_line_and_two_lengths_are_refused() {
@@ -143,7 +143,7 @@ fn a_length_that_stands_twice_is_one_line_and_two_lengths_are_refused() {
     assert!(server.next_request().is_none());
 }
 
-/// `src/proxy/request.rs` takes `Expect` out of a request, because hyper answers it when `src/proxy/request_body.rs`
+/// `src/decision/request.rs` takes `Expect` out of a request, because hyper answers it when `src/proxy/request_body.rs`
 /// asks for the body.
 #[test]
 fn a_100_is_written_when_the_body_is_asked_for_and_not_before() {
@@ -193,7 +193,7 @@ fn a_body_whose_chunks_are_malformed_is_an_error_and_the_client_can_be_answered(
     assert!(is_done_with(&mut server, "HTTP/1.1 200 OK\r\n"));
 }
 
-/// `src/proxy/mod.rs` reads the body of a request whose answer is ready, although it has no use for it, so that the
+/// `src/proxy/through_hyper.rs` reads the body of a request whose answer is ready, although it has no use for it, so that the
 /// connection goes on.
 #[test]
 fn a_body_that_nobody_reads_ends_the_connection_behind_the_answer() {
@@ -218,8 +218,8 @@ fn is_done_with(server: &mut Server, begins: &str) -> bool {
     outcome.is_ready() && did.last() == Some(&Did::Shutdown)
 }
 
-/// `src/listener/connection.rs` ends a connection whose client left, and with it what was asked of an upstream. Hyper
-/// takes a client that closes its half for one that left, and `src/listener/whole.rs` does as well.
+/// `src/listener/hyper_driver.rs` ends a connection whose client left, and with it what was asked of an upstream. Hyper
+/// takes a client that closes its half for one that left, and `src/listener/buffered.rs` does as well.
 #[test]
 fn a_client_that_leaves_before_its_answer_is_an_incomplete_message() {
     let mut server = Server::start();
@@ -230,7 +230,7 @@ fn a_client_that_leaves_before_its_answer_is_an_incomplete_message() {
     assert_eq!(server.wire.did(), []);
 }
 
-/// `src/listener/whole.rs` behaves alike without hyper: what a client sent before it had its answer hides its end.
+/// `src/listener/buffered.rs` behaves alike without hyper: what a client sent before it had its answer hides its end.
 #[test]
 fn a_client_that_has_asked_for_more_is_not_seen_to_leave() {
     let mut server = Server::start();
@@ -239,8 +239,8 @@ fn a_client_that_has_asked_for_more_is_not_seen_to_leave() {
     assert!(server.poll().is_pending());
 }
 
-/// `src/proxy/mod.rs` takes the answer that is ready for the answer to the next request that comes, and knows of one
-/// request at a time.
+/// `src/listener/hyper_driver.rs` gives the answer that is ready to the first request that hyper reads, and notes what becomes of
+/// the connection behind one answer at a time.
 #[test]
 fn a_request_is_not_read_before_the_answer_to_the_one_before_it_is_out() {
     let mut server = Server::start();
@@ -259,7 +259,7 @@ fn a_request_is_not_read_before_the_answer_to_the_one_before_it_is_out() {
     assert_eq!((second.method(), second.uri().path()), (&Method::GET, "/2"));
 }
 
-/// `src/listener/connection.rs` asks for what was read beyond the last request when it takes hyper apart.
+/// `src/listener/hyper_driver.rs` asks for what was read beyond the last request when it takes hyper apart.
 #[test]
 fn into_parts_gives_back_what_was_read_and_not_used() {
     let mut server = Server::start();

@@ -51,7 +51,7 @@ impl Service<Request<Incoming>> for Desk {
     }
 }
 
-/// Hyper towards a client, as `src/listener/connection.rs` sets it up.
+/// Hyper towards a client, as `src/listener/hyper_driver.rs` sets it up.
 pub(super) struct Server {
     pub(super) wire: Wire,
     pub(super) clock: Clock,

@@ -28,7 +28,7 @@ fn switching() -> Response<Words> {
     answer
 }
 
-/// `src/listener/connection.rs` takes hyper apart when it is done behind a 101, and the tunnel begins.
+/// `src/listener/hyper_driver.rs` takes hyper apart when it is done behind a 101, and the tunnel begins.
 #[test]
 fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
     let mut server = Server::start();
@@ -38,7 +38,7 @@ fn behind_a_101_the_server_is_done_and_leaves_the_socket_open() {
     assert_eq!(did, [Did::Write(SWITCHING.to_owned()), Did::Flush]);
 }
 
-/// `src/listener/connection.rs` takes hyper apart when it is done behind a 101. What was left of the 101 then would be
+/// `src/listener/hyper_driver.rs` takes hyper apart when it is done behind a 101. What was left of the 101 then would be
 /// lost, and the client would read the tunnel's first bytes in its place.
 #[test]
 fn a_101_is_not_done_before_all_of_it_is_written() {
@@ -53,7 +53,7 @@ fn a_101_is_not_done_before_all_of_it_is_written() {
     assert_eq!(written, SWITCHING);
 }
 
-/// `src/listener/connection.rs` gives the tunnel what hyper read behind the upgrade request, and the tunnel reads on
+/// `src/listener/hyper_driver.rs` gives the tunnel what hyper read behind the upgrade request, and the tunnel reads on
 /// from the socket.
 #[test]
 fn behind_a_101_the_server_gives_back_what_it_read_and_has_read_no_more() {
@@ -72,8 +72,8 @@ fn upload(begins: &str) -> String {
     format!("{begins}Host: a\r\nContent-Length: 5\r\n\r\nhell")
 }
 
-/// `src/listener/connection.rs` polls hyper again where an Upgrade or a CONNECT was refused, so that the end of the
-/// answer is not cut off. `src/proxy/mod.rs` notes which requests those are.
+/// `src/listener/hyper_driver.rs` notes which requests have an Upgrade line or are a CONNECT, and polls hyper again where nothing
+/// came of one, so that the end of the answer is not cut off.
 #[test]
 fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again_it_goes_out() {
     for begins in [
@@ -97,7 +97,7 @@ fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again
     }
 }
 
-/// `src/listener/connection.rs` polls hyper again behind refused upgrades only, since every other answer is written
+/// `src/listener/hyper_driver.rs` polls hyper again behind refused upgrades only, since every other answer is written
 /// before hyper is done.
 #[test]
 fn an_answer_to_no_upgrade_is_not_done_while_it_waits() {
@@ -111,7 +111,7 @@ fn an_answer_to_no_upgrade_is_not_done_while_it_waits() {
     assert_eq!(server.wire.did().last(), Some(&Did::Shutdown));
 }
 
-/// `src/proxy/mod.rs` refuses an upgrade with an ordinary answer, behind which the client may send another request.
+/// `src/proxy/refusal.rs` refuses an upgrade with an ordinary answer, behind which the client may send another request.
 #[test]
 fn behind_a_refused_upgrade_the_connection_goes_on() {
     let mut server = Server::start();
