@@ -9,6 +9,7 @@ use std::str::FromStr;
 use regex::bytes::Regex;
 
 use crate::routing::location_error::LocationError;
+use crate::routing::location_kind::Kind;
 use crate::routing::pattern;
 
 /// What `location` says: `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`, as nginx's directive.
@@ -19,21 +20,6 @@ pub struct Location {
     kind: Kind,
     pattern: String,
     regex: Option<Regex>,
-}
-
-/// The five ways in which a location answers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// `= /path`: this path and nothing else; the search ends with it.
-    Exact,
-    /// `/path`: every path that starts so, unless a longer prefix or a regex matches too.
-    Prefix,
-    /// `^~ /path`: a prefix; if it is the longest that matches, no regex is asked.
-    PrefixNoRegex,
-    /// `~ regex`: found anywhere in the path, unless the regex is anchored.
-    Regex,
-    /// `~* regex`: the same, upper and lower case of ASCII letters being one.
-    RegexIgnoreCase,
 }
 
 impl Location {
@@ -67,32 +53,6 @@ impl Location {
     /// The compiled regex, which the two regex kinds have.
     pub(super) fn regex(&self) -> Option<&Regex> {
         self.regex.as_ref()
-    }
-}
-
-impl Kind {
-    /// The modifier as it is written, empty for a plain prefix.
-    pub fn modifier(self) -> &'static str {
-        match self {
-            Self::Exact => "=",
-            Self::Prefix => "",
-            Self::PrefixNoRegex => "^~",
-            Self::Regex => "~",
-            Self::RegexIgnoreCase => "~*",
-        }
-    }
-
-    /// Whether it is one of the two that hold a regex.
-    pub fn is_regex(self) -> bool {
-        matches!(self, Self::Regex | Self::RegexIgnoreCase)
-    }
-
-    fn same_as(self, other: Self) -> bool {
-        let plain = |kind| match kind {
-            Self::PrefixNoRegex => Self::Prefix,
-            kind => kind,
-        };
-        plain(self) == plain(other)
     }
 }
 
@@ -142,7 +102,7 @@ impl FromStr for Location {
         }
         let regex = if kind.is_regex() {
             let compiled = pattern::compile(pattern, kind);
-            Some(compiled.map_err(|problem| problem.at(span.start))?)
+            Some(compiled.map_err(|misfit| LocationError::regex(span.start, misfit))?)
         } else if pattern.starts_with('/') {
             None
         } else {

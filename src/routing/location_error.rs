@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
-use crate::routing::location::Kind;
+use crate::routing::location_kind::Kind;
+use crate::routing::pattern::Misfit;
 use crate::routing::pattern::RegexProblem;
 
 /// Why a text is no location. Spans are bytes of the text as it was given.
@@ -55,6 +56,14 @@ pub enum LocationError {
 }
 
 impl LocationError {
+    /// The error for a regex that begins at byte `start` of what was written.
+    pub(super) fn regex(start: usize, misfit: Misfit) -> Self {
+        Self::Regex {
+            span: start + misfit.span.start..start + misfit.span.end,
+            problem: misfit.problem,
+        }
+    }
+
     /// The bytes of the written text to point at; `None` if there is no text.
     pub fn span(&self) -> Option<Range<usize>> {
         match self {

@@ -5,6 +5,7 @@
 
 mod location;
 mod location_error;
+mod location_kind;
 mod pattern;
 mod regexes;
 mod replace;
@@ -14,20 +15,20 @@ mod when;
 
 use crate::routing::regexes::Regexes;
 
-pub use location::Kind;
-pub use location::Location;
-pub use location_error::LocationError;
-pub use pattern::RegexProblem;
-pub use replace::add_slash;
-pub use replace::replace;
-pub use sites::HostError;
-pub use sites::HostPattern;
-pub use sites::Sites;
-pub use target::Target;
-pub use target::TargetError;
-pub use when::Asked;
-pub use when::Unmet;
-pub use when::When;
+pub use crate::routing::location::Location;
+pub use crate::routing::location_error::LocationError;
+pub use crate::routing::location_kind::Kind;
+pub use crate::routing::pattern::RegexProblem;
+pub use crate::routing::replace::add_slash;
+pub use crate::routing::replace::replace;
+pub use crate::routing::sites::HostError;
+pub use crate::routing::sites::HostPattern;
+pub use crate::routing::sites::Sites;
+pub use crate::routing::target::Target;
+pub use crate::routing::target::TargetError;
+pub use crate::routing::when::Asked;
+pub use crate::routing::when::Unmet;
+pub use crate::routing::when::When;
 
 /// One location and what it leads to.
 #[derive(Clone, Debug)]

@@ -12,8 +12,7 @@ use regex::bytes::RegexBuilder;
 use regex::bytes::RegexSet;
 use regex::bytes::RegexSetBuilder;
 
-use crate::routing::location::Kind;
-use crate::routing::location_error::LocationError;
+use crate::routing::location_kind::Kind;
 
 /// Why a regex cannot be compiled.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,18 +32,8 @@ pub enum RegexProblem {
 /// A problem and the bytes of the regex that have it.
 #[derive(Debug)]
 pub(super) struct Misfit {
-    problem: RegexProblem,
-    span: Range<usize>,
-}
-
-impl Misfit {
-    /// The error for a regex that begins at byte `start` of what was written.
-    pub(super) fn at(self, start: usize) -> LocationError {
-        LocationError::Regex {
-            span: start + self.span.start..start + self.span.end,
-            problem: self.problem,
-        }
-    }
+    pub(super) problem: RegexProblem,
+    pub(super) span: Range<usize>,
 }
 
 /// The regex `pattern`, unchanged and unanchored.

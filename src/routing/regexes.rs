@@ -7,8 +7,8 @@ use std::iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexSet;
 
-use crate::routing::location::Kind;
 use crate::routing::location::Location;
+use crate::routing::location_kind::Kind;
 use crate::routing::pattern;
 
 /// The regexes of a table, each known by its location's index.
