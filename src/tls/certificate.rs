@@ -18,7 +18,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::tls::certificate_error::CertificateError;
-use crate::tls::pem::{Concerns, Given, PemFile};
+use crate::tls::given::{Concerns, Given};
+use crate::tls::pem::PemFile;
 
 /// One checked pair: both files readable, belonging together, in date.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::tls::pem::{Concerns, Content, Given, PemFault};
+use crate::tls::given::{Concerns, Content, Given, PemFault};
 use crate::tls::reason;
 
 /// Why a pair cannot be served.

@@ -19,6 +19,7 @@ mod certificate;
 mod certificate_error;
 mod client;
 mod client_error;
+mod given;
 mod handshake;
 mod pem;
 mod resolver;
@@ -32,8 +33,8 @@ pub use certificate::Certificate;
 pub use certificate_error::CertificateError;
 pub use client::Client;
 pub use client_error::ClientError;
+pub use given::{Concerns, Content, Given, PemFault};
 pub use handshake::{HandshakeError, accept};
-pub use pem::{Concerns, Content, Given, PemFault};
 pub use roots::{NoSystemRoots, Roots};
 
 use crate::tls::resolver::Resolver;

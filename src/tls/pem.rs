@@ -2,55 +2,14 @@
 //!
 //! What a section means is left to others. Nothing here quotes a file's content: that could be the key.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::PathBuf;
 
 use rustls_pki_types::pem::{Error, PemObject, SectionKind};
 
 use crate::tls::certificate_error::CertificateError;
-
-/// A file, and what it was given as.
-#[derive(Clone, Debug)]
-pub struct Given {
-    /// What it was given as.
-    pub concerns: Concerns,
-    /// The path that was tried.
-    pub path: PathBuf,
-}
-
-/// Which of the two values in `routes.yaml` an error is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Concerns {
-    /// `cert`
-    Cert,
-    /// `key`
-    Key,
-}
-
-/// What a file that is not PEM looks like.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Content {
-    /// Nothing, or only white space.
-    Empty,
-    /// The binary form of the same things, DER or PKCS #12.
-    Der,
-    /// Anything else.
-    Other,
-}
-
-/// How PEM is damaged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PemFault {
-    /// A `-----BEGIN …-----` is not a line of its own.
-    Begin,
-    /// A `-----END …-----` is missing, or not the one that belongs to its `BEGIN`.
-    End,
-    /// Something between the two is not base64.
-    Base64,
-}
+use crate::tls::given::{Content, Given, PemFault};
 
 /// A PEM file in memory.
 pub(crate) struct PemFile {
@@ -136,24 +95,4 @@ fn mode(file: &File) -> Option<u32> {
 #[cfg(not(unix))]
 fn mode(_: &File) -> Option<u32> {
     None
-}
-
-impl fmt::Display for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.concerns {
-            Concerns::Cert => "certificate",
-            Concerns::Key => "key",
-        };
-        write!(f, "{what} {}", self.path.display())
-    }
-}
-
-impl fmt::Display for PemFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Begin => "`-----BEGIN …-----` is not a line of its own",
-            Self::End => "the line `-----END …-----` is missing",
-            Self::Base64 => "what it encloses is not base64",
-        })
-    }
 }
