@@ -5,20 +5,26 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::sign::{CertifiedKey, SigningKey};
-use rustls_pki_types::pem::{PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::sign::SigningKey;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::SectionKind;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::tls::certificate_error::CertificateError;
-use crate::tls::given::{Concerns, Given};
+use crate::tls::given::Concerns;
+use crate::tls::given::Given;
 use crate::tls::pem::PemFile;
 
 /// One checked pair: both files readable, belonging together, in date.
@@ -40,7 +46,6 @@ impl Certificate {
     /// client may know another way to a root.
     ///
     /// # Errors
-    ///
     /// The first thing that would keep clients from being served, `cert` before `key`.
     pub fn load(cert: &Path, key: &Path, now: OffsetDateTime) -> Result<Self, CertificateError> {
         let chain = read_chain(cert)?;
@@ -265,14 +270,27 @@ fn is_host(name: &str) -> bool {
 mod tests {
     use std::fs;
 
-    use rcgen::{
-        DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-        PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, SanType, date_time_ymd,
-    };
+    use rcgen::DnType;
+    use rcgen::IsCa;
+    use rcgen::Issuer;
+    use rcgen::KeyPair;
+    use rcgen::PKCS_ECDSA_P256_SHA256;
+    use rcgen::PKCS_ECDSA_P384_SHA384;
+    use rcgen::PKCS_ECDSA_P521_SHA512;
+    use rcgen::PKCS_ED25519;
+    use rcgen::PKCS_RSA_SHA256;
+    use rcgen::SanType;
+    use rcgen::date_time_ymd;
     use tempfile::TempDir;
 
-    use super::*;
-    use crate::tls::test_support::{load, make, make_with, now};
+    use crate::tls::certificate::Certificate;
+    use crate::tls::certificate_error::CertificateError;
+    use crate::tls::given::Concerns;
+    use crate::tls::given::Given;
+    use crate::tls::test_support::load;
+    use crate::tls::test_support::make;
+    use crate::tls::test_support::make_with;
+    use crate::tls::test_support::now;
 
     /// A directory for one pair, which errors call by names without the directory.
     struct Pair {

@@ -5,9 +5,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
+use time::UtcOffset;
 
-use crate::tls::given::{Concerns, Content, Given, PemFault};
+use crate::tls::given::Concerns;
+use crate::tls::given::Content;
+use crate::tls::given::Given;
+use crate::tls::given::PemFault;
 use crate::tls::reason;
 
 /// Why a pair cannot be served.

@@ -60,11 +60,9 @@ impl Client {
     /// Does the client's part of the TLS handshake on a new connection.
     ///
     /// # Errors
-    ///
     /// [`ClientError`]; the upstream has then been told by an alert.
     ///
     /// # Cancel safety
-    ///
     /// Dropped before it is ready, it closes the connection.
     pub async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ClientError> {
         let connector = TlsConnector::from(Arc::clone(&self.config));

@@ -9,8 +9,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::AlertDescription;
+use rustls::PeerIncompatible;
+use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{AlertDescription, PeerIncompatible, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -54,11 +56,9 @@ pub enum HandshakeError {
 /// Does the server's part of the TLS handshake on a new connection, all of it within `limit`.
 ///
 /// # Errors
-///
 /// [`HandshakeError`], when there is nothing left to do on the connection but forget it.
 ///
 /// # Cancel safety
-///
 /// Dropped before it is ready, it closes the connection.
 pub async fn accept(
     tcp: TcpStream,
@@ -205,14 +205,28 @@ impl Error for HandshakeError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
     use std::time::Instant;
 
+    use rustls::AlertDescription;
+    use rustls::PeerIncompatible;
+    use rustls::ServerConfig;
     use rustls::version::TLS13;
     use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
 
-    use super::*;
-    use crate::tls::test_support::{DEADLINE, client, pair, shake, tcp};
-    use crate::tls::{Shared, server_config};
+    use crate::tls::Shared;
+    use crate::tls::handshake::HandshakeError;
+    use crate::tls::handshake::TLS_HANDSHAKE;
+    use crate::tls::handshake::accept;
+    use crate::tls::server_config;
+    use crate::tls::test_support::DEADLINE;
+    use crate::tls::test_support::client;
+    use crate::tls::test_support::pair;
+    use crate::tls::test_support::shake;
+    use crate::tls::test_support::tcp;
 
     fn config() -> Arc<ServerConfig> {
         server_config(vec![pair(&["chat.example"])], &Shared::new().unwrap())

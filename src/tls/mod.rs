@@ -4,17 +4,6 @@
 //! checked before the first client came. When files are read, and what happens to a connection before and after its
 //! TLS handshake, is left to others.
 
-use std::fmt;
-use std::io;
-use std::sync::Arc;
-
-use rustls::ConfigBuilder;
-use rustls::ServerConfig;
-use rustls::WantsVerifier;
-use rustls::crypto::aws_lc_rs;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
-use rustls::version::{TLS12, TLS13};
-
 mod certificate;
 mod certificate_error;
 mod client;
@@ -29,15 +18,33 @@ pub mod self_signed;
 #[allow(clippy::unwrap_used)]
 mod test_support;
 
-pub use certificate::Certificate;
-pub use certificate_error::CertificateError;
-pub use client::Client;
-pub use client_error::ClientError;
-pub use given::{Concerns, Content, Given, PemFault};
-pub use handshake::{HandshakeError, accept};
-pub use roots::{NoSystemRoots, Roots};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::ConfigBuilder;
+use rustls::ServerConfig;
+use rustls::WantsVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::NoServerSessionStorage;
+use rustls::server::ProducesTickets;
+use rustls::version::TLS12;
+use rustls::version::TLS13;
 
 use crate::tls::resolver::Resolver;
+
+pub use crate::tls::certificate::Certificate;
+pub use crate::tls::certificate_error::CertificateError;
+pub use crate::tls::client::Client;
+pub use crate::tls::client_error::ClientError;
+pub use crate::tls::given::Concerns;
+pub use crate::tls::given::Content;
+pub use crate::tls::given::Given;
+pub use crate::tls::given::PemFault;
+pub use crate::tls::handshake::HandshakeError;
+pub use crate::tls::handshake::accept;
+pub use crate::tls::roots::NoSystemRoots;
+pub use crate::tls::roots::Roots;
 
 /// The one protocol offered in ALPN (RFC 7301): WebSocket over HTTP/2 (RFC 8441) is not spoken, and a browser that
 /// was given `h2` would try it.
@@ -66,7 +73,6 @@ impl Shared {
     /// Makes the ticket keys.
     ///
     /// # Errors
-    ///
     /// When the system gives no random bytes.
     pub fn new() -> Result<Self, rustls::Error> {
         // The provider is given here instead of installed for the process, which only one library in it could do.
@@ -124,11 +130,27 @@ fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use rustls::{AlertDescription, ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use std::io;
+    use std::sync::Arc;
 
-    use super::*;
-    use crate::tls::test_support::{client, pair, shake};
+    use rustls::AlertDescription;
+    use rustls::ClientConfig;
+    use rustls::HandshakeKind;
+    use rustls::NamedGroup;
+    use rustls::ProtocolVersion;
+    use rustls::ServerConfig;
+    use rustls::version::TLS12;
+    use rustls::version::TLS13;
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+
+    use crate::tls::ALPN;
+    use crate::tls::Shared;
+    use crate::tls::reason;
+    use crate::tls::server_config;
+    use crate::tls::test_support::client;
+    use crate::tls::test_support::pair;
+    use crate::tls::test_support::shake;
 
     fn config(names: &[&str]) -> Arc<ServerConfig> {
         server_config(vec![pair(names)], &Shared::new().unwrap())

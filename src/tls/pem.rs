@@ -6,10 +6,14 @@ use std::fs::File;
 use std::io;
 use std::io::Read;
 
-use rustls_pki_types::pem::{Error, PemObject, SectionKind};
+use rustls_pki_types::pem::Error;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::SectionKind;
 
 use crate::tls::certificate_error::CertificateError;
-use crate::tls::given::{Content, Given, PemFault};
+use crate::tls::given::Content;
+use crate::tls::given::Given;
+use crate::tls::given::PemFault;
 
 /// A PEM file in memory.
 pub(crate) struct PemFile {

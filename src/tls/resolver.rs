@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::ClientHello;
+use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
 
 use crate::tls::certificate::Certificate;
@@ -103,10 +104,19 @@ fn lower_case(name: &str) -> Cow<'_, str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+    use std::borrow::Cow;
+    use std::sync::Arc;
 
-    use super::*;
-    use crate::tls::test_support::{load, make, pair};
+    use rcgen::PKCS_ECDSA_P256_SHA256;
+    use rcgen::PKCS_RSA_SHA256;
+    use rustls::SignatureScheme;
+
+    use crate::tls::certificate::Certificate;
+    use crate::tls::resolver::Resolver;
+    use crate::tls::resolver::lower_case;
+    use crate::tls::test_support::load;
+    use crate::tls::test_support::make;
+    use crate::tls::test_support::pair;
 
     const ECDSA: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
     const RSA: SignatureScheme = SignatureScheme::RSA_PSS_SHA256;

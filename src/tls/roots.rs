@@ -52,7 +52,6 @@ impl Roots {
     /// The authorities that the system knows, as OpenSSL finds them: `SSL_CERT_FILE` and `SSL_CERT_DIR` are obeyed.
     ///
     /// # Errors
-    ///
     /// When there is none.
     pub fn system() -> Result<Self, NoSystemRoots> {
         let found = rustls_native_certs::load_native_certs();
@@ -74,7 +73,6 @@ impl Roots {
     /// left out.
     ///
     /// # Errors
-    ///
     /// The file cannot be read, holds no certificate or a damaged one, or all of them are out of date.
     pub fn load(ca: &Path, now: OffsetDateTime) -> Result<Self, CertificateError> {
         let mut store = RootCertStore::empty();

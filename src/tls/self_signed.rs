@@ -8,18 +8,31 @@
 use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::path::Path;
+use std::path::PathBuf;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
-    PKCS_ECDSA_P256_SHA256,
-};
-use time::{Duration, OffsetDateTime, UtcOffset};
+use rcgen::BasicConstraints;
+use rcgen::CertificateParams;
+use rcgen::CidrSubnet;
+use rcgen::DnType;
+use rcgen::ExtendedKeyUsagePurpose;
+use rcgen::GeneralSubtree;
+use rcgen::IsCa;
+use rcgen::Issuer;
+use rcgen::KeyPair;
+use rcgen::KeyUsagePurpose;
+use rcgen::NameConstraints;
+use rcgen::PKCS_ECDSA_P256_SHA256;
+use time::Duration;
+use time::OffsetDateTime;
+use time::UtcOffset;
 
 use crate::tls::certificate::Certificate;
 use crate::tls::certificate_error::CertificateError;
@@ -47,7 +60,6 @@ const LOCK: &str = "localhost.lock";
 /// Several starts at once end with the same pair: one makes it while the others wait.
 ///
 /// # Errors
-///
 /// When `dir` cannot be written to or read, or has a key that is not wsgate's.
 pub fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Certificate, SelfSignedError> {
     if let Some(pair) = usable(dir, now) {
@@ -277,16 +289,31 @@ impl Error for SelfSignedError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::{Arc, Barrier};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::Barrier;
 
+    use rcgen::PKCS_ECDSA_P256_SHA256;
+    use rustls::ClientConfig;
+    use rustls::RootCertStore;
     use rustls::crypto::aws_lc_rs;
-    use rustls::{ClientConfig, RootCertStore};
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject;
+    use time::Duration;
+    use time::OffsetDateTime;
 
-    use super::*;
-    use crate::tls::test_support::{make, now, shake};
-    use crate::tls::{Shared, server_config};
+    use crate::tls::Shared;
+    use crate::tls::self_signed;
+    use crate::tls::self_signed::CA;
+    use crate::tls::self_signed::CERT;
+    use crate::tls::self_signed::KEY;
+    use crate::tls::self_signed::LIFETIME;
+    use crate::tls::self_signed::ensure;
+    use crate::tls::server_config;
+    use crate::tls::test_support::make;
+    use crate::tls::test_support::now;
+    use crate::tls::test_support::shake;
 
     fn files(dir: &Path) -> [String; 3] {
         [CA, CERT, KEY].map(|name| fs::read_to_string(dir.join(name)).unwrap())
@@ -491,7 +518,7 @@ mod tests {
 
     #[test]
     fn the_ca_is_held_to_this_machine_and_cannot_make_another_ca() {
-        let made = super::make(now()).unwrap();
+        let made = self_signed::make(now()).unwrap();
         let der = CertificateDer::from_pem_slice(made.ca.as_bytes()).unwrap();
         let (_, ca) = x509_parser::parse_x509_certificate(&der).unwrap();
         let constraints = ca.name_constraints().unwrap().unwrap();

@@ -6,21 +6,32 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, DnType, KeyPair, SignatureAlgorithm};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rcgen::CertificateParams;
+use rcgen::DnType;
+use rcgen::KeyPair;
+use rcgen::SignatureAlgorithm;
+use rustls::ClientConfig;
+use rustls::DigitallySignedStruct;
+use rustls::ServerConfig;
+use rustls::SignatureScheme;
+use rustls::SupportedProtocolVersion;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::ServerCertVerified;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, SupportedProtocolVersion,
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::ServerName;
+use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
 use crate::stream::Tls;
 use crate::tls::certificate::Certificate;
-use crate::tls::handshake::{HandshakeError, accept};
+use crate::tls::handshake::HandshakeError;
+use crate::tls::handshake::accept;
 
 /// More than any test needs; a test that reaches it has failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
