@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 
 use bytes::Buf;
 use bytes::Bytes;
@@ -46,6 +47,13 @@ pub(super) enum State {
     Closed,
 }
 
+/// The ends of one direction, lent for one poll.
+pub(super) struct Ends<'s, R, W> {
+    pub(super) from: &'s mut R,
+    pub(super) to: &'s mut W,
+    pub(super) farewell: Farewell,
+}
+
 /// How the writing end is told that no more will come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Farewell {
@@ -71,87 +79,109 @@ impl Direction {
         }
     }
 
-    /// Moves what there is to move from `from` to `to`. Ready when this direction is closed.
+    /// Moves what there is to move from one of `ends` to the other. Ready when this direction is closed. `seen` is shown
+    /// the bytes of each read before they are written.
+    #[inline]
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut R,
-        to: &mut W,
-        farewell: Farewell,
+        ends: Ends<'_, R, W>,
         mut seen: impl FnMut(&[u8]),
     ) -> Poll<Result<(), Broken>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let Ends { from, to, farewell } = ends;
         let mut reads = 0;
         loop {
             while !self.owed.is_empty() {
-                match Pin::new(&mut *to).poll_write(cx, &self.owed) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0)) => {
-                        return Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into())));
-                    }
-                    Poll::Ready(Ok(taken)) => {
-                        self.passed += taken as u64;
-                        self.owed.advance(taken);
-                        if self.state == State::Open {
-                            self.state = State::Flushing;
-                        }
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
-                }
+                ready!(self.poll_owed(cx, to))?;
             }
             match self.state {
                 State::Closed => return Poll::Ready(Ok(())),
-                State::Flushing => {
-                    // Drained: give the memory back before waiting.
-                    self.owed = Bytes::new();
-                    match Pin::new(&mut *to).poll_flush(cx) {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Ok(())) => self.state = State::Open,
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
-                    }
-                }
-                State::Ending if farewell == Farewell::Close => {
-                    self.state = State::Closed;
-                    return Poll::Ready(Ok(()));
-                }
-                State::Ending => match Pin::new(&mut *to).poll_shutdown(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(())) => {
-                        self.state = State::Closed;
-                        return Poll::Ready(Ok(()));
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Ending(error))),
-                },
+                State::Flushing => ready!(self.poll_flush(cx, to))?,
+                State::Ending => return self.poll_end(cx, to, farewell),
                 State::Open => {
                     if reads == READS_PER_TURN {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
                     reads += 1;
-                    let read = SHARED.with_borrow_mut(|buffer| {
-                        let mut buffer = ReadBuf::new(buffer);
-                        match Pin::new(&mut *from).poll_read(cx, &mut buffer) {
-                            Poll::Pending => return Poll::Pending,
-                            Poll::Ready(Err(error)) => {
-                                return Poll::Ready(Err(Broken::Reading(error)));
-                            }
-                            Poll::Ready(Ok(())) => {}
-                        }
-                        let bytes = buffer.filled();
-                        seen(bytes);
-                        Poll::Ready(self.pass(cx, to, bytes))
-                    });
-                    match read {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Ready(Ok(())) => {}
-                    }
+                    ready!(self.poll_transfer(cx, from, to, &mut seen))?;
                 }
             }
         }
+    }
+
+    /// Writes of what is owed as much as the writing end takes.
+    ///
+    /// Out of line: an end that takes everything at once never comes here, and its messages cost less without this code
+    /// in their loop.
+    #[inline(never)]
+    fn poll_owed<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<Result<(), Broken>> {
+        let taken = ready!(Pin::new(to).poll_write(cx, &self.owed));
+        let taken = some(taken).map_err(Broken::Writing)?;
+        self.passed += taken as u64;
+        self.owed.advance(taken);
+        if self.state == State::Open {
+            self.state = State::Flushing;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Has the writing end send what it holds. Ready when it has, and reading goes on.
+    #[inline]
+    fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<Result<(), Broken>> {
+        // Drained: give the memory back before waiting.
+        self.owed = Bytes::new();
+        ready!(Pin::new(to).poll_flush(cx)).map_err(Broken::Writing)?;
+        self.state = State::Open;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the writing end that no more will come. Ready when this direction is closed.
+    fn poll_end<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+        farewell: Farewell,
+    ) -> Poll<Result<(), Broken>> {
+        if farewell == Farewell::Shutdown {
+            ready!(Pin::new(to).poll_shutdown(cx)).map_err(Broken::Ending)?;
+        }
+        self.state = State::Closed;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once, into the buffer of the thread, and writes on what came.
+    #[inline]
+    fn poll_transfer<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        seen: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        SHARED.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(from).poll_read(cx, &mut buffer)).map_err(Broken::Reading)?;
+            let bytes = buffer.filled();
+            seen(bytes);
+            Poll::Ready(self.pass(cx, to, bytes))
+        })
     }
 
     /// Writes `bytes`, which were just read, and keeps what is not taken. No bytes are the end.
@@ -167,9 +197,7 @@ impl Direction {
         }
         let taken = match Pin::new(to).poll_write(cx, bytes) {
             Poll::Pending => 0,
-            Poll::Ready(Ok(0)) => return Err(Broken::Writing(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(taken)) => taken,
-            Poll::Ready(Err(error)) => return Err(Broken::Writing(error)),
+            Poll::Ready(taken) => some(taken).map_err(Broken::Writing)?,
         };
         self.passed += taken as u64;
         self.state = State::Flushing;
@@ -188,6 +216,15 @@ impl Direction {
     pub(super) fn abandon(&mut self) {
         self.owed = Bytes::new();
         self.state = State::Closed;
+    }
+}
+
+/// What a write took; an error if that is nothing, since the next one would take nothing either.
+#[inline]
+fn some(taken: io::Result<usize>) -> io::Result<usize> {
+    match taken {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        taken => taken,
     }
 }
 

@@ -27,6 +27,7 @@ use tokio::io::AsyncWrite;
 use crate::stream::Stream;
 use crate::tunnel::direction::Broken;
 use crate::tunnel::direction::Direction;
+use crate::tunnel::direction::Ends;
 use crate::tunnel::direction::Farewell;
 use crate::tunnel::direction::State;
 use crate::tunnel::keeper::Tab;
@@ -179,13 +180,13 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
         let farewell = self.farewell(&self.to_upstream, &self.client);
         let hook = &mut self.hook;
-        let to_client = self.to_client.poll(
-            cx,
-            &mut self.upstream,
-            &mut self.client,
+        let ends = Ends {
+            from: &mut self.upstream,
+            to: &mut self.client,
             farewell,
-            |bytes| hook.read(Side::Upstream, bytes),
-        );
+        };
+        let seen = |bytes: &[u8]| hook.read(Side::Upstream, bytes);
+        let to_client = self.to_client.poll(cx, ends, seen);
         if let Poll::Ready(Err(broken)) = to_client
             && let Some(end) = self.broken(Side::Upstream, broken)
         {
@@ -193,13 +194,13 @@ where
         }
         let farewell = self.farewell(&self.to_client, &self.upstream);
         let hook = &mut self.hook;
-        let to_upstream = self.to_upstream.poll(
-            cx,
-            &mut self.client,
-            &mut self.upstream,
+        let ends = Ends {
+            from: &mut self.client,
+            to: &mut self.upstream,
             farewell,
-            |bytes| hook.read(Side::Client, bytes),
-        );
+        };
+        let seen = |bytes: &[u8]| hook.read(Side::Client, bytes);
+        let to_upstream = self.to_upstream.poll(cx, ends, seen);
         if let Poll::Ready(Err(broken)) = to_upstream
             && let Some(end) = self.broken(Side::Client, broken)
         {
