@@ -276,36 +276,19 @@ impl fmt::Display for Finding {
             Self::Redirected(By::Listener) => f.write_str(
                 "an upgrade request came to a listener that only redirects (`redirect: https`)",
             ),
-            Self::LostHeaders(lost) => {
-                let lost = match lost {
-                    Some(Lost::Version) => "as HTTP/1.0",
-                    Some(Lost::Upgrade) => "without `Upgrade: websocket`",
-                    Some(Lost::Connection) => "without `Connection: Upgrade`",
-                    Some(Lost::Both) => "without `Upgrade: websocket` and `Connection: Upgrade`",
-                    None => {
-                        return f.write_str(
-                            "`transport=websocket` was asked for without an upgrade: a proxy before wsgate does not pass that \
-                             on, or somebody opened the address in a browser",
-                        );
-                    }
-                };
-                write!(
-                    f,
-                    "an upgrade request came {lost}, which a proxy before wsgate does not pass on"
-                )
+            Self::LostHeaders(Some(lost)) => {
+                let lost = without(*lost);
+                write!(f, "an upgrade request came {lost}, which a proxy before wsgate does not pass on")
             }
+            Self::LostHeaders(None) => f.write_str(
+                "`transport=websocket` was asked for without an upgrade: a proxy before wsgate does not pass that on, or \
+                 somebody opened the address in a browser",
+            ),
             Self::PlainClient => f.write_str(
                 "a WebSocket client without `EIO` in its query, so not one of Socket.IO, asks a Socket.IO server",
             ),
             Self::PlainServer(sign) => {
-                f.write_str("a Socket.IO client asks a WebSocket server that does not speak Engine.IO: ")?;
-                match sign {
-                    Sign::FirstMessage => f.write_str("its first message is no open packet"),
-                    Sign::Silence(lasted) => {
-                        write!(f, "it said nothing in {} s", lasted.as_secs())
-                    }
-                    Sign::UpgradeRequired => f.write_str("it answers polling by 426"),
-                }
+                write!(f, "a Socket.IO client asks a WebSocket server that does not speak Engine.IO: {sign}")
             }
             Self::NoClient => f.write_str(
                 "a request without `EIO` in its query, so not of a Socket.IO client, came to a Socket.IO server (code 0)",
@@ -317,6 +300,26 @@ impl fmt::Display for Finding {
                 f.write_str("the upstream closed the connection without an answer")
             }
         }
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstMessage => f.write_str("its first message is no open packet"),
+            Self::Silence(lasted) => write!(f, "it said nothing in {} s", lasted.as_secs()),
+            Self::UpgradeRequired => f.write_str("it answers polling by 426"),
+        }
+    }
+}
+
+/// How an upgrade request came that has lost this.
+fn without(lost: Lost) -> &'static str {
+    match lost {
+        Lost::Version => "as HTTP/1.0",
+        Lost::Upgrade => "without `Upgrade: websocket`",
+        Lost::Connection => "without `Connection: Upgrade`",
+        Lost::Both => "without `Upgrade: websocket` and `Connection: Upgrade`",
     }
 }
 

@@ -50,18 +50,7 @@ impl Certificate {
     pub fn load(cert: &Path, key: &Path, now: OffsetDateTime) -> Result<Self, CertificateError> {
         let chain = read_chain(cert)?;
         let (signing_key, key_mode) = read_key(key)?;
-        let mut parsed = Vec::with_capacity(chain.len());
-        for (index, der) in chain.iter().enumerate() {
-            match X509Certificate::from_der(der) {
-                Ok(([], x509)) => parsed.push(x509),
-                _ => {
-                    return Err(CertificateError::BadCertificate {
-                        cert: cert.to_owned(),
-                        number: index + 1,
-                    });
-                }
-            }
-        }
+        let parsed = parse_chain(cert, &chain)?;
         match parsed
             .iter()
             .position(|x509| belongs(signing_key.as_ref(), x509))
@@ -81,24 +70,7 @@ impl Certificate {
                 });
             }
         }
-        let validity = parsed[0].validity();
-        let (not_before, not_after) = (
-            validity.not_before.to_datetime(),
-            validity.not_after.to_datetime(),
-        );
-        // The period includes both of its ends (RFC 5280 §4.1.2.5).
-        if now > not_after {
-            return Err(CertificateError::Expired {
-                cert: cert.to_owned(),
-                not_after,
-            });
-        }
-        if now < not_before {
-            return Err(CertificateError::NotYetValid {
-                cert: cert.to_owned(),
-                not_before,
-            });
-        }
+        let not_after = check_dates(cert, &parsed[0], now)?;
         let names = names(&parsed[0]);
         drop(parsed);
         let certified = Arc::new(CertifiedKey::new(chain, signing_key));
@@ -180,6 +152,48 @@ pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ce
     } else {
         Err(CertificateError::NothingInside(file))
     }
+}
+
+/// Each certificate of the `chain` that was read from the file `cert`.
+fn parse_chain<'c>(
+    cert: &Path,
+    chain: &'c [CertificateDer<'static>],
+) -> Result<Vec<X509Certificate<'c>>, CertificateError> {
+    let mut parsed = Vec::with_capacity(chain.len());
+    for (index, der) in chain.iter().enumerate() {
+        let Ok(([], x509)) = X509Certificate::from_der(der) else {
+            return Err(CertificateError::BadCertificate {
+                cert: cert.to_owned(),
+                number: index + 1,
+            });
+        };
+        parsed.push(x509);
+    }
+    Ok(parsed)
+}
+
+/// The last moment of the certificate `x509` from the file `cert`, which must be in date at `now`.
+fn check_dates(
+    cert: &Path,
+    x509: &X509Certificate<'_>,
+    now: OffsetDateTime,
+) -> Result<OffsetDateTime, CertificateError> {
+    let not_before = x509.validity().not_before.to_datetime();
+    let not_after = x509.validity().not_after.to_datetime();
+    // The period includes both of its ends (RFC 5280 §4.1.2.5).
+    if now > not_after {
+        return Err(CertificateError::Expired {
+            cert: cert.to_owned(),
+            not_after,
+        });
+    }
+    if now < not_before {
+        return Err(CertificateError::NotYetValid {
+            cert: cert.to_owned(),
+            not_before,
+        });
+    }
+    Ok(not_after)
 }
 
 /// The first private key in a file, and the file's permission bits.

@@ -195,26 +195,16 @@ impl fmt::Display for CertificateError {
             },
             Self::EncryptedKey { key } => write!(f, "key {} is encrypted", key.display()),
             Self::UnsupportedKey { key } => {
-                write!(
-                    f,
-                    "key {} is damaged or of a kind that is not served",
-                    key.display()
-                )
+                let key = key.display();
+                write!(f, "key {key} is damaged or of a kind that is not served")
             }
             Self::BadCertificate { cert, number } => {
-                write!(
-                    f,
-                    "certificate {} is damaged: number {number} in it",
-                    cert.display()
-                )
+                let cert = cert.display();
+                write!(f, "certificate {cert} is damaged: number {number} in it")
             }
             Self::Mismatch { cert, key } => {
-                write!(
-                    f,
-                    "key {} does not belong to certificate {}",
-                    key.display(),
-                    cert.display()
-                )
+                let (cert, key) = (cert.display(), key.display());
+                write!(f, "key {key} does not belong to certificate {cert}")
             }
             Self::WrongOrder { cert, key, number } => write!(
                 f,
@@ -223,20 +213,12 @@ impl fmt::Display for CertificateError {
                 key.display()
             ),
             Self::Expired { cert, not_after } => {
-                write!(
-                    f,
-                    "certificate {} expired on {}",
-                    cert.display(),
-                    day(*not_after)
-                )
+                let (cert, day) = (cert.display(), day(*not_after));
+                write!(f, "certificate {cert} expired on {day}")
             }
             Self::NotYetValid { cert, not_before } => {
-                write!(
-                    f,
-                    "certificate {} is not valid before {}",
-                    cert.display(),
-                    day(*not_before)
-                )
+                let (cert, day) = (cert.display(), day(*not_before));
+                write!(f, "certificate {cert} is not valid before {day}")
             }
         }
     }
