@@ -135,7 +135,7 @@ pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding
     };
     if status == StatusCode::BAD_REQUEST {
         return match said? {
-            Said::Words(said) => refused(&query, is_upgrade, said),
+            Said::Words(said) => refused(exchange, &query, said),
             Said::EncodedPage => None,
         };
     }
@@ -188,7 +188,7 @@ fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option
 }
 
 /// A 400, which begins with what `said` is.
-fn refused(query: &Query<'_>, is_upgrade: bool, said: &[u8]) -> Option<Finding> {
+fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Finding> {
     if query.speaks(Protocol::V3) && contains(said, PYTHON) {
         return Some(Finding::Eio3Refused(Taker::Python));
     }
@@ -202,10 +202,10 @@ fn refused(query: &Query<'_>, is_upgrade: bool, said: &[u8]) -> Option<Finding> 
         }
         RefusedCode::SessionUnknown if query.has_sid => Some(Finding::SessionUnknown),
         RefusedCode::TransportUnknown if contains(said, b"Transport unknown") => {
-            Some(match (query.eio, is_upgrade) {
+            Some(match (query.eio, exchange.opening) {
                 (Some(_), _) => Finding::TransportUnknown,
-                (None, true) => Finding::PlainClient,
-                (None, false) => Finding::NoClient,
+                (None, Opening::Whole) => Finding::PlainClient,
+                (None, Opening::Nothing | Opening::Without(_)) => Finding::NoClient,
             })
         }
         _ => None,
