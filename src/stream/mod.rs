@@ -3,10 +3,10 @@
 //! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
 //! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
 
+mod byte_queue;
 mod rewound;
 mod tls;
 pub mod vanished;
-mod waiting;
 
 use std::cell::RefCell;
 use std::io;

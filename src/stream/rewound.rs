@@ -26,21 +26,21 @@ pub struct Rewound {
     read: Bytes,
     /// What the socket said behind `read`, if it broke there.
     broken: Option<io::Error>,
-    said: Said,
+    repeat: Repeat,
     /// Who wanted to read before.
     reader: Option<Waker>,
 }
 
 /// What becomes of the next message that is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Said {
+enum Repeat {
     /// It goes out.
     No,
     /// It is out already. Until it is written once more nothing is read: hyper takes an answer to what it has not asked
     /// for an error.
-    Before,
+    Expected,
     /// It is being written once more, up to its flush.
-    Again,
+    UnderWay,
 }
 
 impl Rewound {
@@ -55,7 +55,7 @@ impl Rewound {
             stream,
             read,
             broken: None,
-            said: Said::No,
+            repeat: Repeat::No,
             reader: None,
         }
     }
@@ -69,17 +69,17 @@ impl Rewound {
             stream,
             read,
             broken,
-            said: Said::Before,
+            repeat: Repeat::Expected,
             reader: None,
         }
     }
 
     /// Whether this write is of a message that is out.
-    fn is_said(&mut self) -> bool {
-        if self.said == Said::Before {
-            self.said = Said::Again;
+    fn is_repeated(&mut self) -> bool {
+        if self.repeat == Repeat::Expected {
+            self.repeat = Repeat::UnderWay;
         }
-        self.said == Said::Again
+        self.repeat == Repeat::UnderWay
     }
 
     /// The socket, and what comes before it: `unused`, which a reader has read and made nothing of, then what it did not
@@ -101,7 +101,7 @@ impl AsyncRead for Rewound {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.said != Said::No {
+        if this.repeat != Repeat::No {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -129,7 +129,7 @@ impl AsyncWrite for Rewound {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.is_said() {
+        if this.is_repeated() {
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut this.stream).poll_write(cx, buf)
@@ -141,7 +141,7 @@ impl AsyncWrite for Rewound {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.is_said() {
+        if this.is_repeated() {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
@@ -153,8 +153,8 @@ impl AsyncWrite for Rewound {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.said == Said::Again {
-            this.said = Said::No;
+        if this.repeat == Repeat::UnderWay {
+            this.repeat = Repeat::No;
             if let Some(reader) = this.reader.take() {
                 reader.wake();
             }

@@ -34,15 +34,15 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
 use crate::stream::NO_CLOSE_NOTIFY;
+use crate::stream::byte_queue::ByteQueue;
 use crate::stream::tls::records::ADDED;
 use crate::stream::tls::records::PLAIN;
 use crate::stream::tls::records::Plain;
 use crate::stream::tls::records::RECORD;
+use crate::stream::tls::records::RecordLayer;
 use crate::stream::tls::records::Sealed;
-use crate::stream::tls::records::Session;
 use crate::stream::tls::records::Turn;
 use crate::stream::tls::records::Wish;
-use crate::stream::waiting::Waiting;
 
 thread_local! {
     /// What is read at once. A message of the TLS handshake may be 64 KiB, and comes in several records.
@@ -60,14 +60,14 @@ fn buffer(size: usize) -> RefCell<Box<[u8]>> {
 /// A connection after its TLS handshake.
 pub struct Tls<S> {
     io: S,
-    session: Session,
+    records: RecordLayer,
     /// The records that are not whole yet, as they were when they came or, in the middle of a message of the TLS
     /// handshake, decrypted.
     partial: Vec<u8>,
     /// Decrypted, and the reader had no room.
-    unread: Waiting,
+    unread: ByteQueue,
     /// Encrypted, and the socket did not take it.
-    owed: Waiting,
+    owed: ByteQueue,
     /// A close_notify came.
     peer_closed: bool,
     /// A close_notify went.
@@ -88,10 +88,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     pub async fn handshake(io: S, session: UnbufferedServerConnection) -> io::Result<Box<Self>> {
         let mut tls = Box::new(Self {
             io,
-            session: Session(session),
+            records: RecordLayer(session),
             partial: Vec::new(),
-            unread: Waiting::default(),
-            owed: Waiting::default(),
+            unread: ByteQueue::default(),
+            owed: ByteQueue::default(),
             peer_closed: false,
             closed: false,
             failed: None,
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             self.check()?;
             ready!(drained)?;
             // It could write already, but the client's last word is still to come.
-            if !self.session.state().is_handshaking() {
+            if !self.records.state().is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_fill(cx, None))?;
@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 reader,
                 rest: &mut self.unread,
             };
-            let mut turn = self.session.turn(incoming, wish, &mut plain, &mut sealed);
+            let mut turn = self.records.turn(incoming, wish, &mut plain, &mut sealed);
             self.peer_closed |= turn.peer_closed;
             self.failed = turn.failed.take();
             let io = Pin::new(&mut self.io);
@@ -247,7 +247,7 @@ impl<S> Tls<S> {
 impl<S> Tls<S> {
     /// What rustls tells about the connection.
     pub(crate) fn session(&self) -> &rustls::CommonState {
-        self.session.state()
+        self.records.state()
     }
 }
 

@@ -1,6 +1,6 @@
 //! TLS records in memory: ciphertext in and plaintext out, and the other way round.
 //!
-//! [`Session`] is the only place that knows rustls' unbuffered interface. It does no I/O and keeps no bytes: it works on
+//! [`RecordLayer`] is the only place that knows rustls' unbuffered interface. It does no I/O and keeps no bytes: it works on
 //! what it is lent, and says how much of that is used up.
 
 use std::io;
@@ -12,7 +12,7 @@ use rustls::unbuffered::ConnectionState;
 use rustls::unbuffered::UnbufferedStatus;
 use tokio::io::ReadBuf;
 
-use crate::stream::waiting::Waiting;
+use crate::stream::byte_queue::ByteQueue;
 
 /// The longest record that a peer may send: a header of 5 bytes, and 2048 bytes more than a record may carry (RFC 5246
 /// §6.2.3; RFC 8446 §5.2 has fewer).
@@ -25,7 +25,7 @@ pub(super) const PLAIN: usize = 64 * 1024;
 pub(super) const ADDED: usize = 512;
 
 /// What rustls holds for one connection: keys, and how far it is.
-pub(super) struct Session(pub(super) UnbufferedServerConnection);
+pub(super) struct RecordLayer(pub(super) UnbufferedServerConnection);
 
 /// What a turn is for, beside the records that came in.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ pub(super) struct Turn {
     pub(super) failed: Option<Error>,
 }
 
-impl Session {
+impl RecordLayer {
     /// What rustls tells about it.
     pub(super) fn state(&self) -> &CommonState {
         &self.0
@@ -70,8 +70,8 @@ impl Session {
         let mut turn = Turn::default();
         loop {
             match self.step(incoming, wish, plain, sealed, &mut turn) {
-                Ok(Next::Again) => {}
-                Ok(Next::Over) => return turn,
+                Ok(Step::Again) => {}
+                Ok(Step::Done) => return turn,
                 Err(error) => {
                     turn.failed = Some(error);
                     break;
@@ -81,7 +81,7 @@ impl Session {
         // The alert. No record is looked at before it is out, so none is needed.
         while self.state().wants_write() {
             let last = self.step(&mut [], Wish::Nothing, plain, sealed, &mut Turn::default());
-            if !matches!(last, Ok(Next::Again)) {
+            if !matches!(last, Ok(Step::Again)) {
                 break;
             }
         }
@@ -95,18 +95,18 @@ impl Session {
         plain: &mut Plain<'_, '_>,
         sealed: &mut Sealed<'_>,
         turn: &mut Turn,
-    ) -> Result<Next, Error> {
+    ) -> Result<Step, Error> {
         let unread = incoming.get_mut(turn.used..).unwrap_or_default();
         let status = self.0.process_tls_records(unread);
         step(status, wish, plain, sealed, turn)
     }
 }
 
-enum Next {
+enum Step {
     /// There may be more to do.
     Again,
     /// Nothing more can be done before more comes in.
-    Over,
+    Done,
 }
 
 /// Does the one thing that rustls asks for.
@@ -116,7 +116,7 @@ fn step<Data>(
     plain: &mut Plain<'_, '_>,
     sealed: &mut Sealed<'_>,
     turn: &mut Turn,
-) -> Result<Next, Error> {
+) -> Result<Step, Error> {
     turn.used += status.discard;
     match status.state? {
         ConnectionState::ReadTraffic(mut traffic) => {
@@ -125,22 +125,22 @@ fn step<Data>(
                 turn.used += record.discard;
                 plain.put(record.payload);
             }
-            Ok(Next::Again)
+            Ok(Step::Again)
         }
         // Never: it is not offered.
         ConnectionState::ReadEarlyData(_) => Err(Error::General("early data".to_owned())),
         ConnectionState::EncodeTlsData(mut data) => {
             let encoded = data.encode(sealed.room(RECORD));
             sealed.filled += encoded.map_err(|error| Error::General(error.to_string()))?;
-            Ok(Next::Again)
+            Ok(Step::Again)
         }
         ConnectionState::TransmitTlsData(data) => {
             data.done();
-            Ok(Next::Again)
+            Ok(Step::Again)
         }
         ConnectionState::PeerClosed => {
             turn.peer_closed = true;
-            Ok(Next::Again)
+            Ok(Step::Again)
         }
         ConnectionState::WriteTraffic(mut traffic) => {
             let encrypted = match wish {
@@ -150,17 +150,17 @@ fn step<Data>(
             };
             sealed.filled += encrypted.map_err(|_| Error::EncryptError)?;
             turn.granted = true;
-            Ok(Next::Over)
+            Ok(Step::Done)
         }
         // `Closed`, `BlockedHandshake`, and what may come with another rustls.
-        _ => Ok(Next::Over),
+        _ => Ok(Step::Done),
     }
 }
 
 /// Where decrypted bytes go: to the reader as far as it has room, and the others wait.
 pub(super) struct Plain<'a, 'b> {
     pub(super) reader: Option<&'a mut ReadBuf<'b>>,
-    pub(super) rest: &'a mut Waiting,
+    pub(super) rest: &'a mut ByteQueue,
 }
 
 impl Plain<'_, '_> {
@@ -183,11 +183,11 @@ impl Plain<'_, '_> {
 pub(super) struct Sealed<'a> {
     buffer: &'a mut [u8],
     filled: usize,
-    owed: &'a mut Waiting,
+    owed: &'a mut ByteQueue,
 }
 
 impl<'a> Sealed<'a> {
-    pub(super) fn new(buffer: &'a mut [u8], owed: &'a mut Waiting) -> Self {
+    pub(super) fn new(buffer: &'a mut [u8], owed: &'a mut ByteQueue) -> Self {
         Self {
             buffer,
             filled: 0,

@@ -2,12 +2,12 @@
 
 /// A queue of bytes. It owns memory only while there is a byte in it.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct ByteQueue {
     bytes: Vec<u8>,
     taken: usize,
 }
 
-impl Waiting {
+impl ByteQueue {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -23,7 +23,7 @@ impl Waiting {
         self.bytes.extend_from_slice(more);
     }
 
-    /// The first `count` of [`Waiting::bytes`] have been taken.
+    /// The first `count` of [`ByteQueue::bytes`] have been taken.
     pub(super) fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.bytes.len() {
