@@ -36,6 +36,7 @@ use tokio::io::ReadBuf;
 use crate::stream::NO_CLOSE_NOTIFY;
 use crate::stream::byte_queue::ByteQueue;
 use crate::stream::tls::records::ADDED;
+use crate::stream::tls::records::Outputs;
 use crate::stream::tls::records::PLAIN;
 use crate::stream::tls::records::Plain;
 use crate::stream::tls::records::RECORD;
@@ -181,16 +182,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         reader: Option<&mut ReadBuf<'_>>,
     ) -> (Turn, io::Result<()>) {
         OUTGOING.with_borrow_mut(|outgoing| {
-            let mut sealed = Sealed::new(outgoing, &mut self.owed);
-            let mut plain = Plain {
-                reader,
-                rest: &mut self.unread,
+            let mut outputs = Outputs {
+                plain: Plain {
+                    reader,
+                    rest: &mut self.unread,
+                },
+                sealed: Sealed::new(outgoing, &mut self.owed),
             };
-            let mut turn = self.records.turn(incoming, wish, &mut plain, &mut sealed);
+            let mut turn = self.records.turn(incoming, wish, &mut outputs);
             self.peer_closed |= turn.peer_closed;
             self.failed = turn.failed.take();
             let io = Pin::new(&mut self.io);
-            let sent = sealed.send(|bytes| match io.poll_write(cx, bytes) {
+            let sent = outputs.sealed.send(|bytes| match io.poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => written,
                 Poll::Pending => Ok(0),

@@ -64,12 +64,11 @@ impl RecordLayer {
         &mut self,
         incoming: &mut [u8],
         wish: Wish<'_>,
-        plain: &mut Plain<'_, '_>,
-        sealed: &mut Sealed<'_>,
+        outputs: &mut Outputs<'_, '_>,
     ) -> Turn {
         let mut turn = Turn::default();
         loop {
-            match self.step(incoming, wish, plain, sealed, &mut turn) {
+            match self.step(incoming, wish, outputs, &mut turn) {
                 Ok(Step::Again) => {}
                 Ok(Step::Done) => return turn,
                 Err(error) => {
@@ -80,7 +79,7 @@ impl RecordLayer {
         }
         // The alert. No record is looked at before it is out, so none is needed.
         while self.state().wants_write() {
-            let last = self.step(&mut [], Wish::Nothing, plain, sealed, &mut Turn::default());
+            let last = self.step(&mut [], Wish::Nothing, outputs, &mut Turn::default());
             if !matches!(last, Ok(Step::Again)) {
                 break;
             }
@@ -92,13 +91,12 @@ impl RecordLayer {
         &mut self,
         incoming: &mut [u8],
         wish: Wish<'_>,
-        plain: &mut Plain<'_, '_>,
-        sealed: &mut Sealed<'_>,
+        outputs: &mut Outputs<'_, '_>,
         turn: &mut Turn,
     ) -> Result<Step, Error> {
         let unread = incoming.get_mut(turn.used..).unwrap_or_default();
         let status = self.0.process_tls_records(unread);
-        step(status, wish, plain, sealed, turn)
+        step(status, wish, outputs, turn)
     }
 }
 
@@ -113,10 +111,10 @@ enum Step {
 fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     wish: Wish<'_>,
-    plain: &mut Plain<'_, '_>,
-    sealed: &mut Sealed<'_>,
+    outputs: &mut Outputs<'_, '_>,
     turn: &mut Turn,
 ) -> Result<Step, Error> {
+    let Outputs { plain, sealed } = outputs;
     turn.used += status.discard;
     match status.state? {
         ConnectionState::ReadTraffic(mut traffic) => {
@@ -155,6 +153,12 @@ fn step<Data>(
         // `Closed`, `BlockedHandshake`, and what may come with another rustls.
         _ => Ok(Step::Done),
     }
+}
+
+/// Where the bytes of a turn go.
+pub(super) struct Outputs<'a, 'b> {
+    pub(super) plain: Plain<'a, 'b>,
+    pub(super) sealed: Sealed<'a>,
 }
 
 /// Where decrypted bytes go: to the reader as far as it has room, and the others wait.
