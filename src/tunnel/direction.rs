@@ -31,12 +31,12 @@ pub(super) struct Direction {
     /// Read and not yet taken by the other end.
     owed: Bytes,
     pub(super) passed: u64,
-    pub(super) state: State,
+    pub(super) state: DirectionState,
 }
 
 /// How far a direction is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum State {
+pub(super) enum DirectionState {
     /// Reading.
     Open,
     /// Written to, and the writer may still hold bytes (TLS does).
@@ -51,12 +51,12 @@ pub(super) enum State {
 pub(super) struct Ends<'s, R, W> {
     pub(super) from: &'s mut R,
     pub(super) to: &'s mut W,
-    pub(super) farewell: Farewell,
+    pub(super) end_signal: EndSignal,
 }
 
 /// How the writing end is told that no more will come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Farewell {
+pub(super) enum EndSignal {
     /// By shutting down its writing half: it may still have something to say.
     Shutdown,
     /// By closing it, which happens anyway in a moment.
@@ -75,7 +75,7 @@ impl Direction {
         Self {
             owed,
             passed: 0,
-            state: State::Open,
+            state: DirectionState::Open,
         }
     }
 
@@ -87,22 +87,26 @@ impl Direction {
         cx: &mut Context<'_>,
         ends: Ends<'_, R, W>,
         mut seen: impl FnMut(&[u8]),
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<(), DirectionError>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let Ends { from, to, farewell } = ends;
+        let Ends {
+            from,
+            to,
+            end_signal,
+        } = ends;
         let mut reads = 0;
         loop {
             while !self.owed.is_empty() {
                 ready!(self.poll_owed(cx, to))?;
             }
             match self.state {
-                State::Closed => return Poll::Ready(Ok(())),
-                State::Flushing => ready!(self.poll_flush(cx, to))?,
-                State::Ending => return self.poll_end(cx, to, farewell),
-                State::Open => {
+                DirectionState::Closed => return Poll::Ready(Ok(())),
+                DirectionState::Flushing => ready!(self.poll_flush(cx, to))?,
+                DirectionState::Ending => return self.poll_end(cx, to, end_signal),
+                DirectionState::Open => {
                     if reads == READS_PER_TURN {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
@@ -123,13 +127,13 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut W,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<(), DirectionError>> {
         let taken = ready!(Pin::new(to).poll_write(cx, &self.owed));
-        let taken = some(taken).map_err(Broken::Writing)?;
+        let taken = some(taken).map_err(DirectionError::Writing)?;
         self.passed += taken as u64;
         self.owed.advance(taken);
-        if self.state == State::Open {
-            self.state = State::Flushing;
+        if self.state == DirectionState::Open {
+            self.state = DirectionState::Flushing;
         }
         Poll::Ready(Ok(()))
     }
@@ -140,11 +144,11 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut W,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<(), DirectionError>> {
         // Drained: give the memory back before waiting.
         self.owed = Bytes::new();
-        ready!(Pin::new(to).poll_flush(cx)).map_err(Broken::Writing)?;
-        self.state = State::Open;
+        ready!(Pin::new(to).poll_flush(cx)).map_err(DirectionError::Writing)?;
+        self.state = DirectionState::Open;
         Poll::Ready(Ok(()))
     }
 
@@ -153,12 +157,12 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut W,
-        farewell: Farewell,
-    ) -> Poll<Result<(), Broken>> {
-        if farewell == Farewell::Shutdown {
-            ready!(Pin::new(to).poll_shutdown(cx)).map_err(Broken::Ending)?;
+        end_signal: EndSignal,
+    ) -> Poll<Result<(), DirectionError>> {
+        if end_signal == EndSignal::Shutdown {
+            ready!(Pin::new(to).poll_shutdown(cx)).map_err(DirectionError::Ending)?;
         }
-        self.state = State::Closed;
+        self.state = DirectionState::Closed;
         Poll::Ready(Ok(()))
     }
 
@@ -170,14 +174,14 @@ impl Direction {
         from: &mut R,
         to: &mut W,
         seen: &mut impl FnMut(&[u8]),
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<(), DirectionError>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         SHARED.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(from).poll_read(cx, &mut buffer)).map_err(Broken::Reading)?;
+            ready!(Pin::new(from).poll_read(cx, &mut buffer)).map_err(DirectionError::Reading)?;
             let bytes = buffer.filled();
             seen(bytes);
             Poll::Ready(self.pass(cx, to, bytes))
@@ -190,17 +194,17 @@ impl Direction {
         cx: &mut Context<'_>,
         to: &mut W,
         bytes: &[u8],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DirectionError> {
         if bytes.is_empty() {
-            self.state = State::Ending;
+            self.state = DirectionState::Ending;
             return Ok(());
         }
         let taken = match Pin::new(to).poll_write(cx, bytes) {
             Poll::Pending => 0,
-            Poll::Ready(taken) => some(taken).map_err(Broken::Writing)?,
+            Poll::Ready(taken) => some(taken).map_err(DirectionError::Writing)?,
         };
         self.passed += taken as u64;
-        self.state = State::Flushing;
+        self.state = DirectionState::Flushing;
         if taken < bytes.len() {
             self.owed = Bytes::copy_from_slice(&bytes[taken..]);
         }
@@ -209,13 +213,13 @@ impl Direction {
 
     /// Whether the writing end has all that was read, and has not been told that there will be no more.
     pub(super) fn may_end(&self) -> bool {
-        self.owed.is_empty() && self.state != State::Closed
+        self.owed.is_empty() && self.state != DirectionState::Closed
     }
 
     /// Gives up: what is owed can no longer be delivered.
     pub(super) fn abandon(&mut self) {
         self.owed = Bytes::new();
-        self.state = State::Closed;
+        self.state = DirectionState::Closed;
     }
 }
 
@@ -229,7 +233,7 @@ fn some(taken: io::Result<usize>) -> io::Result<usize> {
 }
 
 /// Which of the two ends broke.
-pub(super) enum Broken {
+pub(super) enum DirectionError {
     Reading(io::Error),
     /// With bytes that it had not taken, or may not have.
     Writing(io::Error),

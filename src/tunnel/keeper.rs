@@ -21,7 +21,7 @@ use crate::tunnel::Side;
 #[derive(Debug, Default)]
 pub struct Keeper {
     step: Rc<Cell<u32>>,
-    tabs: RefCell<Vec<Weak<Tab>>>,
+    tunnels: RefCell<Vec<Weak<Activity>>>,
     opened: Notify,
     over: Cell<bool>,
 }
@@ -37,7 +37,7 @@ impl Keeper {
     /// Ends silent tunnels, for as long as it is polled. Sleeps while there are none.
     pub async fn run(&self) {
         loop {
-            if self.tabs.borrow().is_empty() {
+            if self.tunnels.borrow().is_empty() {
                 self.opened.notified().await;
             }
             tokio::time::sleep(Self::STEP).await;
@@ -49,57 +49,58 @@ impl Keeper {
     /// [`Ended::Drained`](crate::tunnel::Ended::Drained).
     pub fn end_all(&self) {
         self.over.set(true);
-        for tab in self.tabs.borrow().iter().filter_map(Weak::upgrade) {
-            tab.tell(Told::Drained);
+        for activity in self.tunnels.borrow().iter().filter_map(Weak::upgrade) {
+            activity.request_end(EndRequest::Drained);
         }
     }
 
     /// How many tunnels are open.
-    pub fn count(&self) -> usize {
-        self.tabs
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.tunnels
             .borrow()
             .iter()
-            .filter(|tab| tab.strong_count() > 0)
+            .filter(|activity| activity.strong_count() > 0)
             .count()
     }
 
-    /// A tab for a tunnel with these limits, rounded up to whole steps.
-    pub(super) fn open(&self, limits: Limits) -> Rc<Tab> {
-        let tab = Rc::new(Tab {
+    /// The record of activity of a tunnel with these limits, rounded up to whole steps.
+    pub(super) fn open(&self, limits: Limits) -> Rc<Activity> {
+        let activity = Rc::new(Activity {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),
-            ends: [(); 2].map(|()| Heard {
+            ends: [(); 2].map(|()| EndActivity {
                 last: Cell::new(self.step.get()),
-                trust: Cell::new(Trust::Doubt),
+                trust: Cell::new(Trust::Doubted),
             }),
-            limit: Cell::new((steps(limits.idle), Told::Idle)),
+            limit: Cell::new((steps(limits.idle), EndRequest::Idle)),
             half_closed: steps(limits.half_closed),
-            told: Cell::new(self.over.get().then_some(Told::Drained)),
+            request: Cell::new(self.over.get().then_some(EndRequest::Drained)),
             waker: RefCell::new(None),
         });
-        self.tabs.borrow_mut().push(Rc::downgrade(&tab));
+        self.tunnels.borrow_mut().push(Rc::downgrade(&activity));
         self.opened.notify_one();
-        tab
+        activity
     }
 
     /// One step.
     pub(super) fn look(&self) {
         let now = self.step.get().wrapping_add(1);
         self.step.set(now);
-        self.tabs.borrow_mut().retain(|tab| {
-            let Some(tab) = tab.upgrade() else {
+        self.tunnels.borrow_mut().retain(|activity| {
+            let Some(activity) = activity.upgrade() else {
                 return false;
             };
-            let (limit, told) = tab.limit.get();
-            if now.wrapping_sub(tab.last.get()) >= limit {
-                tab.tell(told);
+            let (limit, request) = activity.limit.get();
+            if now.wrapping_sub(activity.last.get()) >= limit {
+                activity.request_end(request);
             }
-            tab.doubt(now);
+            activity.doubt(now);
             true
         });
-        let mut tabs = self.tabs.borrow_mut();
-        if tabs.len() < tabs.capacity() / 4 {
-            tabs.shrink_to_fit();
+        let mut tunnels = self.tunnels.borrow_mut();
+        if tunnels.len() < tunnels.capacity() / 4 {
+            tunnels.shrink_to_fit();
         }
     }
 }
@@ -114,21 +115,21 @@ fn steps(limit: Duration) -> u32 {
 
 /// What the keeper knows of one tunnel.
 #[derive(Debug)]
-pub(super) struct Tab {
+pub(super) struct Activity {
     now: Rc<Cell<u32>>,
     last: Cell<u32>,
     /// The client, and the upstream.
-    ends: [Heard; 2],
-    /// The limit that is in force, in steps, and what is told when it is reached.
-    limit: Cell<(u32, Told)>,
+    ends: [EndActivity; 2],
+    /// The limit that is in force, in steps, and what is requested when it is reached.
+    limit: Cell<(u32, EndRequest)>,
     half_closed: u32,
-    told: Cell<Option<Told>>,
+    request: Cell<Option<EndRequest>>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// What was heard of one end.
+/// What is known of one end.
 #[derive(Debug)]
-struct Heard {
+struct EndActivity {
     last: Cell<u32>,
     trust: Cell<Trust>,
 }
@@ -138,42 +139,42 @@ struct Heard {
 enum Trust {
     Full,
     /// It is to be doubted.
-    Ending,
-    Doubt,
+    ToBeDoubted,
+    Doubted,
 }
 
 /// Why a tunnel is to end.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
+pub(super) enum EndRequest {
     Idle,
     HalfClosed,
     Drained,
 }
 
-impl Tab {
+impl Activity {
     /// A byte passed.
     pub(super) fn touch(&self) {
         self.last.set(self.now.get());
     }
 
     /// A byte came from this end. True if it was doubted.
-    pub(super) fn hears(&self, end: Side) -> bool {
-        let heard = self.heard(end);
-        heard.last.set(self.now.get());
-        heard.trust.replace(Trust::Full) == Trust::Doubt
+    pub(super) fn note_byte_from(&self, end: Side) -> bool {
+        let end = self.end(end);
+        end.last.set(self.now.get());
+        end.trust.replace(Trust::Full) == Trust::Doubted
     }
 
     /// Whether this end is to be doubted from now on; said once.
-    pub(super) fn begins_to_doubt(&self, end: Side) -> bool {
-        let trust = &self.heard(end).trust;
-        let begins = trust.get() == Trust::Ending;
+    pub(super) fn take_new_doubt(&self, end: Side) -> bool {
+        let trust = &self.end(end).trust;
+        let begins = trust.get() == Trust::ToBeDoubted;
         if begins {
-            trust.set(Trust::Doubt);
+            trust.set(Trust::Doubted);
         }
         begins
     }
 
-    fn heard(&self, end: Side) -> &Heard {
+    fn end(&self, end: Side) -> &EndActivity {
         let [client, upstream] = &self.ends;
         match end {
             Side::Client => client,
@@ -184,9 +185,9 @@ impl Tab {
     /// Looks for silent ends, and wakes the tunnel of one.
     fn doubt(&self, now: u32) {
         let limit = steps(Keeper::DOUBT);
-        for heard in &self.ends {
-            if heard.trust.get() == Trust::Full && now.wrapping_sub(heard.last.get()) >= limit {
-                heard.trust.set(Trust::Ending);
+        for end in &self.ends {
+            if end.trust.get() == Trust::Full && now.wrapping_sub(end.last.get()) >= limit {
+                end.trust.set(Trust::ToBeDoubted);
                 self.wake();
             }
         }
@@ -196,14 +197,14 @@ impl Tab {
     pub(super) fn half_close(&self) {
         self.touch();
         if self.half_closed < self.limit.get().0 {
-            self.limit.set((self.half_closed, Told::HalfClosed));
+            self.limit.set((self.half_closed, EndRequest::HalfClosed));
         }
     }
 
     /// What the keeper has decided, if it has; otherwise it will wake this task when it does.
-    pub(super) fn told(&self, cx: &Context<'_>) -> Option<Told> {
-        if let Some(told) = self.told.get() {
-            return Some(told);
+    pub(super) fn end_request(&self, cx: &Context<'_>) -> Option<EndRequest> {
+        if let Some(request) = self.request.get() {
+            return Some(request);
         }
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {
@@ -213,8 +214,8 @@ impl Tab {
         None
     }
 
-    fn tell(&self, what: Told) {
-        self.told.set(Some(what));
+    fn request_end(&self, request: EndRequest) {
+        self.request.set(Some(request));
         self.wake();
     }
 

@@ -25,13 +25,13 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
 use crate::stream::Stream;
-use crate::tunnel::direction::Broken;
 use crate::tunnel::direction::Direction;
+use crate::tunnel::direction::DirectionError;
+use crate::tunnel::direction::DirectionState;
+use crate::tunnel::direction::EndSignal;
 use crate::tunnel::direction::Ends;
-use crate::tunnel::direction::Farewell;
-use crate::tunnel::direction::State;
-use crate::tunnel::keeper::Tab;
-use crate::tunnel::keeper::Told;
+use crate::tunnel::keeper::Activity;
+use crate::tunnel::keeper::EndRequest;
 
 pub use crate::stream::vanished::Doubt;
 pub use crate::tunnel::keeper::Keeper;
@@ -144,7 +144,7 @@ where
         to_upstream: Direction::owing(client.early),
         to_client: Direction::owing(upstream.early),
         first: None,
-        tab: keeper.open(limits),
+        activity: keeper.open(limits),
         hook,
     }
 }
@@ -158,7 +158,7 @@ pub struct Relay<C, U, H> {
     to_client: Direction,
     /// Who was the first to be done.
     first: Option<Ended>,
-    tab: Rc<Tab>,
+    activity: Rc<Activity>,
     hook: H,
 }
 
@@ -178,12 +178,12 @@ where
 
     /// One turn of both directions; the end, if it has come.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
-        let farewell = self.farewell(&self.to_upstream, &self.client);
+        let end_signal = self.end_signal(&self.to_upstream, &self.client);
         let hook = &mut self.hook;
         let ends = Ends {
             from: &mut self.upstream,
             to: &mut self.client,
-            farewell,
+            end_signal,
         };
         let seen = |bytes: &[u8]| hook.read(Side::Upstream, bytes);
         let to_client = self.to_client.poll(cx, ends, seen);
@@ -192,12 +192,12 @@ where
         {
             return Some(end);
         }
-        let farewell = self.farewell(&self.to_client, &self.upstream);
+        let end_signal = self.end_signal(&self.to_client, &self.upstream);
         let hook = &mut self.hook;
         let ends = Ends {
             from: &mut self.client,
             to: &mut self.upstream,
-            farewell,
+            end_signal,
         };
         let seen = |bytes: &[u8]| hook.read(Side::Client, bytes);
         let to_upstream = self.to_upstream.poll(cx, ends, seen);
@@ -207,63 +207,69 @@ where
             return Some(end);
         }
         if self.first.is_none() {
-            if matches!(self.to_client.state, State::Ending | State::Closed) {
-                self.is_done(Ended::Closed(Side::Upstream));
-            } else if matches!(self.to_upstream.state, State::Ending | State::Closed) {
-                self.is_done(Ended::Closed(Side::Client));
+            if matches!(
+                self.to_client.state,
+                DirectionState::Ending | DirectionState::Closed
+            ) {
+                self.note_end(Ended::Closed(Side::Upstream));
+            } else if matches!(
+                self.to_upstream.state,
+                DirectionState::Ending | DirectionState::Closed
+            ) {
+                self.note_end(Ended::Closed(Side::Client));
             }
         }
-        if self.to_client.state == State::Closed && self.to_upstream.state == State::Closed {
+        if self.to_client.state == DirectionState::Closed
+            && self.to_upstream.state == DirectionState::Closed
+        {
             return self.first.take();
         }
         None
     }
 
     /// One end is done, unless one was before: from now on the other one may not be silent for long.
-    fn is_done(&mut self, how: Ended) {
+    fn note_end(&mut self, how: Ended) {
         if self.first.is_none() {
             self.first = Some(how);
-            self.tab.half_close();
+            self.activity.half_close();
         }
     }
 
-    /// Notes from whom bytes came since `before`, and doubts who is silent.
-    fn listen(&mut self, before: (u64, u64)) {
-        let came = (
-            self.to_upstream.passed != before.0,
-            self.to_client.passed != before.1,
-        );
-        if came.0 || came.1 {
-            self.tab.touch();
+    /// Notes from which ends bytes came since these numbers had passed, and doubts an end that is silent.
+    fn note_activity(&mut self, to_upstream: u64, to_client: u64) {
+        let from_client = self.to_upstream.passed != to_upstream;
+        let from_upstream = self.to_client.passed != to_client;
+        if from_client || from_upstream {
+            self.activity.touch();
         }
-        if came.0 && self.tab.hears(Side::Client) {
+        if from_client && self.activity.note_byte_from(Side::Client) {
             self.client.doubt(Doubt::Over);
         }
-        if came.1 && self.tab.hears(Side::Upstream) {
+        if from_upstream && self.activity.note_byte_from(Side::Upstream) {
             self.upstream.doubt(Doubt::Over);
         }
-        if self.tab.begins_to_doubt(Side::Client) {
+        if self.activity.take_new_doubt(Side::Client) {
             self.client.doubt(Doubt::Begins);
         }
-        if self.tab.begins_to_doubt(Side::Upstream) {
+        if self.activity.take_new_doubt(Side::Upstream) {
             self.upstream.doubt(Doubt::Begins);
         }
     }
 
     /// What the keeper has decided.
-    fn obey(&mut self, told: Told) -> Ended {
-        match (told, self.first.take()) {
-            (Told::Drained, _) => Ended::Drained,
-            (Told::HalfClosed, Some(Ended::Closed(side))) => Ended::HalfClosed(side),
-            (Told::HalfClosed, Some(broken)) => broken,
-            (Told::Idle | Told::HalfClosed, _) => Ended::Idle,
+    fn ended_by(&mut self, request: EndRequest) -> Ended {
+        match (request, self.first.take()) {
+            (EndRequest::Drained, _) => Ended::Drained,
+            (EndRequest::HalfClosed, Some(Ended::Closed(side))) => Ended::HalfClosed(side),
+            (EndRequest::HalfClosed, Some(broken)) => broken,
+            (EndRequest::Idle | EndRequest::HalfClosed, _) => Ended::Idle,
         }
     }
 
     /// Says the end to both ends, as far as their sockets take it at once: nobody broke, but TLS that stops without a
     /// close_notify would say so. An end that is owed bytes is not told that it has them all, and
     /// none is told twice.
-    fn take_leave(&mut self, cx: &mut Context<'_>) {
+    fn shut_down_ends(&mut self, cx: &mut Context<'_>) {
         if self.to_client.may_end() {
             let _ = Pin::new(&mut self.client).poll_shutdown(cx);
         }
@@ -274,25 +280,25 @@ where
 
     /// How a direction ends that writes to `to`, when the `other` one, which reads from it, is as far as it is. If that has
     /// seen the end of `to`, nothing unread is left in it that would turn the close into a reset.
-    fn farewell(&self, other: &Direction, to: &impl Socket) -> Farewell {
+    fn end_signal(&self, other: &Direction, to: &impl Socket) -> EndSignal {
         let orderly = matches!(self.first, Some(Ended::Closed(_)));
-        if orderly && other.state == State::Closed && to.close_says_the_end() {
-            Farewell::Close
+        if orderly && other.state == DirectionState::Closed && to.close_says_the_end() {
+            EndSignal::Close
         } else {
-            Farewell::Shutdown
+            EndSignal::Shutdown
         }
     }
 
     /// The direction that reads from `from` broke. Reading broke: that end is gone, and so is the tunnel. Writing
     /// broke: what the dead end had sent before is still there to be read, so the tunnel lives until that is passed. It did
     /// not end in order then, whoever was done before, since bytes are lost; none are if all that broke is the telling of the end.
-    fn broken(&mut self, from: Side, broken: Broken) -> Option<Ended> {
+    fn broken(&mut self, from: Side, broken: DirectionError) -> Option<Ended> {
         match (broken, from) {
-            (Broken::Reading(error), side) => match self.first.take() {
+            (DirectionError::Reading(error), side) => match self.first.take() {
                 Some(first @ Ended::Broken(..)) => Some(first),
                 _ => Some(Ended::Broken(side, error)),
             },
-            (broken @ (Broken::Writing(_) | Broken::Ending(_)), from) => {
+            (broken @ (DirectionError::Writing(_) | DirectionError::Ending(_)), from) => {
                 let to = match from {
                     Side::Client => {
                         self.to_upstream.abandon();
@@ -304,13 +310,15 @@ where
                     }
                 };
                 let (lost, error) = match broken {
-                    Broken::Writing(error) => (true, error),
-                    Broken::Ending(error) | Broken::Reading(error) => (false, error),
+                    DirectionError::Writing(error) => (true, error),
+                    DirectionError::Ending(error) | DirectionError::Reading(error) => {
+                        (false, error)
+                    }
                 };
                 if lost && matches!(self.first, Some(Ended::Closed(_))) {
                     self.first = None;
                 }
-                self.is_done(Ended::Broken(to, error));
+                self.note_end(Ended::Broken(to, error));
                 None
             }
         }
@@ -327,11 +335,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Passed> {
         let this = self.get_mut();
-        let before = (this.to_upstream.passed, this.to_client.passed);
-        let ended = match this.tab.told(cx) {
-            Some(told) => {
-                this.take_leave(cx);
-                Some(this.obey(told))
+        let (to_upstream, to_client) = (this.to_upstream.passed, this.to_client.passed);
+        let ended = match this.activity.end_request(cx) {
+            Some(request) => {
+                this.shut_down_ends(cx);
+                Some(this.ended_by(request))
             }
             None => this.turn(cx),
         };
@@ -342,7 +350,7 @@ where
                 ended,
             });
         }
-        this.listen(before);
+        this.note_activity(to_upstream, to_client);
         Poll::Pending
     }
 }
