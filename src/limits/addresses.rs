@@ -44,10 +44,10 @@ pub struct PerAddress {
 
 /// What all addresses have, and what each may have: at first as much as it likes. Clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Addresses(Arc<Table>);
+pub struct Addresses(Arc<AddressTable>);
 
 #[derive(Debug)]
-struct Table {
+struct AddressTable {
     /// Zero: no limit.
     connections: AtomicU32,
     /// Zero: no limit.
@@ -57,14 +57,14 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct Shard {
-    addresses: HashMap<Address, Counts>,
+    addresses: HashMap<AddressKey, AddressCounts>,
     /// How many entries it had when the last of no use was taken out.
     looked_through: usize,
 }
 
 /// What one address has.
 #[derive(Debug, Default)]
-struct Counts {
+struct AddressCounts {
     connections: u32,
     /// When the next opening handshake would come if they came evenly.
     due: Option<Instant>,
@@ -74,7 +74,7 @@ struct Counts {
 
 /// Whoever is counted as one: an IPv4 address in IPv6's clothes, or the first half of an IPv6 address.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Address(u128);
+pub struct AddressKey(u128);
 
 /// An address that has twice as many connections as it may: half of them are there to be told so, and no more are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,14 +91,14 @@ pub enum Exceeded {
     /// It has as many connections as it may.
     Connections {
         /// Who.
-        of: Address,
+        of: AddressKey,
         /// How many it may have.
         most: NonZeroU32,
     },
     /// It has begun as many opening handshakes as it may.
     Handshakes {
         /// Who.
-        of: Address,
+        of: AddressKey,
         /// How many it may begin in a second.
         most: NonZeroU32,
         /// How long until another one is in order.
@@ -109,8 +109,8 @@ pub enum Exceeded {
 /// One connection of an address; dropping it is its end.
 #[derive(Debug)]
 pub struct Share {
-    table: Arc<Table>,
-    address: Address,
+    table: Arc<AddressTable>,
+    address: AddressKey,
     /// Whether there were too many when it came, and have been since.
     is_beyond: Cell<bool>,
 }
@@ -145,7 +145,7 @@ impl Addresses {
         address: IpAddr,
         most: NonZeroU32,
     ) -> Result<Box<Share>, Crowded> {
-        let of = Address::of(address);
+        let of = AddressKey::of(address);
         let mut shard = self.0.shard(of);
         let counts = shard.counts(of, now);
         if counts.connections >= most.get().saturating_mul(2) {
@@ -181,7 +181,7 @@ impl Addresses {
         address: IpAddr,
         most: NonZeroU32,
     ) -> Result<(), Exceeded> {
-        let of = Address::of(address);
+        let of = AddressKey::of(address);
         let interval = SECOND / most.get();
         let mut shard = self.0.shard(of);
         let counts = shard.counts(of, now);
@@ -195,7 +195,7 @@ impl Addresses {
     }
 }
 
-impl Default for Table {
+impl Default for AddressTable {
     fn default() -> Self {
         Self {
             connections: AtomicU32::new(0),
@@ -205,8 +205,8 @@ impl Default for Table {
     }
 }
 
-impl Table {
-    fn shard(&self, address: Address) -> MutexGuard<'_, Shard> {
+impl AddressTable {
+    fn shard(&self, address: AddressKey) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[address.shard()];
         // Each change is whole when it is made: after a panic the numbers still hold.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -215,7 +215,7 @@ impl Table {
 
 impl Shard {
     /// The entry of an address. Those of no use are taken out whenever there are twice as many as were of use.
-    fn counts(&mut self, address: Address, now: Instant) -> &mut Counts {
+    fn counts(&mut self, address: AddressKey, now: Instant) -> &mut AddressCounts {
         if self.addresses.len() >= FEW.max(2 * self.looked_through) {
             self.addresses.retain(|_, counts| counts.is_of_use(now));
             self.looked_through = self.addresses.len();
@@ -224,7 +224,7 @@ impl Shard {
     }
 }
 
-impl Counts {
+impl AddressCounts {
     fn is_of_use(&self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due > now);
         let is_said = self.said.is_some_and(|said| now < said + QUIET);
@@ -260,7 +260,7 @@ impl Drop for Share {
     }
 }
 
-impl Address {
+impl AddressKey {
     fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -276,7 +276,7 @@ impl Address {
 }
 
 /// As in the log: `192.0.2.7`, or `2001:db8::/64`.
-impl fmt::Display for Address {
+impl fmt::Display for AddressKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = Ipv6Addr::from_bits(self.0);
         match address.to_ipv4_mapped() {
