@@ -23,8 +23,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use crate::tls::certificate_error::CertificateError;
-use crate::tls::given::Concerns;
-use crate::tls::given::Given;
+use crate::tls::given_file::Concerns;
+use crate::tls::given_file::GivenFile;
 use crate::tls::pem::PemFile;
 
 /// One checked pair: both files readable, belonging together, in date.
@@ -134,7 +134,7 @@ impl fmt::Debug for Certificate {
 
 /// The certificates in a file, in its order, at least one.
 pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let file = Given {
+    let file = GivenFile {
         concerns: Concerns::Cert,
         path: path.to_owned(),
     };
@@ -198,7 +198,7 @@ fn check_dates(
 
 /// The first private key in a file, and the file's permission bits.
 fn read_key(path: &Path) -> Result<(Arc<dyn SigningKey>, Option<u32>), CertificateError> {
-    let file = Given {
+    let file = GivenFile {
         concerns: Concerns::Key,
         path: path.to_owned(),
     };
@@ -299,8 +299,8 @@ mod tests {
 
     use crate::tls::certificate::Certificate;
     use crate::tls::certificate_error::CertificateError;
-    use crate::tls::given::Concerns;
-    use crate::tls::given::Given;
+    use crate::tls::given_file::Concerns;
+    use crate::tls::given_file::GivenFile;
     use crate::tls::test_support::load;
     use crate::tls::test_support::make;
     use crate::tls::test_support::make_with;
@@ -532,7 +532,7 @@ mod tests {
             )
         );
         let denied = CertificateError::Unreadable {
-            file: Given {
+            file: GivenFile {
                 concerns: Concerns::Key,
                 path: "chat.key".into(),
             },

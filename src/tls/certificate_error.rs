@@ -8,42 +8,42 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::UtcOffset;
 
-use crate::tls::given::Concerns;
-use crate::tls::given::Content;
-use crate::tls::given::Given;
-use crate::tls::given::PemFault;
+use crate::tls::given_file::Concerns;
+use crate::tls::given_file::GivenFile;
+use crate::tls::given_file::NotPemContent;
+use crate::tls::given_file::PemFault;
 use crate::tls::reason;
 
 /// Why a pair cannot be served.
 #[derive(Debug)]
 pub enum CertificateError {
     /// There is no such file.
-    Missing(Given),
+    Missing(GivenFile),
     /// The file is there but cannot be read.
     Unreadable {
         /// The file.
-        file: Given,
+        file: GivenFile,
         /// What the system said.
         source: io::Error,
     },
     /// Nothing in the file begins like PEM.
     NotPem {
         /// The file.
-        file: Given,
+        file: GivenFile,
         /// What it looks like instead.
-        content: Content,
+        content: NotPemContent,
     },
     /// The file begins like PEM and is damaged.
     BadPem {
         /// The file.
-        file: Given,
+        file: GivenFile,
         /// What is damaged.
         fault: PemFault,
     },
     /// The file holds what belongs into the other one.
-    WrongKind(Given),
+    WrongKind(GivenFile),
     /// The file is PEM, but neither certificate nor key is in it.
-    NothingInside(Given),
+    NothingInside(GivenFile),
     /// The key is under a passphrase.
     EncryptedKey {
         /// The key's file.
@@ -122,7 +122,7 @@ impl CertificateError {
             }
             Self::NotPem {
                 file,
-                content: Content::Der,
+                content: NotPemContent::Der,
             } => der_help(file),
             Self::Unreadable { file, .. }
             | Self::NotPem { file, .. }
@@ -160,7 +160,7 @@ impl CertificateError {
 }
 
 /// How to make PEM of what looks like DER. PKCS #12 looks the same.
-fn der_help(file: &Given) -> String {
+fn der_help(file: &GivenFile) -> String {
     let (command, only) = match file.concerns {
         Concerns::Cert => ("x509", "-nokeys"),
         Concerns::Key => ("pkey", "-nocerts -nodes"),
@@ -181,7 +181,7 @@ impl fmt::Display for CertificateError {
             }
             Self::NotPem {
                 file,
-                content: Content::Empty,
+                content: NotPemContent::Empty,
             } => write!(f, "{file} is empty"),
             Self::NotPem { file, .. } => write!(f, "{file} is not PEM"),
             Self::BadPem { file, fault } => write!(f, "{file} is damaged: {fault}"),

@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tls::ALPN;
 use crate::tls::client_error::ClientError;
-use crate::tls::client_error::Fault;
+use crate::tls::client_error::TlsFailure;
 use crate::tls::roots::Roots;
 
 /// How many TLS 1.3 tickets of an upstream are kept; rustls' own number for one server.
@@ -79,7 +79,7 @@ impl Client {
         ClientError {
             name: self.name.clone(),
             ca: self.roots.ca().cloned(),
-            fault: Fault::from(error),
+            failure: TlsFailure::from(error),
         }
     }
 }

@@ -23,12 +23,12 @@ use crate::tls::reason;
 pub struct ClientError {
     pub(super) name: ServerName<'static>,
     pub(super) ca: Option<Arc<Path>>,
-    pub(super) fault: Fault,
+    pub(super) failure: TlsFailure,
 }
 
 /// What happened.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum TlsFailure {
     /// The upstream closed the connection.
     Closed,
     /// The two could not agree, or the upstream's certificate is refused.
@@ -37,7 +37,7 @@ pub(super) enum Fault {
     Io(io::Error),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for TlsFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof
@@ -109,41 +109,41 @@ fn on(moment: UnixTime) -> String {
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fault {
-            Fault::Closed => f.write_str(
+        match &self.failure {
+            TlsFailure::Closed => f.write_str(
                 "it closed the connection during the TLS handshake; if it speaks no TLS, use `http://`",
             ),
-            Fault::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
+            TlsFailure::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
             // What a plain HTTP server answers to a TLS handshake is its own 400.
-            Fault::Tls(Error::InvalidMessage(
+            TlsFailure::Tls(Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             )) => f.write_str("it speaks no TLS: use `http://`"),
-            Fault::Tls(
+            TlsFailure::Tls(
                 Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | Error::PeerIncompatible(
                     PeerIncompatible::ServerDoesNotSupportTls12Or13
                     | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
                 ),
             ) => f.write_str("it is too old: it does not speak TLS 1.2 or 1.3"),
-            Fault::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            TlsFailure::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
                 f.write_str("it does not speak HTTP/1.1 (ALPN)")
             }
-            Fault::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
+            TlsFailure::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
                 f,
                 "it has no certificate for {} (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
                 self.name.to_str()
             ),
-            Fault::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            TlsFailure::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
                 f.write_str(NO_CLIENT_CERTIFICATE)
             }
-            Fault::Tls(Error::AlertReceived(alert)) => {
+            TlsFailure::Tls(Error::AlertReceived(alert)) => {
                 write!(f, "it broke off the TLS handshake: alert {alert:?}")
             }
-            Fault::Tls(Error::PeerIncompatible(why)) => {
+            TlsFailure::Tls(Error::PeerIncompatible(why)) => {
                 write!(f, "it and wsgate have no way of TLS in common: {why:?}")
             }
-            Fault::Tls(error) => write!(f, "its TLS handshake was not understood: {error}"),
-            Fault::Io(error) => write!(
+            TlsFailure::Tls(error) => write!(f, "its TLS handshake was not understood: {error}"),
+            TlsFailure::Io(error) => write!(
                 f,
                 "the connection broke during the TLS handshake: {}",
                 reason(error)
@@ -154,10 +154,10 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.fault {
-            Fault::Closed => None,
-            Fault::Tls(error) => Some(error),
-            Fault::Io(error) => Some(error),
+        match &self.failure {
+            TlsFailure::Closed => None,
+            TlsFailure::Tls(error) => Some(error),
+            TlsFailure::Io(error) => Some(error),
         }
     }
 }

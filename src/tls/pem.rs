@@ -11,9 +11,9 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::pem::SectionKind;
 
 use crate::tls::certificate_error::CertificateError;
-use crate::tls::given::Content;
-use crate::tls::given::Given;
-use crate::tls::given::PemFault;
+use crate::tls::given_file::GivenFile;
+use crate::tls::given_file::NotPemContent;
+use crate::tls::given_file::PemFault;
 
 /// A PEM file in memory.
 pub(crate) struct PemFile {
@@ -24,7 +24,7 @@ pub(crate) struct PemFile {
 
 impl PemFile {
     /// Reads a file, whatever it holds.
-    pub(crate) fn read(file: &Given) -> Result<Self, CertificateError> {
+    pub(crate) fn read(file: &GivenFile) -> Result<Self, CertificateError> {
         let read = File::open(&file.path).and_then(|mut opened| {
             let mut content = Vec::new();
             opened.read_to_end(&mut content)?;
@@ -45,14 +45,14 @@ impl PemFile {
     /// The sections whose kind is known.
     pub(crate) fn sections(
         &self,
-        file: &Given,
+        file: &GivenFile,
     ) -> Result<Vec<(SectionKind, Vec<u8>)>, CertificateError> {
         if !contains(&self.content, b"-----BEGIN ") {
             let content = match self.content.as_slice() {
-                content if content.trim_ascii().is_empty() => Content::Empty,
+                content if content.trim_ascii().is_empty() => NotPemContent::Empty,
                 // A SEQUENCE whose length takes two bytes or more: keys and certificates in DER begin so.
-                [0x30, 0x81..=0x84, ..] => Content::Der,
-                _ => Content::Other,
+                [0x30, 0x81..=0x84, ..] => NotPemContent::Der,
+                _ => NotPemContent::Other,
             };
             return Err(CertificateError::NotPem {
                 file: file.clone(),

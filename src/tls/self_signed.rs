@@ -77,7 +77,7 @@ pub fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Certificate, SelfSigned
         .truncate(false)
         .open(&lock_path);
     let lock = lock.map_err(cannot(&lock_path))?;
-    // Given back when the file is closed.
+    // GivenFile back when the file is closed.
     lock.lock().map_err(cannot(&lock_path))?;
     // Another start may have made it meanwhile.
     if let Some(pair) = usable(dir, now) {
@@ -90,13 +90,17 @@ pub fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Certificate, SelfSigned
         });
     }
     let made = make(now).map_err(SelfSignedError::Make)?;
-    for (name, content, access) in [
-        (CA, &made.ca, Access::Everyone),
-        (KEY, &made.key, Access::Owner),
-        (CERT, &format!("{}{}", made.cert, made.ca), Access::Everyone),
+    for (name, content, readers) in [
+        (CA, &made.ca, ReadableBy::Everyone),
+        (KEY, &made.key, ReadableBy::Owner),
+        (
+            CERT,
+            &format!("{}{}", made.cert, made.ca),
+            ReadableBy::Everyone,
+        ),
     ] {
         let path = dir.join(name);
-        replace(&path, content, access).map_err(cannot(&path))?;
+        replace(&path, content, readers).map_err(cannot(&path))?;
     }
     Certificate::load(&dir.join(CERT), &dir.join(KEY), now).map_err(SelfSignedError::Load)
 }
@@ -111,14 +115,14 @@ fn usable(dir: &Path, now: OffsetDateTime) -> Option<Certificate> {
 }
 
 /// Three texts in PEM.
-struct Made {
+struct PemTexts {
     ca: String,
     cert: String,
     key: String,
 }
 
 /// Makes a CA and has it sign one certificate; the CA's key ends with this function.
-fn make(now: OffsetDateTime) -> Result<Made, rcgen::Error> {
+fn make(now: OffsetDateTime) -> Result<PemTexts, rcgen::Error> {
     let addresses = [
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -166,7 +170,7 @@ fn make(now: OffsetDateTime) -> Result<Made, rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let cert = cert.signed_by(&key, &Issuer::new(ca, ca_key))?;
 
-    Ok(Made {
+    Ok(PemTexts {
         ca: ca_cert.pem(),
         cert: cert.pem(),
         key: key.serialize_pem(),
@@ -175,13 +179,13 @@ fn make(now: OffsetDateTime) -> Result<Made, rcgen::Error> {
 
 /// Who may read a file.
 #[derive(Clone, Copy)]
-enum Access {
+enum ReadableBy {
     Owner,
     Everyone,
 }
 
-/// Puts a whole file at `path`, which at no moment is missing, partly written or open to more than `access`.
-fn replace(path: &Path, content: &str, access: Access) -> io::Result<()> {
+/// Puts a whole file at `path`, which at no moment is missing, partly written or open to more than `readers`.
+fn replace(path: &Path, content: &str, readers: ReadableBy) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     // What a start left that was ended in between. The lock keeps everyone else away.
@@ -189,16 +193,16 @@ fn replace(path: &Path, content: &str, access: Access) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    create(Path::new(&new), access)?.write_all(content.as_bytes())?;
+    create(Path::new(&new), readers)?.write_all(content.as_bytes())?;
     fs::rename(&new, path)
 }
 
 #[cfg(unix)]
-fn create(path: &Path, access: Access) -> io::Result<File> {
+fn create(path: &Path, readers: ReadableBy) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mode = match access {
-        Access::Owner => 0o600,
-        Access::Everyone => 0o644,
+    let mode = match readers {
+        ReadableBy::Owner => 0o600,
+        ReadableBy::Everyone => 0o644,
     };
     OpenOptions::new()
         .write(true)
@@ -208,7 +212,7 @@ fn create(path: &Path, access: Access) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn create(path: &Path, _: Access) -> io::Result<File> {
+fn create(path: &Path, _: ReadableBy) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 

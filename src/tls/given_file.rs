@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A file, and what it was given as.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenFile {
     /// What it was given as.
     pub concerns: Concerns,
     /// The path that was tried.
@@ -23,7 +23,7 @@ pub enum Concerns {
 
 /// What a file that is not PEM looks like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Content {
+pub enum NotPemContent {
     /// Nothing, or only white space.
     Empty,
     /// The binary form of the same things, DER or PKCS #12.
@@ -43,7 +43,7 @@ pub enum PemFault {
     Base64,
 }
 
-impl fmt::Display for Given {
+impl fmt::Display for GivenFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.concerns {
             Concerns::Cert => "certificate",
