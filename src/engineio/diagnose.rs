@@ -8,12 +8,12 @@ use crate::engineio::Answer;
 use crate::engineio::Protocol;
 use crate::engineio::RefusedCode;
 use crate::engineio::answer;
-use crate::engineio::finding::Asked;
-use crate::engineio::finding::By;
+use crate::engineio::finding::Evidence;
+use crate::engineio::finding::FailedRequest;
 use crate::engineio::finding::Finding;
-use crate::engineio::finding::Sign;
-use crate::engineio::finding::Taker;
-use crate::engineio::finding::What;
+use crate::engineio::finding::RedirectedBy;
+use crate::engineio::finding::RequestKind;
+use crate::engineio::finding::ServerFamily;
 use crate::engineio::frame::Frame;
 use crate::engineio::read_polling;
 use crate::engineio::read_stream;
@@ -80,20 +80,20 @@ impl<'a> Query<'a> {
 }
 
 /// What is asked for.
-fn asked(exchange: &Exchange, query: &Query<'_>) -> Asked {
-    let what = match (exchange.opening == Opening::Whole, query.eio) {
-        (true, None) => What::WebSocket,
-        (true, Some(_)) => What::EngineIo,
-        (false, Some(_)) if query.begins() => What::Session,
-        (false, _) => What::Other,
+fn asked(exchange: &Exchange, query: &Query<'_>) -> FailedRequest {
+    let kind = match (exchange.opening == Opening::Whole, query.eio) {
+        (true, None) => RequestKind::WebSocket,
+        (true, Some(_)) => RequestKind::EngineIo,
+        (false, Some(_)) if query.begins() => RequestKind::Session,
+        (false, _) => RequestKind::Other,
     };
     let path = exchange.request.path();
-    let lacks_slash = what != What::Other
+    let lacks_slash = kind != RequestKind::Other
         && path.ends_with("/socket.io")
         // It is shown as it is.
         && path.bytes().all(|byte| byte.is_ascii_graphic());
-    Asked {
-        what,
+    FailedRequest {
+        kind,
         no_slash: lacks_slash.then(|| path.to_owned()),
     }
 }
@@ -166,9 +166,11 @@ fn lost(exchange: &Exchange, query: &Query<'_>) -> Option<Option<Lost>> {
 /// An upgrade request that wsgate answered itself. What somebody wrote into `return` is meant so, but for a redirect.
 fn own(exchange: &Exchange, status: StatusCode) -> Option<Finding> {
     match (status, &exchange.route) {
-        (StatusCode::UPGRADE_REQUIRED, None) => Some(Finding::Redirected(By::Listener)),
+        (StatusCode::UPGRADE_REQUIRED, None) => Some(Finding::Redirected(RedirectedBy::Listener)),
         (StatusCode::NOT_FOUND, None) => Some(Finding::NoLocation),
-        (status, Some(_)) if redirects(status) => Some(Finding::Redirected(By::Status(status))),
+        (status, Some(_)) if redirects(status) => {
+            Some(Finding::Redirected(RedirectedBy::Status(status)))
+        }
         _ => None,
     }
 }
@@ -178,7 +180,7 @@ fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option
     match status {
         StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
         status if status.is_success() => Some(Finding::GotPage(asked(exchange, query), status)),
-        status if redirects(status) => Some(Finding::Redirected(By::Status(status))),
+        status if redirects(status) => Some(Finding::Redirected(RedirectedBy::Status(status))),
         // python-socketio refuses a WebSocket with this and no word.
         StatusCode::FORBIDDEN if query.eio.is_none() && is_socket_io(exchange) => {
             Some(Finding::PlainClient)
@@ -190,7 +192,7 @@ fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option
 /// A 400, which begins with what `said` is.
 fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Finding> {
     if query.speaks(Protocol::V3) && contains(said, PYTHON) {
-        return Some(Finding::Eio3Refused(Taker::Python));
+        return Some(Finding::Eio3Refused(ServerFamily::Python));
     }
     let Answer::Refused(code) = read_polling(said) else {
         return None;
@@ -198,7 +200,7 @@ fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Findin
     // Other servers than those of Engine.IO say `code` and `message` too.
     match code {
         RefusedCode::UnsupportedProtocol if query.speaks(Protocol::V3) => {
-            Some(Finding::Eio3Refused(Taker::Node))
+            Some(Finding::Eio3Refused(ServerFamily::Node))
         }
         RefusedCode::SessionUnknown if query.has_sid => Some(Finding::SessionUnknown),
         RefusedCode::TransportUnknown if contains(said, b"Transport unknown") => {
@@ -222,7 +224,7 @@ fn session(
     match status {
         StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
         // Of a server that speaks WebSocket and nothing else (RFC 9110 §15.5.22).
-        StatusCode::UPGRADE_REQUIRED => Some(Finding::PlainServer(Sign::UpgradeRequired)),
+        StatusCode::UPGRADE_REQUIRED => Some(Finding::PlainServer(Evidence::UpgradeRequired)),
         StatusCode::OK => {
             let answer = match said? {
                 Said::Words(said) => match read_polling(said) {
@@ -254,7 +256,7 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
         return Some(match read_stream(said)? {
             Answer::Refused(RefusedCode::UnsupportedProtocol) => Some(match query.eio {
                 Some("4") => return Some(None),
-                Some(_) => Finding::Eio3Refused(Taker::Node),
+                Some(_) => Finding::Eio3Refused(ServerFamily::Node),
                 None => Finding::PlainClient,
             }),
             _ => None,
@@ -270,7 +272,7 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
     Some(match Frame::read(said)? {
         Frame::Text { payload, .. } if says_max_payload(payload) => None,
         Frame::Text { payload, rest } => match answer::in_frame(payload) {
-            None => Some(Finding::PlainServer(Sign::FirstMessage)),
+            None => Some(Finding::PlainServer(Evidence::FirstMessage)),
             // It may be a server of Socket.IO 2, or one that is older than 4.5.
             Some(open) if open.max_payload.is_none() && query.speaks(Protocol::V4) => {
                 match Frame::read(rest)? {
@@ -282,7 +284,7 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
             }
             Some(_) => None,
         },
-        Frame::Binary => Some(Finding::PlainServer(Sign::FirstMessage)),
+        Frame::Binary => Some(Finding::PlainServer(Evidence::FirstMessage)),
         // Compressed, for example: then nothing is known.
         Frame::Other => None,
     })
@@ -296,7 +298,7 @@ pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
             // Most servers answer a close.
             let silent = matches!(end.said.as_deref(), Some([] | [CLOSE, ..]));
             (silent && end.duration >= SLOW && Query::of(&exchange.request).begins())
-                .then_some(Finding::PlainServer(Sign::Silence(end.duration)))
+                .then_some(Finding::PlainServer(Evidence::Silence(end.duration)))
         }
         EndedBy::HalfClosed | EndedBy::Drain | EndedBy::Panic => None,
     }

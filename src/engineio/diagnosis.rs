@@ -62,9 +62,9 @@ impl Diagnosis {
             return;
         };
         let left_out = (left_out > 0).then_some(left_out);
-        match finding.level() {
-            finding::Level::Warn => line!(Level::WARN, finding, exchange, left_out),
-            finding::Level::Info => line!(Level::INFO, finding, exchange, left_out),
+        match finding.severity() {
+            finding::Severity::Warn => line!(Level::WARN, finding, exchange, left_out),
+            finding::Severity::Info => line!(Level::INFO, finding, exchange, left_out),
         }
     }
 }

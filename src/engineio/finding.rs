@@ -13,7 +13,7 @@ use crate::observe::Lost;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finding {
     /// The client speaks EIO=3, and the server does not take that.
-    Eio3Refused(Taker),
+    Eio3Refused(ServerFamily),
     /// The client speaks EIO=4, and the server is of version 2.
     OldServer,
     /// The server knows no such session.
@@ -21,30 +21,30 @@ pub enum Finding {
     /// The server does not speak the transport that is asked for.
     TransportUnknown,
     /// A WebSocket or a session was asked for, and a page came back.
-    GotPage(Asked, StatusCode),
+    GotPage(FailedRequest, StatusCode),
     /// A WebSocket or a session was asked for, and the upstream has nothing there.
-    NotFound(Asked),
+    NotFound(FailedRequest),
     /// A WebSocket was asked for, and no location matches.
     NoLocation,
     /// A WebSocket was asked for, and answered by a redirect.
-    Redirected(By),
+    Redirected(RedirectedBy),
     /// A WebSocket's opening handshake came without what makes it one. `None`: only its query says that it was one.
     LostHeaders(Option<Lost>),
     /// A WebSocket client that does not speak Engine.IO asks a Socket.IO server.
     PlainClient,
     /// A Socket.IO client is connected to another WebSocket server.
-    PlainServer(Sign),
+    PlainServer(Evidence),
     /// An ordinary request that is no client's asks a Socket.IO server.
     NoClient,
     /// A tunnel was ended by `tunnel_timeout`.
     TunnelTimeout(Duration),
     /// The upstream closed the connection without an answer.
-    Unanswered(Asked),
+    Unanswered(FailedRequest),
 }
 
 /// Who refuses EIO=3.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Taker {
+pub enum ServerFamily {
     /// A server that would take it if it were told to.
     Node,
     /// python-socketio, which has not taken it since its version 5.
@@ -53,17 +53,17 @@ pub enum Taker {
 
 /// What was asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Asked {
+pub struct FailedRequest {
     /// By which client.
-    pub what: What,
+    pub kind: RequestKind,
     /// The path, if it is the one of Socket.IO without its last slash.
     pub no_slash: Option<String>,
 }
 
-impl Asked {
-    fn of(what: What) -> Self {
+impl FailedRequest {
+    fn of(kind: RequestKind) -> Self {
         Self {
-            what,
+            kind,
             no_slash: None,
         }
     }
@@ -71,7 +71,7 @@ impl Asked {
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum What {
+pub enum RequestKind {
     /// A WebSocket.
     WebSocket,
     /// A WebSocket that carries Engine.IO.
@@ -84,7 +84,7 @@ pub enum What {
 
 /// Who redirects.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum By {
+pub enum RedirectedBy {
     /// The upstream, or the route's `return`, with this status.
     Status(StatusCode),
     /// The listener, by `redirect: https`.
@@ -93,7 +93,7 @@ pub enum By {
 
 /// By what a server is known not to speak Engine.IO.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sign {
+pub enum Evidence {
     /// Its first message.
     FirstMessage,
     /// It said nothing for as long as the tunnel lasted.
@@ -104,7 +104,7 @@ pub enum Sign {
 
 /// How loud a finding is said.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Level {
+pub(super) enum Severity {
     /// Something is set up wrongly.
     Warn,
     /// Part of a public address's day, or of a tunnel's life.
@@ -114,28 +114,33 @@ pub(super) enum Level {
 impl Finding {
     /// Whatever is ever said, with some numbers: what the documentation must show.
     pub fn examples() -> Vec<Self> {
-        let no_slash = Asked {
-            what: What::WebSocket,
+        let no_slash = FailedRequest {
+            kind: RequestKind::WebSocket,
             no_slash: Some("/socket.io".to_owned()),
         };
         let moved = StatusCode::MOVED_PERMANENTLY;
-        let asked = [What::WebSocket, What::EngineIo, What::Session].map(Asked::of);
+        let asked = [
+            RequestKind::WebSocket,
+            RequestKind::EngineIo,
+            RequestKind::Session,
+        ]
+        .map(FailedRequest::of);
         let lost = [Lost::Both, Lost::Upgrade, Lost::Connection, Lost::Version];
-        let signs = [
-            Sign::FirstMessage,
-            Sign::Silence(Duration::from_secs(20)),
-            Sign::UpgradeRequired,
+        let evidence = [
+            Evidence::FirstMessage,
+            Evidence::Silence(Duration::from_secs(20)),
+            Evidence::UpgradeRequired,
         ];
         let mut examples = vec![
-            Self::Eio3Refused(Taker::Node),
-            Self::Eio3Refused(Taker::Python),
+            Self::Eio3Refused(ServerFamily::Node),
+            Self::Eio3Refused(ServerFamily::Python),
             Self::OldServer,
             Self::SessionUnknown,
             Self::TransportUnknown,
             Self::NotFound(no_slash.clone()),
             Self::NoLocation,
-            Self::Redirected(By::Status(moved)),
-            Self::Redirected(By::Listener),
+            Self::Redirected(RedirectedBy::Status(moved)),
+            Self::Redirected(RedirectedBy::Listener),
             Self::LostHeaders(None),
             Self::PlainClient,
             Self::NoClient,
@@ -148,7 +153,7 @@ impl Finding {
             examples.push(Self::Unanswered(asked));
         }
         examples.extend(lost.map(|lost| Self::LostHeaders(Some(lost))));
-        examples.extend(signs.map(Self::PlainServer));
+        examples.extend(evidence.map(Self::PlainServer));
         examples
     }
 
@@ -172,34 +177,34 @@ impl Finding {
         }
     }
 
-    pub(super) fn level(&self) -> Level {
+    pub(super) fn severity(&self) -> Severity {
         match self {
             Self::Eio3Refused(_)
             | Self::OldServer
             | Self::TransportUnknown
             | Self::GotPage(..)
             | Self::NotFound(_)
-            | Self::Redirected(By::Status(_))
+            | Self::Redirected(RedirectedBy::Status(_))
             | Self::LostHeaders(_)
             | Self::PlainClient
             | Self::PlainServer(_)
-            | Self::Unanswered(_) => Level::Warn,
+            | Self::Unanswered(_) => Severity::Warn,
             Self::SessionUnknown
             | Self::NoLocation
-            | Self::Redirected(By::Listener)
+            | Self::Redirected(RedirectedBy::Listener)
             | Self::NoClient
-            | Self::TunnelTimeout(_) => Level::Info,
+            | Self::TunnelTimeout(_) => Severity::Info,
         }
     }
 
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::Eio3Refused(Taker::Node) => {
+            Self::Eio3Refused(ServerFamily::Node) => {
                 let help = RefusedCode::UnsupportedProtocol.help();
                 return help.unwrap_or_default().to_owned();
             }
-            Self::Eio3Refused(Taker::Python) => {
+            Self::Eio3Refused(ServerFamily::Python) => {
                 "python-socketio has taken EIO=4 alone since its version 5: use a client of version 3 or 4"
             }
             Self::OldServer => {
@@ -220,8 +225,8 @@ impl Finding {
                 "write a location for this path, or correct the client's address; `wsgate explain URL` says which route would \
                  answer and why the others do not"
             }
-            Self::Redirected(By::Status(_)) => hints::NOT_REDIRECTED,
-            Self::Redirected(By::Listener) => "give the client the wss:// address",
+            Self::Redirected(RedirectedBy::Status(_)) => hints::NOT_REDIRECTED,
+            Self::Redirected(RedirectedBy::Listener) => "give the client the wss:// address",
             Self::LostHeaders(_) => {
                 "an nginx before wsgate needs `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
                  `proxy_set_header Connection upgrade;` in its location"
@@ -268,12 +273,12 @@ impl fmt::Display for Finding {
                 write!(f, "{} was answered 404 by the upstream", subject(asked))
             }
             Self::NoLocation => f.write_str("no location matches an upgrade request"),
-            Self::Redirected(By::Status(status)) => write!(
+            Self::Redirected(RedirectedBy::Status(status)) => write!(
                 f,
                 "an upgrade request was answered {}, a redirect",
                 status.as_u16()
             ),
-            Self::Redirected(By::Listener) => f.write_str(
+            Self::Redirected(RedirectedBy::Listener) => f.write_str(
                 "an upgrade request came to a listener that only redirects (`redirect: https`)",
             ),
             Self::LostHeaders(Some(lost)) => {
@@ -287,8 +292,8 @@ impl fmt::Display for Finding {
             Self::PlainClient => f.write_str(
                 "a WebSocket client without `EIO` in its query, so not one of Socket.IO, asks a Socket.IO server",
             ),
-            Self::PlainServer(sign) => {
-                write!(f, "a Socket.IO client asks a WebSocket server that does not speak Engine.IO: {sign}")
+            Self::PlainServer(evidence) => {
+                write!(f, "a Socket.IO client asks a WebSocket server that does not speak Engine.IO: {evidence}")
             }
             Self::NoClient => f.write_str(
                 "a request without `EIO` in its query, so not of a Socket.IO client, came to a Socket.IO server (code 0)",
@@ -303,7 +308,7 @@ impl fmt::Display for Finding {
     }
 }
 
-impl fmt::Display for Sign {
+impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstMessage => f.write_str("its first message is no open packet"),
@@ -323,24 +328,24 @@ fn without(lost: Lost) -> &'static str {
     }
 }
 
-fn subject(asked: &Asked) -> &'static str {
-    match asked.what {
-        What::Session => "the first request of a Socket.IO client",
-        What::WebSocket | What::EngineIo | What::Other => "an upgrade request",
+fn subject(asked: &FailedRequest) -> &'static str {
+    match asked.kind {
+        RequestKind::Session => "the first request of a Socket.IO client",
+        RequestKind::WebSocket | RequestKind::EngineIo | RequestKind::Other => "an upgrade request",
     }
 }
 
 /// What to do when something else answered.
-fn somewhere_else(asked: &Asked) -> String {
+fn somewhere_else(asked: &FailedRequest) -> String {
     if let Some(path) = &asked.no_slash {
         return hints::no_slash(path);
     }
-    match asked.what {
-        What::EngineIo | What::Session => format!(
+    match asked.kind {
+        RequestKind::EngineIo | RequestKind::Session => format!(
             "no Socket.IO server is at this path: {}; `wsgate explain URL --connect` asks it",
             hints::OTHER_PATH
         ),
-        What::WebSocket | What::Other => {
+        RequestKind::WebSocket | RequestKind::Other => {
             "what the location leads to has no WebSocket at this path: correct the path, or lead the location to the server \
              that has; `wsgate explain URL --connect` asks it"
                 .to_owned()
@@ -348,13 +353,17 @@ fn somewhere_else(asked: &Asked) -> String {
     }
 }
 
-fn unanswered(asked: &Asked) -> String {
+fn unanswered(asked: &FailedRequest) -> String {
     const LOG: &str = "the upstream's own log may say why; if it is told to speak TLS, write `https://` in `proxy_pass`";
     if let Some(path) = &asked.no_slash {
         return hints::no_slash(path);
     }
-    match asked.what {
-        What::WebSocket | What::EngineIo => format!("{}; else {LOG}", hints::CLOSED_UPGRADE),
-        What::Session | What::Other => format!("{LOG}; after a restart this is normal"),
+    match asked.kind {
+        RequestKind::WebSocket | RequestKind::EngineIo => {
+            format!("{}; else {LOG}", hints::CLOSED_UPGRADE)
+        }
+        RequestKind::Session | RequestKind::Other => {
+            format!("{LOG}; after a restart this is normal")
+        }
     }
 }

@@ -21,12 +21,12 @@ pub use crate::engineio::answer::RefusedCode;
 pub use crate::engineio::answer::read_polling;
 pub use crate::engineio::answer::read_stream;
 pub use crate::engineio::diagnosis::Diagnosis;
-pub use crate::engineio::finding::Asked;
-pub use crate::engineio::finding::By;
+pub use crate::engineio::finding::Evidence;
+pub use crate::engineio::finding::FailedRequest;
 pub use crate::engineio::finding::Finding;
-pub use crate::engineio::finding::Sign;
-pub use crate::engineio::finding::Taker;
-pub use crate::engineio::finding::What;
+pub use crate::engineio::finding::RedirectedBy;
+pub use crate::engineio::finding::RequestKind;
+pub use crate::engineio::finding::ServerFamily;
 
 /// The protocol's version, which a client names in its query as `EIO`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

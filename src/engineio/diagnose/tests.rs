@@ -10,10 +10,10 @@ use proptest::prelude::*;
 
 use crate::engineio::diagnose;
 use crate::engineio::diagnose::SLOW;
-use crate::engineio::finding::By;
+use crate::engineio::finding::Evidence;
 use crate::engineio::finding::Finding;
-use crate::engineio::finding::Sign;
-use crate::engineio::finding::Taker;
+use crate::engineio::finding::RedirectedBy;
+use crate::engineio::finding::ServerFamily;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
@@ -145,13 +145,13 @@ fn each_answer_to_the_first_request_of_a_polling_client_is_understood() {
     let refused = r#"{"code":5,"message":"Unsupported protocol version"}"#;
     assert_eq!(
         found(&eio3, 400, refused),
-        Some(Finding::Eio3Refused(Taker::Node))
+        Some(Finding::Eio3Refused(ServerFamily::Node))
     );
     let python =
         "\"The client is using an unsupported version of the Socket.IO or Engine.IO protocols\"";
     assert_eq!(
         found(&eio3, 400, python),
-        Some(Finding::Eio3Refused(Taker::Python))
+        Some(Finding::Eio3Refused(ServerFamily::Python))
     );
 }
 
@@ -266,9 +266,12 @@ fn what_wsgate_answers_itself_is_named_where_nobody_wrote_it_so() {
         found(&exchange, status, "")
     };
     assert_eq!(own(None, 404), Some(Finding::NoLocation));
-    assert_eq!(own(None, 426), Some(Finding::Redirected(By::Listener)));
+    assert_eq!(
+        own(None, 426),
+        Some(Finding::Redirected(RedirectedBy::Listener))
+    );
     assert_eq!(own(None, 400), None);
-    let moved = By::Status(StatusCode::MOVED_PERMANENTLY);
+    let moved = RedirectedBy::Status(StatusCode::MOVED_PERMANENTLY);
     assert_eq!(own(Some("a:1"), 301), Some(Finding::Redirected(moved)));
     assert_eq!(own(Some("a:1"), 404), None);
     assert_eq!(own(Some("a:1"), 502), None);
@@ -391,7 +394,7 @@ fn a_tunnel_shows_at_its_end_what_nobody_said() {
         diagnose::tunnel(&upgrade(target), &end)
     };
     let eio4 = "/socket.io/?EIO=4&transport=websocket";
-    let silence = Some(Finding::PlainServer(Sign::Silence(SLOW)));
+    let silence = Some(Finding::PlainServer(Evidence::Silence(SLOW)));
     for by in [EndedBy::Client, EndedBy::Upstream] {
         assert_eq!(ended(eio4, by, SLOW, Some(b"")), silence);
         assert_eq!(ended(eio4, by, SLOW, Some(b"\x88\x02\x03\xe8")), silence);
