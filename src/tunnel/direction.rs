@@ -1,4 +1,4 @@
-//! One direction of a tunnel: read, write at once, keep what is not taken.
+//! One direction of a tunnel: what is read is written at once, and what the writing end does not take is kept.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,23 +13,24 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
-/// What one read can take, and so the most that a tunnel keeps for an end that does not read: two TLS records. One buffer a
-/// thread, not a connection. Twice as much was slower in bulk, half as much too
-/// under TLS.
+/// How much one read can take, and so the most that a tunnel keeps for an end that does not read: two TLS records. The
+/// buffer belongs to the thread and not to a connection. A buffer of twice the size was slower in bulk, and one of half
+/// the size too under TLS.
 pub(super) const BUFFER: usize = 32 * 1024;
 
-/// Reads of one direction before other tasks of the thread get their turn.
+/// How often one direction reads before other tasks of the thread get their turn.
 pub(super) const READS_PER_TURN: u8 = 8;
 
 thread_local! {
     static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
 }
 
-/// What is under way from one end to the other.
+/// The bytes under way from one end to the other, and how far this direction is.
 #[derive(Debug)]
 pub(super) struct Direction {
-    /// Read and not yet taken by the other end.
+    /// Bytes that were read and that the writing end has not taken yet.
     owed: Bytes,
+    /// How many bytes the writing end has taken.
     pub(super) passed: u64,
     pub(super) state: DirectionState,
 }
@@ -37,13 +38,13 @@ pub(super) struct Direction {
 /// How far a direction is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum DirectionState {
-    /// Reading.
+    /// It reads.
     Open,
-    /// Written to, and the writer may still hold bytes (TLS does).
+    /// It has written, and the writing end may still hold bytes (TLS does).
     Flushing,
-    /// The reading end is done; the writing end does not know yet.
+    /// The reading end is done, and the writing end does not know it yet.
     Ending,
-    /// Done.
+    /// The writing end knows that no more will come, or cannot be told.
     Closed,
 }
 
@@ -57,14 +58,14 @@ pub(super) struct Ends<'s, R, W> {
 /// How the writing end is told that no more will come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum EndSignal {
-    /// By shutting down its writing half: it may still have something to say.
+    /// The writing half of its socket is shut down, since bytes may still come from it.
     Shutdown,
-    /// By closing it, which happens anyway in a moment.
+    /// Nothing is done now: its socket will be closed in a moment, which tells it the same.
     Close,
 }
 
 impl Direction {
-    /// Begins with what was read beyond a head.
+    /// A direction that begins with the bytes `early`, which were read beyond a head.
     pub(super) fn owing(early: Bytes) -> Self {
         // Even without a byte it may be a view of the 8 KiB that the head was read into, and keep them.
         let owed = if early.is_empty() {
@@ -79,8 +80,8 @@ impl Direction {
         }
     }
 
-    /// Moves what there is to move from one of `ends` to the other. Ready when this direction is closed. `seen` is shown
-    /// the bytes of each read before they are written.
+    /// Moves what there is to move from one of `ends` to the other. Ready when this direction is closed. `seen` is
+    /// shown the bytes of each read before they are written.
     #[inline]
     pub(super) fn poll<R, W>(
         &mut self,
@@ -145,7 +146,7 @@ impl Direction {
         cx: &mut Context<'_>,
         to: &mut W,
     ) -> Poll<Result<(), DirectionError>> {
-        // Drained: give the memory back before waiting.
+        // Everything owed was taken: give the memory back before waiting.
         self.owed = Bytes::new();
         ready!(Pin::new(to).poll_flush(cx)).map_err(DirectionError::Writing)?;
         self.state = DirectionState::Open;
@@ -188,7 +189,8 @@ impl Direction {
         })
     }
 
-    /// Writes `bytes`, which were just read, and keeps what is not taken. No bytes are the end.
+    /// Writes `bytes`, which were just read, and keeps those that are not taken. No bytes are the end of the reading
+    /// end.
     fn pass<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -211,12 +213,12 @@ impl Direction {
         Ok(())
     }
 
-    /// Whether the writing end has all that was read, and has not been told that there will be no more.
+    /// Whether the writing end has taken all that was read, and has not been told that no more will come.
     pub(super) fn may_end(&self) -> bool {
         self.owed.is_empty() && self.state != DirectionState::Closed
     }
 
-    /// Gives up: what is owed can no longer be delivered.
+    /// Gives up what is owed, since it can no longer be delivered.
     pub(super) fn abandon(&mut self) {
         self.owed = Bytes::new();
         self.state = DirectionState::Closed;
@@ -232,11 +234,12 @@ fn some(taken: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// Which of the two ends broke.
+/// Which of the two ends of a direction broke.
 pub(super) enum DirectionError {
+    /// The reading end broke.
     Reading(io::Error),
-    /// With bytes that it had not taken, or may not have.
+    /// The writing end broke before it had taken every byte, or may have.
     Writing(io::Error),
-    /// When it had all of them, and was told that there will be no more.
+    /// The writing end had taken every byte, and broke when it was told that no more will come.
     Ending(io::Error),
 }

@@ -1,5 +1,4 @@
-//! Who ends tunnels that do not end by themselves: the silent ones, those of which half is silent and the other half over, and all
-//! of them when the process goes away.
+//! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process drains.
 //!
 //! One [`Keeper`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
 //! byte, so a message costs no timer and no look at the clock.
@@ -17,24 +16,26 @@ use tokio::sync::Notify;
 use crate::tunnel::Limits;
 use crate::tunnel::Side;
 
-/// The tunnels of one thread.
+/// The sweep over the tunnels of one thread.
 #[derive(Debug, Default)]
 pub struct Keeper {
+    /// How many steps have passed.
     step: Rc<Cell<u32>>,
     tunnels: RefCell<Vec<Weak<Activity>>>,
     opened: Notify,
-    over: Cell<bool>,
+    /// Whether the process drains, so that a tunnel which begins now ends at once.
+    is_draining: Cell<bool>,
 }
 
 impl Keeper {
-    /// How often the tunnels are looked through, and so how exact an idle limit is.
+    /// Time between two steps: how exactly an idle limit is kept.
     pub const STEP: Duration = Duration::from_millis(250);
 
-    /// How long an end may be silent before it is [doubted](crate::tunnel::Socket::doubt), as it is at the beginning. Every pong of
-    /// Engine.IO and most other signs of life come more often.
+    /// How long an end may be silent before it is [doubted](crate::tunnel::Socket::doubt). Until its first byte it is
+    /// doubted too. Every pong of Engine.IO and most other signs of life come more often.
     pub const DOUBT: Duration = Duration::from_secs(60);
 
-    /// Ends silent tunnels, for as long as it is polled. Sleeps while there are none.
+    /// Ends tunnels at their limits for as long as it is polled. It sleeps while there are no tunnels.
     pub async fn run(&self) {
         loop {
             if self.tunnels.borrow().is_empty() {
@@ -45,10 +46,10 @@ impl Keeper {
         }
     }
 
-    /// Ends every tunnel of this thread, also those that are yet to begin; each reports
+    /// Ends every tunnel of this thread, now and whenever one begins. Each reports
     /// [`Ended::Drained`](crate::tunnel::Ended::Drained).
     pub fn end_all(&self) {
-        self.over.set(true);
+        self.is_draining.set(true);
         for activity in self.tunnels.borrow().iter().filter_map(Weak::upgrade) {
             activity.request_end(EndRequest::Drained);
         }
@@ -75,7 +76,7 @@ impl Keeper {
             }),
             limit: Cell::new((steps(limits.idle), EndRequest::Idle)),
             half_closed: steps(limits.half_closed),
-            request: Cell::new(self.over.get().then_some(EndRequest::Drained)),
+            request: Cell::new(self.is_draining.get().then_some(EndRequest::Drained)),
             waker: RefCell::new(None),
         });
         self.tunnels.borrow_mut().push(Rc::downgrade(&activity));
@@ -83,7 +84,7 @@ impl Keeper {
         activity
     }
 
-    /// One step.
+    /// Takes one step: asks tunnels that have reached a limit to end, and forgets those that have ended.
     pub(super) fn look(&self) {
         let now = self.step.get().wrapping_add(1);
         self.step.set(now);
@@ -105,7 +106,7 @@ impl Keeper {
     }
 }
 
-/// How many steps a limit is. One more: it begins somewhere within a step.
+/// How many steps a limit takes, rounded up, and one more, since it begins somewhere within a step.
 fn steps(limit: Duration) -> u32 {
     let steps = limit.as_millis().div_ceil(Keeper::STEP.as_millis());
     u32::try_from(steps)
@@ -113,58 +114,66 @@ fn steps(limit: Duration) -> u32 {
         .saturating_add(1)
 }
 
-/// What the keeper knows of one tunnel.
+/// The record of one tunnel, which the tunnel and the sweep share: when bytes passed, and whether it must end.
 #[derive(Debug)]
 pub(super) struct Activity {
+    /// The sweep's count of steps.
     now: Rc<Cell<u32>>,
+    /// The step of the last byte in either direction.
     last: Cell<u32>,
-    /// The client, and the upstream.
+    /// The client's end, and the upstream's.
     ends: [EndActivity; 2],
     /// The limit that is in force, in steps, and what is requested when it is reached.
     limit: Cell<(u32, EndRequest)>,
+    /// The limit for a half-closed tunnel, in steps.
     half_closed: u32,
     request: Cell<Option<EndRequest>>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// What is known of one end.
+/// When the last byte came from one end, and whether that end is doubted.
 #[derive(Debug)]
 struct EndActivity {
     last: Cell<u32>,
     trust: Cell<Trust>,
 }
 
-/// Whether an end that is silent may still be there.
+/// Whether the peer at an end may have vanished without a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Trust {
+    /// A byte has come from it within [`Keeper::DOUBT`].
     Full,
-    /// It is to be doubted.
+    /// It has been silent for that long, and its socket is not told yet.
     ToBeDoubted,
+    /// It has been silent for that long, or since the tunnel began, and its socket knows.
     Doubted,
 }
 
-/// Why a tunnel is to end.
+/// Why the sweep wants a tunnel to end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum EndRequest {
+    /// No byte came from either end for too long.
     Idle,
+    /// One end is done, and no byte came from the other one for too long.
     HalfClosed,
+    /// The process drains.
     Drained,
 }
 
 impl Activity {
-    /// A byte passed.
+    /// Notes that a byte passed in either direction.
     pub(super) fn touch(&self) {
         self.last.set(self.now.get());
     }
 
-    /// A byte came from this end. True if it was doubted.
+    /// Notes that a byte came from this end. Returns true if the end was doubted until now.
     pub(super) fn note_byte_from(&self, end: Side) -> bool {
         let end = self.end(end);
         end.last.set(self.now.get());
         end.trust.replace(Trust::Full) == Trust::Doubted
     }
 
-    /// Whether this end is to be doubted from now on; said once.
+    /// Returns true, once, when this end is to be doubted from now on.
     pub(super) fn take_new_doubt(&self, end: Side) -> bool {
         let trust = &self.end(end).trust;
         let begins = trust.get() == Trust::ToBeDoubted;
@@ -182,7 +191,7 @@ impl Activity {
         }
     }
 
-    /// Looks for silent ends, and wakes the tunnel of one.
+    /// Marks the ends that have been silent for too long, and wakes the tunnel so that it tells their sockets.
     fn doubt(&self, now: u32) {
         let limit = steps(Keeper::DOUBT);
         for end in &self.ends {
@@ -193,7 +202,7 @@ impl Activity {
         }
     }
 
-    /// One end is done.
+    /// Notes that one end is done, which may shorten the limit.
     pub(super) fn half_close(&self) {
         self.touch();
         if self.half_closed < self.limit.get().0 {
@@ -201,7 +210,7 @@ impl Activity {
         }
     }
 
-    /// What the keeper has decided, if it has; otherwise it will wake this task when it does.
+    /// The sweep's request, if there is one; otherwise the sweep will wake this task when it makes one.
     pub(super) fn end_request(&self, cx: &Context<'_>) -> Option<EndRequest> {
         if let Some(request) = self.request.get() {
             return Some(request);

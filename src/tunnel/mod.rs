@@ -1,10 +1,10 @@
-//! Bytes both ways after a 101, until both ends are done.
+//! Relays bytes both ways after a 101, until both ends are done.
 //!
-//! [`relay`] takes two streams, whatever was read from each beyond its head, and limits; it returns what passed and
-//! who ended it. It has no HTTP, no route, no log and no lock. An idle tunnel owns no buffer: every read goes into one
-//! buffer of the thread and is written on at once; only what the other end would not take is kept, and then that
-//! direction stops reading until it is gone. The end of one direction is passed on (a half-close) and is not the end
-//! of the other.
+//! [`relay`] takes two streams, what was read from each beyond its head, and limits; it returns how many bytes passed
+//! and who ended the tunnel. It has no HTTP, no route, no log and no lock. An idle tunnel owns no buffer: every read
+//! goes into one buffer of the thread and is written on at once; only what the other end would not take is kept, and
+//! that direction reads no more until it is taken. The end of one direction is passed on (a half-close) and is not the
+//! end of the other.
 //!
 //! An abrupt end (a reset, or TLS that stops without close_notify) ends both sockets at once. The other end then sees
 //! an orderly end if it has nothing unread in it, not a reset that could destroy bytes which it has yet to read.
@@ -36,12 +36,12 @@ use crate::tunnel::keeper::EndRequest;
 pub use crate::stream::vanished::Doubt;
 pub use crate::tunnel::keeper::Keeper;
 
-/// What a tunnel obeys.
+/// How long a tunnel may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest silence in both directions; counted in steps of [`Keeper::STEP`].
     pub idle: Duration,
-    /// Longest silence once one end is done, if that is shorter; counted likewise.
+    /// Longest silence once one end is done, if that is shorter; counted in the same steps.
     pub half_closed: Duration,
 }
 
@@ -50,16 +50,16 @@ pub struct Limits {
 pub struct End<S> {
     /// The socket.
     pub stream: S,
-    /// What was read from it beyond the head. It is owed to the other end before anything else.
+    /// The bytes that were read from it beyond the head. They go to the other end before any others.
     pub early: Bytes,
 }
 
-/// Which end.
+/// An end of a tunnel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Side {
-    /// The one that asked for the upgrade.
+    /// The end that asked for the upgrade.
     Client,
-    /// The one that agreed.
+    /// The end that agreed to it.
     Upstream,
 }
 
@@ -74,7 +74,7 @@ pub enum Ended {
     Idle,
     /// This end was done, and no byte came from the other one for [`Limits::half_closed`].
     HalfClosed(Side),
-    /// The process is going away.
+    /// The process drains.
     Drained,
 }
 
@@ -85,22 +85,23 @@ pub struct Passed {
     pub to_upstream: u64,
     /// Bytes handed to the client's socket.
     pub to_client: u64,
-    /// Why it is over.
+    /// Why the tunnel is over.
     pub ended: Ended,
 }
 
 /// A socket at an end of a tunnel.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Whether closing it tells its other end all that shutting it down would.
+    /// Whether its peer learns as much from a close as from a shutdown of the writing half.
     fn close_says_the_end(&self) -> bool;
 
-    /// Its other end has been silent for [`Keeper::DOUBT`], and may have vanished; or it has spoken. At first it is doubted.
+    /// Told when a doubt begins (the peer has been silent for [`Keeper::DOUBT`] and may have vanished) and when it is
+    /// over (a byte came). A new socket is doubted.
     fn doubt(&self, doubt: Doubt) {
         let _ = doubt;
     }
 }
 
-/// TLS has a close_notify to send first.
+/// Under TLS a close alone would not do: a close_notify goes first.
 impl Socket for Stream {
     fn close_says_the_end(&self) -> bool {
         matches!(self, Self::Plain(_) | Self::Unix(_))
@@ -119,10 +120,10 @@ pub trait Hook {
     }
 }
 
-/// Looks at nothing.
+/// The hook that looks at nothing.
 impl Hook for () {}
 
-/// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or `keeper` ends it.
+/// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or the sweep ends the tunnel.
 ///
 /// # Cancel safety
 /// Dropping the future closes both sockets; bytes that one end had not taken are lost.
@@ -156,7 +157,7 @@ pub struct Relay<C, U, H> {
     upstream: U,
     to_upstream: Direction,
     to_client: Direction,
-    /// Who was the first to be done.
+    /// How the first of the two ends was done, once one is.
     first: Option<Ended>,
     activity: Rc<Activity>,
     hook: H,
@@ -168,7 +169,7 @@ where
     U: Socket,
     H: Hook,
 {
-    /// Bytes handed so far to the socket of this end.
+    /// How many bytes were handed so far to the socket of this end.
     pub fn passed_to(&self, end: Side) -> u64 {
         match end {
             Side::Client => self.to_client.passed,
@@ -176,7 +177,7 @@ where
         }
     }
 
-    /// One turn of both directions; the end, if it has come.
+    /// Polls both directions once. Returns why the tunnel is over, if it is.
     fn turn(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
         let end_signal = self.end_signal(&self.to_upstream, &self.client);
         let hook = &mut self.hook;
@@ -227,7 +228,7 @@ where
         None
     }
 
-    /// One end is done, unless one was before: from now on the other one may not be silent for long.
+    /// Notes that one end is done, unless the other one was before. The one that is left may not be silent for long.
     fn note_end(&mut self, how: Ended) {
         if self.first.is_none() {
             self.first = Some(how);
@@ -256,7 +257,7 @@ where
         }
     }
 
-    /// What the keeper has decided.
+    /// Why the tunnel is over when the sweep requests its end.
     fn ended_by(&mut self, request: EndRequest) -> Ended {
         match (request, self.first.take()) {
             (EndRequest::Drained, _) => Ended::Drained,
@@ -266,9 +267,8 @@ where
         }
     }
 
-    /// Says the end to both ends, as far as their sockets take it at once: nobody broke, but TLS that stops without a
-    /// close_notify would say so. An end that is owed bytes is not told that it has them all, and
-    /// none is told twice.
+    /// Shuts down both sockets, as far as they take it at once: no end broke, though TLS that stops without a
+    /// close_notify would say so. An end that is owed bytes is not told that it has them all, and no end is told twice.
     fn shut_down_ends(&mut self, cx: &mut Context<'_>) {
         if self.to_client.may_end() {
             let _ = Pin::new(&mut self.client).poll_shutdown(cx);
@@ -278,8 +278,8 @@ where
         }
     }
 
-    /// How a direction ends that writes to `to`, when the `other` one, which reads from it, is as far as it is. If that has
-    /// seen the end of `to`, nothing unread is left in it that would turn the close into a reset.
+    /// How `to` is told that no more will come. `other` is the direction that reads from it: once that has seen its
+    /// end, no unread byte is left in the socket that would turn a close into a reset.
     fn end_signal(&self, other: &Direction, to: &impl Socket) -> EndSignal {
         let orderly = matches!(self.first, Some(Ended::Closed(_)));
         if orderly && other.state == DirectionState::Closed && to.close_says_the_end() {
@@ -289,9 +289,11 @@ where
         }
     }
 
-    /// The direction that reads from `from` broke. Reading broke: that end is gone, and so is the tunnel. Writing
-    /// broke: what the dead end had sent before is still there to be read, so the tunnel lives until that is passed. It did
-    /// not end in order then, whoever was done before, since bytes are lost; none are if all that broke is the telling of the end.
+    /// Handles an error in the direction that reads from `from`. Returns why the tunnel is over, if it is.
+    ///
+    /// If reading broke, that end is gone, and so is the tunnel. If writing broke, what the dead end had sent before is
+    /// still there to be read, so the tunnel lives until that has passed. Bytes are lost then, so that the tunnel does
+    /// not end in order, whichever end was done before. No byte is lost if only telling the end broke.
     fn broken(&mut self, from: Side, broken: DirectionError) -> Option<Ended> {
         match (broken, from) {
             (DirectionError::Reading(error), side) => match self.first.take() {

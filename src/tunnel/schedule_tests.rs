@@ -1,7 +1,7 @@
 //! The relay under any schedule: sockets that give, take, wait, end and break as a script says, polled by hand.
 //!
-//! What must hold, whatever the script: every byte in order and once; backpressure, so that little is ever kept; no poll that
-//! nobody asked for, and no wait from which nothing wakes; an end that is passed on behind the last byte.
+//! What must hold, whatever the script: every byte in order and once; backpressure, so that little is ever kept; no
+//! poll that nobody asked for, and no wait from which nothing wakes; an end that is passed on behind the last byte.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
