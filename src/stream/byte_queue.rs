@@ -1,6 +1,6 @@
-//! Bytes that wait for someone to take them.
+//! A queue of bytes that costs nothing while it is empty.
 
-/// A queue of bytes. It owns memory only while there is a byte in it.
+/// A queue of bytes, which owns memory only while there is a byte in it.
 #[derive(Debug, Default)]
 pub(super) struct ByteQueue {
     bytes: Vec<u8>,
@@ -12,18 +12,18 @@ impl ByteQueue {
         self.bytes.is_empty()
     }
 
-    /// All of them, the first to be taken at the front.
+    /// The bytes in the queue, in their order.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }
 
     pub(super) fn append(&mut self, more: &[u8]) {
-        // Not more room than needed: most is taken before more comes.
+        // No more room than needed: most is taken before more comes.
         self.bytes.reserve_exact(more.len());
         self.bytes.extend_from_slice(more);
     }
 
-    /// The first `count` of [`ByteQueue::bytes`] have been taken.
+    /// Takes the first `count` of [`ByteQueue::bytes`] out.
     pub(super) fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.bytes.len() {
@@ -31,7 +31,7 @@ impl ByteQueue {
         }
     }
 
-    /// What it owns of the heap.
+    /// How many bytes of the heap it owns.
     #[cfg(test)]
     pub(super) fn owned(&self) -> usize {
         self.bytes.capacity()

@@ -1,7 +1,7 @@
-//! One socket, plain, under TLS, or of this machine alone, as the rest of the house sees it.
+//! One socket, be it plain TCP, TCP under TLS, or a Unix socket, as the other modules see it.
 //!
-//! Whoever holds a [`Stream`] reads and writes bytes and does not ask what is below. The TLS handshake is over when
-//! a `Stream` exists. Not here: accepting, connecting, and anything that is decided by what the bytes say.
+//! The holder of a [`Stream`] reads and writes bytes and need not know what is below. The TLS handshake is over when a
+//! `Stream` exists. Accepting, connecting, and decisions by what the bytes say are left to other modules.
 
 mod byte_queue;
 mod rewound;
@@ -33,7 +33,7 @@ pub use crate::stream::tls::Tls;
 #[cfg(test)]
 pub(crate) use crate::stream::tls::test_support;
 
-/// What [`Stream::poll_take`] takes at most: two TLS records.
+/// How many bytes [`Stream::poll_take`] takes at most: two TLS records.
 const TAKEN: usize = 32 * 1024;
 
 thread_local! {
@@ -54,15 +54,16 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Ends it so that nobody takes that for an end in order: with a reset, under TLS without a close_notify.
+    /// Closes the socket so that the peer does not take it for an end in order: by a reset, under TLS without a
+    /// close_notify.
     pub fn break_off(self) {
         if let Self::Plain(tcp) = &self {
-            // Where the system refuses nothing else can be done.
+            // Where the system refuses, nothing else can be done.
             let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
         }
     }
 
-    /// Its peer may have vanished, or has spoken.
+    /// Tells the system that the peer may have vanished, or that it has spoken.
     pub fn doubt(&self, doubt: Doubt) {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
@@ -75,9 +76,9 @@ impl Stream {
         let _ = vanished::doubt(SockRef::from(tcp), doubt);
     }
 
-    /// Reads what is there, as a copy of its own size. Nothing is the end.
+    /// Reads the bytes that are there, and returns a copy of exactly their size. No bytes are the end.
     ///
-    /// Reading goes into a buffer of the thread, so that a connection that waits owns none.
+    /// It reads into a buffer of the thread, so that a connection that waits owns none.
     pub fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         SHARED.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
@@ -88,8 +89,8 @@ impl Stream {
     }
 }
 
-/// Why a socket broke, for a log line, where other words are none for a reader: a number of the system's, a link to a
-/// library's manual, or an alert that says nothing to whom it concerns.
+/// Why a socket broke, in words for a log line. `None` where the error's own text will do; it would not where it has a
+/// number of the system's, a link to a library's manual, or an alert that says nothing to the reader.
 pub fn in_words(error: &io::Error) -> Option<&'static str> {
     // Hyper calls an answer that is too short the same kind of error, also without TLS.
     if error.kind() == io::ErrorKind::UnexpectedEof && error.to_string().contains("close_notify") {
@@ -102,7 +103,7 @@ pub fn in_words(error: &io::Error) -> Option<&'static str> {
         _ => {}
     }
     match error.get_ref()?.downcast_ref()? {
-        // In TLS 1.3 it comes when the client's handshake is over already.
+        // In TLS 1.3 this alert comes when the client's part of the handshake is over already.
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             Some(NO_CLIENT_CERTIFICATE)
         }
@@ -110,10 +111,10 @@ pub fn in_words(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What is said of an end under TLS that anyone on the way could have made.
+/// The text for an end under TLS without a close_notify, which anyone on the way could have made.
 const NO_CLOSE_NOTIFY: &str = "the connection ended without a TLS close_notify";
 
-/// What is said of an upstream that wants to see a certificate.
+/// The text for an upstream that asks for a client certificate.
 pub const NO_CLIENT_CERTIFICATE: &str =
     "it asks for a client certificate, and wsgate has none to show";
 

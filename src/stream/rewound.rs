@@ -1,7 +1,7 @@
-//! A socket taken back to where it was: bytes that somebody read from it are read again, and a message that somebody wrote
-//! is not written twice.
+//! A socket taken back to where it was before an exchange began: bytes that were read from it are read again, and a
+//! message that was written to it is not written twice.
 //!
-//! Hyper is given one on either side, since it takes over where an exchange was begun without it.
+//! Hyper is given such a socket on either side when it takes over an exchange that was begun without it.
 
 use std::io;
 use std::io::IoSlice;
@@ -18,28 +18,29 @@ use tokio::io::ReadBuf;
 
 use crate::stream::Stream;
 
-/// See the module.
+/// A socket whose reader reads again what was read from it before, and whose writer may write a message again that is
+/// out already: that message goes nowhere.
 #[derive(Debug)]
 pub struct Rewound {
     stream: Stream,
-    /// Read before, to be read once more.
+    /// The bytes that were read before, as far as they are not read again.
     read: Bytes,
-    /// What the socket said behind `read`, if it broke there.
+    /// The error of the socket behind `read`, if it broke there.
     broken: Option<io::Error>,
     repeat: Repeat,
-    /// Who wanted to read before.
+    /// The task that wanted to read while nothing could be read.
     reader: Option<Waker>,
 }
 
-/// What becomes of the next message that is written.
+/// Whether the next message that is written is out already.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Repeat {
-    /// It goes out.
+    /// The message is a new one and goes out.
     No,
-    /// It is out already. Until it is written once more nothing is read: hyper takes an answer to what it has not asked
-    /// for an error.
+    /// The message is out already, and is yet to be written again. Until then nothing is read, since hyper takes an
+    /// answer to a request that it has not sent for an error.
     Expected,
-    /// It is being written once more, up to its flush.
+    /// The message that is out already is being written again, up to its flush.
     UnderWay,
 }
 
@@ -60,10 +61,12 @@ impl Rewound {
         }
     }
 
-    /// A socket to which a whole message was written; its answer began with `read`, and then the socket may have broken.
+    /// A socket to which a whole message was written; its answer began with `read`, and then the socket may have
+    /// broken.
     ///
-    /// The message will be written once more, up to its first flush. That must be a head without a body: between the two
-    /// hyper may flush, and would write the body a second time, where the upstream expects the next request.
+    /// The writer will write the message again, up to its first flush. It must be a head without a body: hyper may
+    /// flush between the two, and the body would then go out a second time, where the upstream expects the next
+    /// request.
     pub fn answering(stream: Stream, read: Bytes, broken: Option<io::Error>) -> Self {
         Self {
             stream,
@@ -74,7 +77,7 @@ impl Rewound {
         }
     }
 
-    /// Whether this write is of a message that is out.
+    /// Whether this write is of a message that is out already.
     fn is_repeated(&mut self) -> bool {
         if self.repeat == Repeat::Expected {
             self.repeat = Repeat::UnderWay;
@@ -82,8 +85,8 @@ impl Rewound {
         self.repeat == Repeat::UnderWay
     }
 
-    /// The socket, and what comes before it: `unused`, which a reader has read and made nothing of, then what it did not
-    /// come to read.
+    /// The socket, and the bytes that come before those in it: `unused`, which a reader has read without using them,
+    /// then those that it did not come to read again.
     pub fn unwind(self, unused: Bytes) -> (Stream, Bytes) {
         let before = match (unused.is_empty(), self.read.is_empty()) {
             (_, true) => unused,

@@ -1,13 +1,13 @@
 //! TLS with a client, by rustls' unbuffered interface.
 //!
 //! An idle connection owns no buffer but what rustls itself needs: ciphertext is read into one buffer of the thread and
-//! decrypted there, plaintext is encrypted into another and written at once. So a message costs one read and one
-//! write. What outlives a poll belongs to the connection, and only while there is any: the first part of a record whose
-//! rest has not come, decrypted bytes for which the reader had no room, and encrypted ones that the socket did not take.
-//! Each is bounded: while something is owed to the socket nothing is encrypted, and while something waits for the reader
-//! nothing is read.
+//! decrypted there, plaintext is encrypted into another and written at once. So a message costs one read and one write.
+//! What outlives a poll belongs to the connection, and only while there is any: the first part of a record whose rest
+//! has not come, decrypted bytes for which the reader had no room, and encrypted ones that the socket did not take.
+//! Each is bounded: while something is owed to the socket nothing is encrypted, and while something waits for the
+//! reader nothing is read.
 //!
-//! Not here: configurations, what an error means, and how long a TLS handshake may take.
+//! Configurations, the meaning of errors, and how long a TLS handshake may take are left to other modules.
 
 mod records;
 #[cfg(test)]
@@ -46,11 +46,11 @@ use crate::stream::tls::records::Turn;
 use crate::stream::tls::records::Wish;
 
 thread_local! {
-    /// What is read at once. A message of the TLS handshake may be 64 KiB, and comes in several records.
+    /// The buffer for one read. A message of the TLS handshake may be 64 KiB, and comes in several records.
     static INCOMING: RefCell<Box<[u8]>> = buffer(PLAIN + RECORD);
-    /// What is written at once. A record of the TLS handshake may stand before the others.
+    /// The buffer for one write. A record of the TLS handshake may stand before the others.
     static OUTGOING: RefCell<Box<[u8]>> = buffer(PLAIN + ADDED + RECORD);
-    /// Where slices become one.
+    /// The buffer in which the slices of a vectored write are joined, so that they make one record.
     static JOINED: RefCell<Box<[u8]>> = buffer(PLAIN);
 }
 
@@ -62,18 +62,17 @@ fn buffer(size: usize) -> RefCell<Box<[u8]>> {
 pub struct Tls<S> {
     io: S,
     records: RecordLayer,
-    /// The records that are not whole yet, as they were when they came or, in the middle of a message of the TLS
-    /// handshake, decrypted.
+    /// Records that are not whole yet, as they came or, in the middle of a message of the TLS handshake, decrypted.
     partial: Vec<u8>,
-    /// Decrypted, and the reader had no room.
+    /// Decrypted bytes for which the reader had no room.
     unread: ByteQueue,
-    /// Encrypted, and the socket did not take it.
+    /// Encrypted bytes that the socket did not take.
     owed: ByteQueue,
-    /// A close_notify came.
+    /// Whether the peer has sent a close_notify.
     peer_closed: bool,
-    /// A close_notify went.
+    /// Whether a close_notify was sent to the peer.
     closed: bool,
-    /// The peer sent what cannot be; what it had sent before is still there to be read.
+    /// The error that ended the connection. What the peer had sent before it can still be read.
     failed: Option<rustls::Error>,
 }
 
@@ -104,10 +103,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let drained = self.poll_drain(cx);
-            // What made it fail says more than whether the peer could be told.
+            // The cause of the failure says more than an error in telling the peer.
             self.check()?;
             ready!(drained)?;
-            // It could write already, but the client's last word is still to come.
+            // The server could write already, but the last message of the client's handshake is still to come.
             if !self.records.state().is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
@@ -149,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             incoming[..before].copy_from_slice(&self.partial);
             let (turn, sent) = self.turn_with(cx, incoming, Wish::Nothing, reader);
             let rest = incoming.get(turn.used..).unwrap_or_default();
-            // Nothing is looked at behind an end.
+            // Bytes behind an end are not looked at.
             self.partial = if self.peer_closed || self.failed.is_some() {
                 Vec::new()
             } else {
@@ -160,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         })
     }
 
-    /// A turn without new records. True if the wish was fulfilled.
+    /// A turn of the record layer without new records from the peer. Returns true if the wish was granted.
     fn turn(&mut self, cx: &mut Context<'_>, wish: Wish<'_>) -> io::Result<bool> {
         let mut partial = mem::take(&mut self.partial);
         let (turn, sent) = self.turn_with(cx, &mut partial, wish, None);
@@ -173,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         sent.map(|()| turn.granted)
     }
 
-    /// A turn, and a write of what it wants sent.
+    /// A turn of the record layer, and one write of the bytes that it has for the peer.
     fn turn_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -202,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         })
     }
 
-    /// Writes what is owed.
+    /// Writes the encrypted bytes that are owed to the socket. Ready when none are.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.owed.is_empty() {
             match ready!(Pin::new(&mut self.io).poll_write(cx, self.owed.bytes()))? {
@@ -240,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
 }
 
 impl<S> Tls<S> {
-    /// What is below.
+    /// The socket below.
     pub(super) fn socket(&self) -> &S {
         &self.io
     }
@@ -248,7 +247,7 @@ impl<S> Tls<S> {
 
 #[cfg(test)]
 impl<S> Tls<S> {
-    /// What rustls tells about the connection.
+    /// The state of the TLS connection, as rustls tells it.
     pub(crate) fn session(&self) -> &rustls::CommonState {
         self.records.state()
     }
@@ -275,14 +274,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
                 return Poll::Ready(Ok(()));
             }
             this.check()?;
-            // It may bring no byte for the reader: a part of a record, or a ticket.
+            // One read may bring no byte for the reader, but a part of a record or a ticket.
             ready!(this.poll_fill(cx, Some(buf)))?;
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
-    /// What is taken may still be owed to the socket, all or in part: then nothing more is taken until it has gone.
+    /// Takes bytes also when the socket does not take all of them at once; it takes no more until those are written.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -291,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
         self.get_mut().poll_encrypt(cx, buf)
     }
 
-    /// As few records as one slice would make: a head and its body travel together.
+    /// Makes no more records than one slice would, so that a head and its body travel together.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -335,7 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
             ready!(this.poll_drain(cx))?;
         }
         match ready!(Pin::new(&mut this.io).poll_shutdown(cx)) {
-            // The peer was faster.
+            // The peer has closed the socket before.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }

@@ -1,4 +1,4 @@
-//! How a peer is found that vanished without a word, such as a phone out of reach.
+//! Finds a peer that vanished without a word, such as a phone out of reach: TCP keepalive and TCP_USER_TIMEOUT.
 
 use std::io;
 use std::time::Duration;
@@ -7,25 +7,25 @@ use socket2::SockRef;
 use socket2::Socket;
 use socket2::TcpKeepalive;
 
-/// Silence before the system asks whether a peer is there, how often it asks, and how many times.
+/// How long a peer is silent before the system probes it, the time between two probes, and how many there are.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
-/// How long a peer that is [doubted](Doubt) may leave unanswered what it was sent; what keepalive takes to find one to which
-/// nothing is sent. The system alone would go on for a quarter of an hour (`tcp_retries2`).
+/// How long a peer that is [doubted](Doubt) may leave unacknowledged what it was sent: as long as keepalive takes to
+/// find a peer to which nothing is sent. The system alone would go on for a quarter of an hour (`tcp_retries2`).
 #[cfg(target_os = "linux")]
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Whether a peer may have vanished.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Doubt {
-    /// It has been silent for long.
+    /// The peer has been silent for long.
     Begins,
-    /// It has spoken.
+    /// The peer has spoken.
     Over,
 }
 
-/// Has the system end a socket whose peer is gone for about two minutes, whether it is owed something or not. The peer is
-/// [doubted](Doubt) until it has spoken in a tunnel.
+/// Has the system end a socket whose peer has been gone for about two minutes, whether bytes are on their way to it or
+/// not. A new peer is [doubted](Doubt) until it has spoken in a tunnel.
 ///
 /// # Errors
 /// The system refuses an option.
@@ -39,13 +39,14 @@ pub fn find(socket: &Socket) -> io::Result<()> {
     doubt(SockRef::from(socket), Doubt::Begins)
 }
 
-/// Has the system end it in about two minutes also if it is owed something, for as long as the doubt lasts.
+/// While the doubt lasts, has the system end the socket also when bytes that it sent stay unacknowledged for about two
+/// minutes (TCP_USER_TIMEOUT).
 ///
-/// TCP_USER_TIMEOUT could stay for a tunnel's whole life, but Linux (6.18 too) counts wrongly: when a reader's window was shut and has
-/// opened by less than the next segment, the moment of the first probe stays noted, and the next time that its window is shut,
-/// perhaps for a fraction of a second and minutes later, the time since then is taken for time without an answer, and the socket
-/// is reset. A soak with slow readers saw three tunnels reset in twenty minutes. Whoever speaks every now and then is not
-/// doubted, and so not in danger.
+/// TCP_USER_TIMEOUT could stay for a tunnel's whole life, but Linux (6.18 too) counts wrongly: when a reader's window
+/// was shut and has opened by less than the next segment, the moment of the first probe stays noted, and the next time
+/// that its window is shut, perhaps for a fraction of a second and minutes later, the time since then is taken for time
+/// without an answer, and the socket is reset. A soak with slow readers saw three tunnels reset in twenty minutes. A
+/// peer that speaks every now and then is not doubted, and so not in danger.
 ///
 /// # Errors
 /// The system refuses the option.
@@ -62,7 +63,7 @@ pub(super) fn doubt(socket: SockRef<'_>, doubt: Doubt) -> io::Result<()> {
     }
 }
 
-/// Whether a socket has what [`find`] gives it; all of it or nothing.
+/// Whether a socket has the options that [`find`] sets, of which it has all or none.
 ///
 /// # Errors
 /// The system does not say.

@@ -417,7 +417,7 @@ impl Socket for Choppy {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The same under TLS, with a real client at its far end, and with an upstream that may be slow.
+    /// Every byte passes also under TLS, with a real client at its far end and an upstream that may be slow.
     #[test]
     fn every_byte_passes_under_tls_however_both_sockets_cut_them(
         old in any::<bool>(),

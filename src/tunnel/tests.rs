@@ -130,7 +130,7 @@ fn a_half_close_is_passed_on_and_the_answer_still_arrives() {
 #[test]
 fn a_slow_reader_stops_its_direction_and_loses_nothing() {
     run(async {
-        // Each end takes 10 bytes at once, far less than one read of ours.
+        // Each end takes 10 bytes at once, far less than one read of the relay.
         let (mut client, upstream, relay, _) = begin(10, [b"", b""], LIMITS);
         let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
         let (mut read, mut write) = tokio::io::split(upstream);
@@ -157,7 +157,7 @@ fn a_reader_that_is_gone_ends_the_tunnel() {
     run(async {
         let (client, mut upstream, relay, _) = begin(64, [b"", b""], LIMITS);
         drop(client);
-        // The duplex reports a broken pipe to whoever writes to the end that is gone.
+        // The duplex reports a broken pipe to a writer whose other end is gone.
         let _ = upstream.write_all(b"too late").await;
         let mut end = Vec::new();
         upstream.read_to_end(&mut end).await.expect("the end");
@@ -308,7 +308,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
         upstream.write_all(b"x").await.expect("written");
         client.read_exact(&mut byte).await.expect("read");
         assert_eq!(said(), [vec![], vec![Doubt::Over]]);
-        // The upstream speaks all the time, as one does that has something to tell to whoever may be gone.
+        // The upstream speaks all the time, as one does that has something to tell to a client that may be gone.
         for step in 0..=minute {
             assert_eq!(said(), [vec![], vec![]], "step {step}");
             keeper.look();

@@ -1,7 +1,7 @@
-//! TLS records in memory: ciphertext in and plaintext out, and the other way round.
+//! TLS records in memory: decrypts ciphertext, and encrypts plaintext.
 //!
-//! [`RecordLayer`] is the only place that knows rustls' unbuffered interface. It does no I/O and keeps no bytes: it works on
-//! what it is lent, and says how much of that is used up.
+//! [`RecordLayer`] is the only type that knows rustls' unbuffered interface. It does no I/O and keeps no bytes: it
+//! works on buffers that it is lent, and says how many bytes of them are used up.
 
 use std::io;
 
@@ -21,45 +21,45 @@ pub(super) const RECORD: usize = 5 + 16 * 1024 + 2048;
 /// The most plaintext that is encrypted at once: four records, and what the tunnel reads at once.
 pub(super) const PLAIN: usize = 64 * 1024;
 
-/// What encryption adds to [`PLAIN`] at most: 29 bytes a record with the suites that there are, and a key update.
+/// How many bytes encryption adds to [`PLAIN`] at most: 29 a record with the suites that there are, and a key update.
 pub(super) const ADDED: usize = 512;
 
-/// What rustls holds for one connection: keys, and how far it is.
+/// The state of one TLS connection in rustls: its keys, and how far it is.
 pub(super) struct RecordLayer(pub(super) UnbufferedServerConnection);
 
-/// What a turn is for, beside the records that came in.
+/// What one turn is asked to do beside processing the records that came in.
 #[derive(Clone, Copy)]
 pub(super) enum Wish<'a> {
     /// Nothing.
     Nothing,
-    /// These bytes are to be encrypted, [`PLAIN`] at most.
+    /// Encrypt these bytes, which are no more than [`PLAIN`].
     Encrypt(&'a [u8]),
-    /// A close_notify is to be sent. Nothing may be encrypted after it.
+    /// Encrypt a close_notify. Nothing may be encrypted after it.
     Close,
 }
 
-/// What a turn came to.
+/// The result of one turn.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// How many of the incoming bytes are used up; the others must come again, with more behind them.
+    /// How many of the incoming bytes are used up. The others must be given again, with more behind them.
     pub(super) used: usize,
-    /// The wish was fulfilled.
+    /// Whether the wish was granted.
     pub(super) granted: bool,
-    /// The peer will send no more.
+    /// Whether the peer has sent a close_notify.
     pub(super) peer_closed: bool,
-    /// The connection is beyond help; the alert that says so is among what is to be sent.
+    /// The error that ends the connection. The alert for it is among the bytes to be sent.
     pub(super) failed: Option<Error>,
 }
 
 impl RecordLayer {
-    /// What rustls tells about it.
+    /// The state of the connection, as rustls tells it.
     pub(super) fn state(&self) -> &CommonState {
         &self.0
     }
 
     /// Processes every whole record of `incoming`, which is decrypted in place, then does what is wished.
     ///
-    /// After a failure there must be no other turn.
+    /// There must be no other turn after one that failed.
     pub(super) fn turn(
         &mut self,
         incoming: &mut [u8],
@@ -77,7 +77,7 @@ impl RecordLayer {
                 }
             }
         }
-        // The alert. No record is looked at before it is out, so none is needed.
+        // The alert is encoded. rustls looks at no record before that, so none is given.
         while self.state().wants_write() {
             let last = self.step(&mut [], Wish::Nothing, outputs, &mut Turn::default());
             if !matches!(last, Ok(Step::Again)) {
@@ -100,10 +100,11 @@ impl RecordLayer {
     }
 }
 
+/// Whether a turn goes on behind one step.
 enum Step {
     /// There may be more to do.
     Again,
-    /// Nothing more can be done before more comes in.
+    /// Nothing more can be done until more bytes come from the peer.
     Done,
 }
 
@@ -125,7 +126,7 @@ fn step<Data>(
             }
             Ok(Step::Again)
         }
-        // Never: it is not offered.
+        // This never comes, since early data is not offered.
         ConnectionState::ReadEarlyData(_) => Err(Error::General("early data".to_owned())),
         ConnectionState::EncodeTlsData(mut data) => {
             let encoded = data.encode(sealed.room(RECORD));
@@ -150,18 +151,18 @@ fn step<Data>(
             turn.granted = true;
             Ok(Step::Done)
         }
-        // `Closed`, `BlockedHandshake`, and what may come with another rustls.
+        // `Closed`, `BlockedHandshake`, and states that a later rustls may add.
         _ => Ok(Step::Done),
     }
 }
 
-/// Where the bytes of a turn go.
+/// Where the bytes of one turn go.
 pub(super) struct Outputs<'a, 'b> {
     pub(super) plain: Plain<'a, 'b>,
     pub(super) sealed: Sealed<'a>,
 }
 
-/// Where decrypted bytes go: to the reader as far as it has room, and the others wait.
+/// Where decrypted bytes go: to the reader as far as it has room, and the others into a queue.
 pub(super) struct Plain<'a, 'b> {
     pub(super) reader: Option<&'a mut ReadBuf<'b>>,
     pub(super) rest: &'a mut ByteQueue,
@@ -183,7 +184,7 @@ impl Plain<'_, '_> {
     }
 }
 
-/// Where encrypted bytes go: into a buffer for one write, and what is too much for it waits.
+/// Where encrypted bytes go: into a buffer for one write, and into a queue if they are too many for it.
 pub(super) struct Sealed<'a> {
     buffer: &'a mut [u8],
     filled: usize,
@@ -199,7 +200,7 @@ impl<'a> Sealed<'a> {
         }
     }
 
-    /// Room for `size` bytes, if the buffer has that when it is empty.
+    /// Room for `size` bytes in the buffer, which is emptied into the queue if it has too little.
     fn room(&mut self, size: usize) -> &mut [u8] {
         if self.buffer.len() - self.filled < size {
             self.owed.append(&self.buffer[..self.filled]);
@@ -208,8 +209,8 @@ impl<'a> Sealed<'a> {
         &mut self.buffer[self.filled..]
     }
 
-    /// Hands over what is in the buffer: `write` takes as many bytes as it can, and the others are owed. They are all
-    /// owed if some were before.
+    /// Empties the buffer: `write` takes as many bytes as it can, and the others go into the queue. All of them do if
+    /// some were there before, which must go first.
     pub(super) fn send(self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> io::Result<()> {
         let bytes = &self.buffer[..self.filled];
         if bytes.is_empty() {

@@ -75,7 +75,7 @@ pub(crate) fn ours(version: &'static SupportedProtocolVersion) -> UnbufferedServ
     UnbufferedServerConnection::new(server(version)).unwrap()
 }
 
-/// Ours and the peer's end after a TLS handshake over `near` and `far`.
+/// The server's end over `near`, and its client's over `far`, after a TLS handshake.
 pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin>(
     version: &'static SupportedProtocolVersion,
     near: S,

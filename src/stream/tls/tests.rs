@@ -42,7 +42,7 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 /// Room for everything that a test sends at once.
 const ROOM: usize = 1024 * 1024;
 
-/// The same over a stream in memory with room for `room` bytes each way.
+/// Both ends of a TLS connection over a stream in memory with room for `room` bytes each way.
 async fn ends(
     version: &'static SupportedProtocolVersion,
     room: usize,
@@ -52,7 +52,7 @@ async fn ends(
 }
 
 impl<S> Tls<S> {
-    /// What it owns of the heap, without what rustls has.
+    /// How many bytes of the heap it owns, without those of rustls.
     fn owned(&self) -> usize {
         self.partial.capacity() + self.unread.owned() + self.owed.owned()
     }
