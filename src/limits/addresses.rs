@@ -1,7 +1,7 @@
-//! What one address may have: connections at a time, and opening handshakes in a second.
+//! Limits for one client address: connections at a time, and opening handshakes in a second.
 //!
-//! An IPv4 address stands for itself, an IPv6 address for its /64, since that is the least that one customer is given and
-//! whoever has it has all of its addresses (RFC 6177 §2). Where no limit is set nothing is counted, and nothing locked.
+//! An IPv4 address is counted by itself, an IPv6 address by its /64, since that is the least that one customer is
+//! given, who then has all of its addresses (RFC 6177 §2). Without a limit nothing is counted, and nothing locked.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,38 +19,40 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Parts of the table, each with a lock of its own; many more than threads, so that these seldom meet.
+/// How many parts the table has, each with a lock of its own; many more than threads, so that these seldom meet.
 const SHARDS: usize = 64;
 
-/// Entries below which a part is not looked through for those that are of no use any more.
+/// How many entries a part has at least before it is swept of those that are of no use any more.
 const FEW: usize = 64;
 
-/// How long nothing more is said of an address whose connections are closed unread.
+/// How long the log is silent about an address after it has said that its connections are closed unread.
 const QUIET: Duration = Duration::from_secs(60);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How much of an IPv6 address is the network of one customer.
+/// The bits of an IPv6 address that are the network of one customer.
 const CUSTOMER: u128 = u128::MAX << 64;
 
-/// What one address may; without a number as much as it likes.
+/// The limits for each address; `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PerAddress {
-    /// How many connections at a time, tunnels included.
+    /// How many connections it may have at a time, tunnels included.
     pub connections: Option<NonZeroU32>,
-    /// How many opening handshakes of WebSocket in a second; as many at once after a second without one.
+    /// How many opening handshakes of WebSocket it may begin in a second; after a second without one, all of them at
+    /// once.
     pub handshakes_per_second: Option<NonZeroU32>,
 }
 
-/// What all addresses have, and what each may have: at first as much as it likes. Clones are one.
+/// Counts connections and opening handshakes by client address, and holds the limits, at first unlimited. Clones count
+/// together.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses(Arc<AddressTable>);
 
 #[derive(Debug)]
 struct AddressTable {
-    /// Zero: no limit.
+    /// 0 is no limit.
     connections: AtomicU32,
-    /// Zero: no limit.
+    /// 0 is no limit.
     handshakes_per_second: AtomicU32,
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -58,65 +60,68 @@ struct AddressTable {
 #[derive(Debug, Default)]
 struct Shard {
     addresses: HashMap<AddressKey, AddressCounts>,
-    /// How many entries it had when the last of no use was taken out.
-    looked_through: usize,
+    /// How many entries were left after the last sweep.
+    after_sweep: usize,
 }
 
-/// What one address has.
+/// What is counted of one address.
 #[derive(Debug, Default)]
 struct AddressCounts {
     connections: u32,
-    /// When the next opening handshake would come if they came evenly.
+    /// When the next opening handshake would come if they came evenly (the generic cell rate algorithm).
     due: Option<Instant>,
-    /// When it was said that its connections are closed unread.
+    /// When the log last said that its connections are closed unread.
     said: Option<Instant>,
 }
 
-/// Whoever is counted as one: an IPv4 address in IPv6's clothes, or the first half of an IPv6 address.
+/// The client that is counted as one: an IPv4 address, kept as an IPv4-mapped IPv6 address, or the /64 of an IPv6
+/// address.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct AddressKey(u128);
 
-/// An address that has twice as many connections as it may: half of them are there to be told so, and no more are.
+/// Why a connection is closed without an answer: its address has twice as many connections as it may. Half of these are
+/// there only to be answered with a refusal, and there are no more of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Crowded {
-    /// What it has too many of.
+    /// The limit that the address exceeds.
     pub exceeded: Exceeded,
-    /// Whether that was not said in the last minute.
+    /// Whether the log has not said so in the last minute.
     pub is_news: bool,
 }
 
-/// Why an address is refused something.
+/// A limit that an address has reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exceeded {
-    /// It has as many connections as it may.
+    /// The address has as many connections as it may.
     Connections {
-        /// Who.
+        /// The address, as it is counted.
         of: AddressKey,
         /// How many it may have.
         most: NonZeroU32,
     },
-    /// It has begun as many opening handshakes as it may.
+    /// The address has begun as many opening handshakes as it may.
     Handshakes {
-        /// Who.
+        /// The address, as it is counted.
         of: AddressKey,
         /// How many it may begin in a second.
         most: NonZeroU32,
-        /// How long until another one is in order.
+        /// How long until it may begin another one.
         wait: Duration,
     },
 }
 
-/// One connection of an address; dropping it is its end.
+/// The permit of one connection of an address, which is counted until the permit is dropped.
 #[derive(Debug)]
 pub struct Share {
     table: Arc<AddressTable>,
     address: AddressKey,
-    /// Whether there were too many when it came, and have been since.
+    /// Whether the address had too many connections when this one came, and has had since.
     is_beyond: Cell<bool>,
 }
 
 impl Addresses {
-    /// Changes what each may. What there is stays, also if it is more; what came while there was no limit is not counted.
+    /// Changes the limits. Connections that there are stay, also if they are more; those that came while there was no
+    /// limit are not counted.
     pub fn allow(&self, each: PerAddress) {
         let number = |most: Option<NonZeroU32>| most.map_or(0, NonZeroU32::get);
         let table = &self.0;
@@ -128,10 +133,11 @@ impl Addresses {
             .store(number(each.handshakes_per_second), Ordering::Relaxed);
     }
 
-    /// Another connection of `address`, counted for as long as its share is kept. No share where there is no limit.
+    /// Permits another connection of `address`, which is counted until the permit is dropped. `None` where there is no
+    /// limit.
     ///
     /// # Errors
-    /// It is to be closed without an answer.
+    /// The connection is to be closed without an answer.
     pub fn connect(&self, address: IpAddr) -> Result<Option<Box<Share>>, Crowded> {
         match NonZeroU32::new(self.0.connections.load(Ordering::Relaxed)) {
             None => Ok(None),
@@ -164,10 +170,10 @@ impl Addresses {
         }))
     }
 
-    /// Another opening handshake of `address`. What is refused is not counted.
+    /// Counts another opening handshake of `address`. One that is refused is not counted.
     ///
     /// # Errors
-    /// It has begun as many as it may.
+    /// The address has begun as many as it may.
     pub fn handshake(&self, address: IpAddr) -> Result<(), Exceeded> {
         match NonZeroU32::new(self.0.handshakes_per_second.load(Ordering::Relaxed)) {
             None => Ok(()),
@@ -208,17 +214,18 @@ impl Default for AddressTable {
 impl AddressTable {
     fn shard(&self, address: AddressKey) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[address.shard()];
-        // Each change is whole when it is made: after a panic the numbers still hold.
+        // Nothing under the lock can stop half-way through a change, so that the numbers hold also after a panic.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shard {
-    /// The entry of an address. Those of no use are taken out whenever there are twice as many as were of use.
+    /// The entry of an address. A sweep takes out those of no use whenever there are twice as many as the last one
+    /// left.
     fn counts(&mut self, address: AddressKey, now: Instant) -> &mut AddressCounts {
-        if self.addresses.len() >= FEW.max(2 * self.looked_through) {
+        if self.addresses.len() >= FEW.max(2 * self.after_sweep) {
             self.addresses.retain(|_, counts| counts.is_of_use(now));
-            self.looked_through = self.addresses.len();
+            self.after_sweep = self.addresses.len();
         }
         self.addresses.entry(address).or_default()
     }
@@ -233,7 +240,8 @@ impl AddressCounts {
 }
 
 impl Share {
-    /// Why its client is to be refused, if it is one too many: when it came, and still.
+    /// The limit for which its client is to be refused: its address had too many connections when it came, and still
+    /// has.
     pub fn exceeded(&self) -> Option<Exceeded> {
         if !self.is_beyond.get() {
             return None;
@@ -275,7 +283,7 @@ impl AddressKey {
     }
 }
 
-/// As in the log: `192.0.2.7`, or `2001:db8::/64`.
+/// Writes the address as the log has it: `192.0.2.7`, or `2001:db8::/64`.
 impl fmt::Display for AddressKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = Ipv6Addr::from_bits(self.0);
@@ -287,7 +295,7 @@ impl fmt::Display for AddressKey {
 }
 
 impl Exceeded {
-    /// The limit, as it stands in `routes.yaml`.
+    /// The key of the limit in `routes.yaml`.
     pub fn key(self) -> &'static str {
         match self {
             Self::Connections { .. } => "per_ip: connections",
@@ -303,7 +311,7 @@ impl Exceeded {
         }
     }
 
-    /// For the client, which need not know the numbers.
+    /// The refusal for the client, which need not know the numbers.
     pub fn told(self) -> &'static str {
         match self {
             Self::Connections { .. } => "there are too many connections from this address",
@@ -314,7 +322,7 @@ impl Exceeded {
 
 impl std::error::Error for Exceeded {}
 
-/// For the log.
+/// Writes the refusal for the log.
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key();
@@ -371,7 +379,7 @@ mod tests {
         addresses
     }
 
-    /// How many entries there are.
+    /// How many addresses have an entry.
     fn entries(addresses: &Addresses) -> usize {
         let shards = addresses.0.shards.iter();
         shards
@@ -382,7 +390,7 @@ mod tests {
     const TWO: NonZeroU32 = NonZeroU32::new(2).expect("more than none");
 
     #[test]
-    fn an_address_has_as_many_connections_as_it_may_and_as_many_are_told_that_it_has() {
+    fn beyond_its_limit_as_many_connections_again_are_refused_and_more_are_closed() {
         let addresses = limited(2, 0);
         let (one, begin) = (address("192.0.2.7"), Instant::now());
         let connect = |after| addresses.connect_at(begin + after, one, TWO);
@@ -399,12 +407,12 @@ mod tests {
             [Duration::ZERO, QUIET / 2, QUIET].map(is_news),
             [Some(true), Some(false), Some(true)]
         );
-        // Another has its own, and so has this one when some of its have ended.
+        // Another address has its own, and so has this one when some of its connections have ended.
         let other = addresses.connect_at(begin, address("192.0.2.8"), TWO);
         assert!(other.is_ok_and(|share| share.exceeded().is_none()));
         kept.truncate(1);
         assert!(connect(Duration::ZERO).is_ok_and(|share| share.exceeded().is_none()));
-        // What was said is remembered for its minute, though nothing is left of the address.
+        // What the log said is remembered for a minute, also when the address has no connection any more.
         drop(kept);
         let crowd = || {
             (0..4)
@@ -435,7 +443,7 @@ mod tests {
             connections: NonZeroU32::new(2),
             handshakes_per_second: None,
         });
-        // It was told that it may, and nobody takes that back.
+        // A connection that was permitted once stays so.
         assert_eq!((second.exceeded(), third.exceeded()), (None, None));
     }
 
@@ -481,7 +489,7 @@ mod tests {
             refused("::ffff:192.0.2.7").as_deref(),
             Some("refused: 192.0.2.7 has 1 connection (`per_ip: connections`)")
         );
-        // The first half of `::1` is nothing, and no IPv4 address is that.
+        // The /64 of `::1` has no bits, and no IPv4 address is kept so.
         assert_eq!(refused("::1"), None);
         assert_eq!(refused("0.0.0.0"), None);
     }
@@ -559,8 +567,9 @@ mod tests {
     }
 
     proptest! {
-        /// Within any second, and however they come, there are at most twice as many as it may: what was saved, and the
-        /// second's own. Whoever waits as long as it is told is not refused again, and whoever waits less is.
+        /// Within any second, and however they come, there are at most twice as many as it may: those that were saved,
+        /// and those of the second. A client that waits as long as it is told is not refused again, and one that waits
+        /// less is.
         #[test]
         fn handshakes_stay_within_their_rate(most in 1_u32..20, gaps in proptest::collection::vec(0_u64..400, 1..200)) {
             let addresses = Addresses::default();

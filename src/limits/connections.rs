@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-/// How many connections of clients there are, and how many there may be. Clones are one.
+/// How many connections of clients there are, and how many there may be. Clones count together.
 ///
-/// One atomic operation when a connection begins and one when it ends; none of them orders anything else.
+/// A connection costs one atomic operation when it begins and one when it ends; neither orders anything else.
 #[derive(Clone, Debug)]
 pub struct Connections(Arc<Counts>);
 
@@ -17,7 +17,7 @@ struct Counts {
 }
 
 impl Connections {
-    /// None, of at most so many.
+    /// Begins without a connection; there may be `most`.
     pub fn up_to(most: usize) -> Self {
         Self(Arc::new(Counts {
             open: AtomicUsize::new(0),
@@ -35,7 +35,7 @@ impl Connections {
         self.0.most.load(Ordering::Relaxed)
     }
 
-    /// Counts one more, if there is room. What begins must [`end`](Self::end).
+    /// Counts one connection more and returns true, if there is room. It must [`end`](Self::end) some time.
     pub fn begin(&self) -> bool {
         let before = self.0.open.fetch_add(1, Ordering::Relaxed);
         let is_room = before < self.most();
@@ -45,7 +45,7 @@ impl Connections {
         is_room
     }
 
-    /// Counts one less.
+    /// Counts one connection less.
     pub fn end(&self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,7 +1,8 @@
-//! How many: the connections of the whole process, and what one address may have of them.
+//! Limits of how many connections the whole process may have, and how many connections and opening handshakes one
+//! address.
 //!
-//! Only numbers, which all threads count together: what waits while there is no room, what a client is told and what is said
-//! of it in the log is left to `listener` and `proxy`.
+//! There are only numbers here, which all threads count together. What waits while there is no room, what a client is
+//! told, and what the log says is left to `listener` and `proxy`.
 
 mod addresses;
 mod connections;
