@@ -1,7 +1,7 @@
 //! One certificate with its chain and its key, read from two PEM files and checked.
 //!
 //! A [`Certificate`] is proof: the files were readable, the key belongs to the first certificate, and that is in date.
-//! Whether clients trust its issuer is theirs to decide; the chain's other certificates are passed on as they are.
+//! Clients decide whether they trust its issuer; the chain's other certificates are passed on as they are.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,7 +27,8 @@ use crate::tls::given_file::Concerns;
 use crate::tls::given_file::GivenFile;
 use crate::tls::pem::PemFile;
 
-/// One checked pair: both files readable, belonging together, in date.
+/// A certificate with its chain and its key, which were checked: both files could be read, they belong together, and
+/// the certificate is in date.
 #[derive(Clone)]
 pub struct Certificate {
     path: PathBuf,
@@ -46,7 +47,7 @@ impl Certificate {
     /// client may know another way to a root.
     ///
     /// # Errors
-    /// The first thing that would keep clients from being served, `cert` before `key`.
+    /// The first reason for which clients could not be served, those of `cert` before those of `key`.
     pub fn load(cert: &Path, key: &Path, now: OffsetDateTime) -> Result<Self, CertificateError> {
         let chain = read_chain(cert)?;
         let (signing_key, key_mode) = read_key(key)?;
@@ -111,12 +112,13 @@ impl Certificate {
         &self.key_path
     }
 
-    /// Whether clients are shown the same, whatever files it was read from. Its key is then the same too.
+    /// Whether clients are shown one and the same chain, whatever files both were read from. The key is then the same
+    /// too.
     pub fn shows_the_same_as(&self, other: &Self) -> bool {
         self.certified.cert == other.certified.cert
     }
 
-    /// What rustls sends and signs with.
+    /// The chain that rustls sends and the key that it signs with.
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
@@ -216,7 +218,7 @@ fn read_key(path: &Path) -> Result<(Arc<dyn SigningKey>, Option<u32>), Certifica
         .find_map(|(kind, der)| PrivateKeyDer::from_pem(kind, der));
     match key.map(|der| any_supported_type(&der)) {
         Some(Ok(key)) => Ok((key, pem.mode)),
-        // What rustls says lists the kinds that it tried, and nothing about this key.
+        // The error of rustls lists the kinds that it tried, and says nothing about this key.
         Some(Err(_)) => Err(CertificateError::UnsupportedKey { key: file.path }),
         None if pem.has_encrypted_key() => Err(CertificateError::EncryptedKey { key: file.path }),
         None if holds_certificate => Err(CertificateError::WrongKind(file)),
@@ -231,7 +233,7 @@ fn is_key(kind: SectionKind) -> bool {
     )
 }
 
-/// Whether `key` is the private half of the key in `x509`; yes if it cannot tell.
+/// Whether `key` is the private half of the key in `x509`; true if `key` cannot tell.
 fn belongs(key: &dyn SigningKey, x509: &X509Certificate<'_>) -> bool {
     key.public_key()
         .is_none_or(|public| public.as_ref() == x509.public_key().raw)
@@ -253,6 +255,7 @@ pub(super) fn alternative_names(x509: &X509Certificate<'_>) -> Vec<String> {
     names
 }
 
+/// The names that the certificate is for: the alternative ones, or without any the common name if that is a host's.
 fn names(x509: &X509Certificate<'_>) -> Vec<String> {
     let mut names = alternative_names(x509);
     if names.is_empty() {
@@ -269,12 +272,14 @@ fn names(x509: &X509Certificate<'_>) -> Vec<String> {
     names
 }
 
+/// An IP address of 4 or 16 bytes, as text.
 fn address(bytes: &[u8]) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     let v6 = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
     v4.or(v6).ok().map(|address| address.to_string())
 }
 
+/// Whether `name` is a host's name, or `*.` and one.
 fn is_host(name: &str) -> bool {
     ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok()
 }

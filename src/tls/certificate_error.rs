@@ -1,4 +1,4 @@
-//! What can be wrong with a certificate, its key, or the two together, said to the person who can repair it.
+//! Errors of a certificate, its key, or the two together, in words for the person who can repair it.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::tls::given_file::NotPemContent;
 use crate::tls::given_file::PemFault;
 use crate::tls::reason;
 
-/// Why a pair cannot be served.
+/// Why a certificate and its key cannot be served.
 #[derive(Debug)]
 pub enum CertificateError {
     /// There is no such file.
@@ -23,7 +23,7 @@ pub enum CertificateError {
     Unreadable {
         /// The file.
         file: GivenFile,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Nothing in the file begins like PEM.
@@ -40,9 +40,9 @@ pub enum CertificateError {
         /// What is damaged.
         fault: PemFault,
     },
-    /// The file holds what belongs into the other one.
+    /// The file of the certificate holds a key, or that of the key a certificate.
     WrongKind(GivenFile),
-    /// The file is PEM, but neither certificate nor key is in it.
+    /// The file is PEM, but holds neither a certificate nor a key.
     NothingInside(GivenFile),
     /// The key is under a passphrase.
     EncryptedKey {
@@ -54,21 +54,21 @@ pub enum CertificateError {
         /// The key's file.
         key: PathBuf,
     },
-    /// A certificate of the chain is not one.
+    /// A section of the chain that says `CERTIFICATE` cannot be read as one.
     BadCertificate {
         /// The certificate's file.
         cert: PathBuf,
         /// Which of the certificates in it, from 1.
         number: usize,
     },
-    /// The key is not that of the certificate.
+    /// The key belongs to none of the certificates in the file.
     Mismatch {
         /// The certificate's file.
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
     },
-    /// The key is that of a later certificate in the file.
+    /// The key belongs to a certificate in the file that is not the first.
     WrongOrder {
         /// The certificate's file.
         cert: PathBuf,
@@ -77,14 +77,14 @@ pub enum CertificateError {
         /// The certificate that the key belongs to, from 1.
         number: usize,
     },
-    /// The certificate is too old.
+    /// The certificate is past its last moment.
     Expired {
         /// The certificate's file.
         cert: PathBuf,
         /// Its last moment.
         not_after: OffsetDateTime,
     },
-    /// The certificate is for a later time.
+    /// The certificate's first moment is yet to come.
     NotYetValid {
         /// The certificate's file.
         cert: PathBuf,
@@ -94,7 +94,7 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
-    /// The value to point at.
+    /// The value in `routes.yaml` that the error is about.
     pub fn concerns(&self) -> Concerns {
         match self {
             Self::Missing(file) | Self::WrongKind(file) | Self::NothingInside(file) => {
@@ -159,7 +159,7 @@ impl CertificateError {
     }
 }
 
-/// How to make PEM of what looks like DER. PKCS #12 looks the same.
+/// How to make PEM of a file that looks like DER, which a file of PKCS #12 does too.
 fn der_help(file: &GivenFile) -> String {
     let (command, only) = match file.concerns {
         Concerns::Cert => ("x509", "-nokeys"),

@@ -1,8 +1,8 @@
-//! The TLS handshake with an upstream, wsgate being the client.
+//! The TLS handshake with an upstream, in which wsgate is the client.
 //!
-//! It promises what `tls` promises towards clients: TLS 1.2 and 1.3 and nothing older, and `http/1.1` in ALPN. The
-//! upstream's certificate is always verified, by [`Roots`] and for the host of its `proxy_pass`; there is no switch that
-//! turns this off. The time that it may take is for others to limit.
+//! It promises TLS 1.2 and 1.3 and nothing older, and `http/1.1` in ALPN. The upstream's certificate is always
+//! verified, by [`Roots`] and for the host of its `proxy_pass`; there is no switch that turns this off. Other modules
+//! limit the time that the handshake may take.
 
 use std::fmt;
 use std::io;
@@ -26,8 +26,8 @@ use crate::tls::roots::Roots;
 /// How many TLS 1.3 tickets of an upstream are kept; rustls' own number for one server.
 const TICKETS: usize = 8;
 
-/// How TLS is spoken with one upstream. Clones share its sessions, so that a connection resumes what another began, on
-/// any thread.
+/// How wsgate speaks TLS with one upstream. Clones share its sessions, so that a connection resumes what another began,
+/// on any thread.
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -36,8 +36,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// For the upstream `host`, a name or an IP address without brackets: it is sent (SNI; an address is not, RFC 6066
-    /// §3) and is what the certificate must be for. `None` if no certificate can be for it.
+    /// TLS with the upstream `host`, a name or an IP address without brackets. The upstream's certificate must be for
+    /// this host, and a name is sent to it (SNI; an address is not, RFC 6066 §3). `None` if no certificate can be for
+    /// it.
     pub fn new(host: &str, roots: &Roots) -> Option<Self> {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -45,7 +46,7 @@ impl Client {
             .with_protocol_versions(&[&TLS13, &TLS12])
             // The provider has suites for both.
             .ok()?
-            .dangerous() // it is the same verifier with more behind it, see `roots`
+            .dangerous() // rustls' own verifier is behind this one: `tls::roots` says what that adds
             .with_custom_certificate_verifier(roots.verifier())
             .with_no_client_auth();
         config.alpn_protocols = vec![ALPN.to_vec()];
@@ -60,7 +61,7 @@ impl Client {
     /// Does the client's part of the TLS handshake on a new connection.
     ///
     /// # Errors
-    /// [`ClientError`]; the upstream has then been told by an alert.
+    /// The two could not agree, the certificate is refused, or the connection broke. An alert has told the upstream.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it closes the connection.
@@ -84,7 +85,7 @@ impl Client {
     }
 }
 
-/// The same upstream, verified in the same way and with the same sessions.
+/// Equal if both speak with one upstream, verify it in one way, and share their sessions.
 impl PartialEq for Client {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.config, &other.config) && self.name == other.name

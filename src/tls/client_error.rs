@@ -1,4 +1,4 @@
-//! Why there is no TLS with an upstream, said to the person who can change it.
+//! Errors of TLS with an upstream, in words for the person who can change it.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use crate::stream::NO_CLIENT_CERTIFICATE;
 use crate::tls::certificate_error::day;
 use crate::tls::reason;
 
-/// Why a TLS handshake with an upstream came to nothing. Its text goes on where `upstream 127.0.0.1:5003: ` ends.
+/// Why a TLS handshake with an upstream failed. Its text goes on where `upstream 127.0.0.1:5003: ` ends.
 #[derive(Debug)]
 pub struct ClientError {
     pub(super) name: ServerName<'static>,
@@ -26,7 +26,7 @@ pub struct ClientError {
     pub(super) failure: TlsFailure,
 }
 
-/// What happened.
+/// How a TLS handshake with an upstream failed.
 #[derive(Debug)]
 pub(super) enum TlsFailure {
     /// The upstream closed the connection.
@@ -43,7 +43,7 @@ impl From<io::Error> for TlsFailure {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => Self::Closed,
-            // tokio-rustls wraps what rustls says.
+            // tokio-rustls wraps the errors of rustls.
             _ => match error.downcast::<Error>() {
                 Ok(error) => Self::Tls(error),
                 Err(error) => Self::Io(error),
@@ -53,7 +53,7 @@ impl From<io::Error> for TlsFailure {
 }
 
 impl ClientError {
-    /// What is wrong with the certificate.
+    /// Writes what is wrong with the upstream's certificate.
     fn refusal(&self, refusal: &Refusal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.to_str();
         match refusal {
@@ -88,7 +88,7 @@ impl ClientError {
             Refusal::InvalidPurpose | Refusal::InvalidPurposeContext { .. } => {
                 f.write_str("its certificate is not one for servers (`extendedKeyUsage`)")
             }
-            // Above all an authority's own certificate: then nothing else is wrong with it.
+            // Above all this is an authority's own certificate, with which nothing else is wrong.
             Refusal::Other(other) => write!(
                 f,
                 "its certificate is not trusted: {other}; set `ca` to a file that holds it"
@@ -98,7 +98,7 @@ impl ClientError {
     }
 }
 
-/// ` on 2026-03-01`, in UTC; nothing for a moment beyond the calendar.
+/// The day of a moment in UTC with ` on ` before it, as in ` on 2026-03-01`; empty for a moment beyond the calendar.
 fn on(moment: UnixTime) -> String {
     i64::try_from(moment.as_secs())
         .ok()
@@ -114,7 +114,7 @@ impl fmt::Display for ClientError {
                 "it closed the connection during the TLS handshake; if it speaks no TLS, use `http://`",
             ),
             TlsFailure::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
-            // What a plain HTTP server answers to a TLS handshake is its own 400.
+            // A plain HTTP server answers a TLS handshake with a 400 in plain text.
             TlsFailure::Tls(Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             )) => f.write_str("it speaks no TLS: use `http://`"),

@@ -3,36 +3,36 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// A file, and what it was given as.
+/// A file that was given as a certificate or as a key.
 #[derive(Clone, Debug)]
 pub struct GivenFile {
-    /// What it was given as.
+    /// The value in `routes.yaml` that names it.
     pub concerns: Concerns,
     /// The path that was tried.
     pub path: PathBuf,
 }
 
-/// Which of the two values in `routes.yaml` an error is about.
+/// The value in `routes.yaml` that names a file, and that an error is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Concerns {
-    /// `cert`
+    /// The value of `cert`.
     Cert,
-    /// `key`
+    /// The value of `key`.
     Key,
 }
 
-/// What a file that is not PEM looks like.
+/// What a file looks like that is not PEM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotPemContent {
-    /// Nothing, or only white space.
+    /// The file is empty, or holds only white space.
     Empty,
-    /// The binary form of the same things, DER or PKCS #12.
+    /// The file looks like DER or PKCS #12, the binary forms of certificates and keys.
     Der,
-    /// Anything else.
+    /// The file looks like something else.
     Other,
 }
 
-/// How PEM is damaged.
+/// How a file of PEM is damaged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PemFault {
     /// A `-----BEGIN …-----` is not a line of its own.

@@ -1,7 +1,7 @@
 //! The TLS handshake with a client, under a time limit.
 //!
 //! It ends with a TLS stream, or with an error that names the cause; the client has then been told by an alert, or in
-//! plain HTTP if that is what it spoke. Which errors are worth a log line is left to others.
+//! plain HTTP if it spoke that. Which errors are worth a log line is left to other modules.
 
 use std::error::Error;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::tls::reason;
 /// The first byte of a TLS handshake: the record type `handshake` (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// What a client is told that speaks plain HTTP, as nginx does with its own status 497.
+/// The answer to a client that speaks plain HTTP, to which nginx gives its own status 497.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain\r\n\
     content-length: 52\r\n\
@@ -30,10 +30,10 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     \r\n\
     wsgate: this is a TLS port: use https:// or wss://\r\n";
 
-/// How often, 4 KiB each, is read from a client that spoke plain HTTP: 1 MiB, more than any head.
+/// How many reads of 4 KiB there are from a client that spoke plain HTTP: 1 MiB, more than any head.
 const LINGERING_READS: usize = 256;
 
-/// Why a TLS handshake came to nothing.
+/// Why a TLS handshake with a client failed.
 #[derive(Debug)]
 pub enum HandshakeError {
     /// The client was too slow.
@@ -43,7 +43,7 @@ pub enum HandshakeError {
     },
     /// The client closed the connection, perhaps before it said anything, as health checks do.
     Closed,
-    /// The client spoke plain HTTP; it has been answered with 400.
+    /// The client spoke plain HTTP, and was answered with 400.
     PlainHttp,
     /// The client spoke neither TLS nor HTTP.
     NotTls,
@@ -56,7 +56,7 @@ pub enum HandshakeError {
 /// Does the server's part of the TLS handshake on a new connection, all of it within `limit`.
 ///
 /// # Errors
-/// [`HandshakeError`], when there is nothing left to do on the connection but forget it.
+/// The TLS handshake failed; nothing is left to do on the connection but to drop it.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, it closes the connection.
@@ -76,12 +76,12 @@ pub async fn accept(
             // Every method of HTTP begins with a capital letter.
             b'A'..=b'Z' => {
                 plain_http = true;
-                // It is told as a courtesy: whether that works changes nothing.
+                // The answer is a courtesy: whether it arrives changes nothing.
                 let _ = refuse_plain_http(tcp).await;
                 Err(HandshakeError::PlainHttp)
             }
             _ => {
-                // Left unread, the bytes would turn the end into a reset.
+                // Bytes left unread would turn the close into a reset.
                 let _ = tcp.try_read(&mut [0; 4096]);
                 Err(HandshakeError::NotTls)
             }
@@ -94,8 +94,8 @@ pub async fn accept(
     }
 }
 
-/// Waits for the first byte and leaves it where it is: before rustls answers it with an alert, and before it has a
-/// buffer, so that a silent connection costs nothing.
+/// Waits for the first byte, and leaves it in the socket. rustls does not see it before, so that a byte that is not TLS
+/// gets no alert and a silent connection has no buffer.
 async fn first_byte(tcp: &TcpStream) -> Result<u8, HandshakeError> {
     let mut first = [0];
     match tcp.peek(&mut first).await? {
@@ -104,14 +104,14 @@ async fn first_byte(tcp: &TcpStream) -> Result<u8, HandshakeError> {
     }
 }
 
-/// Answers plain HTTP, then reads on until the client closes: bytes left unread would reset the connection, and the
+/// Answers in plain HTTP, then reads on until the client closes: bytes left unread would reset the connection, and the
 /// client would never see the answer. A client that sends on and on is cut off.
 async fn refuse_plain_http(mut tcp: TcpStream) -> io::Result<()> {
     tcp.write_all(PLAIN_HTTP).await?;
     tcp.shutdown().await?;
     for _ in 0..LINGERING_READS {
         tcp.readable().await?;
-        // Lives between two waits only, so that it is no part of the future.
+        // This buffer lives between two waits only, so that it is no part of the future.
         let mut ignored = [0; 4096];
         match tcp.try_read(&mut ignored) {
             Ok(0) => return Ok(()),
@@ -129,7 +129,7 @@ impl From<io::Error> for HandshakeError {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => Self::Closed,
-            // `stream` wraps what rustls says.
+            // `stream` wraps the errors of rustls.
             _ => match error.downcast::<rustls::Error>() {
                 Ok(error) => Self::Tls(error),
                 Err(error) => Self::Io(error),
@@ -168,7 +168,7 @@ impl fmt::Display for HandshakeError {
                 _ => write!(f, "the client broke off the TLS handshake: alert {alert:?}"),
             },
             Self::Tls(rustls::Error::PeerIncompatible(why)) => match why {
-                // The last is asked for first, and came with TLS 1.2.
+                // The last is checked before the version, and came with TLS 1.2.
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {

@@ -1,8 +1,8 @@
-//! TLS towards clients: certificates from files, the choice among them, and the TLS handshake; and towards upstreams.
+//! TLS with clients (certificates from files, the choice among them, the TLS handshake) and with upstreams.
 //!
 //! It promises TLS 1.2 and 1.3 and nothing older, `http/1.1` as the only protocol in ALPN, and certificates that were
 //! checked before the first client came. When files are read, and what happens to a connection before and after its
-//! TLS handshake, is left to others.
+//! TLS handshake, is left to other modules.
 
 mod certificate;
 mod certificate_error;
@@ -56,7 +56,7 @@ const ALPN: &[u8] = b"http/1.1";
 /// connections, one for polling and one for its upgrade. It is also OpenSSL's default.
 const TICKETS: usize = 2;
 
-/// What all TLS listeners of a process have in common: the ticket keys above all.
+/// What all TLS listeners of a process share: the ticket keys above all.
 ///
 /// It is made once and outlives every configuration, so that a client resumes its session on another listener or
 /// thread and after a reload brought a new certificate. The keys exist in memory only, change every 6 hours and are
@@ -73,7 +73,7 @@ impl Shared {
     /// Makes the ticket keys.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// The system gives no random bytes.
     pub fn new() -> Result<Self, rustls::Error> {
         // The provider is given here instead of installed for the process, which only one library in it could do.
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -92,8 +92,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// How a listener speaks TLS: 1.2 and 1.3, ALPN `http/1.1`, and the certificate of `pairs` that fits the server name
-/// (SNI): an exact name before `*.` and one label, else the first.
+/// The TLS configuration of a listener: versions 1.2 and 1.3, ALPN `http/1.1`, and of `pairs` the certificate that fits
+/// the server name (SNI): an exact name before `*.` and one label, else the first.
 ///
 /// A client without ALPN is served. One whose ALPN lacks `http/1.1` is refused with `no_application_protocol`, as
 /// RFC 7301 §3.2 demands. Sessions are kept in tickets, never in memory. There is no early data, since it could be
@@ -116,7 +116,7 @@ pub fn server_config(pairs: Vec<Certificate>, shared: &Shared) -> Arc<ServerConf
     Arc::new(config)
 }
 
-/// What the system said, as the end of a message: lower case, without the number.
+/// The system's text for an error, as the end of a message: in lower case and without the number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// Connects once, so that the tickets arrive, and says how the TLS handshake went.
+    /// Connects once, so that the tickets arrive. Returns the kind of TLS handshake and how many tickets came.
     async fn visit(
         server: &Arc<ServerConfig>,
         client: &Arc<ClientConfig>,

@@ -1,6 +1,6 @@
 //! One PEM file, read and taken apart into its sections (RFC 7468).
 //!
-//! What a section means is left to others. Nothing here quotes a file's content: that could be the key.
+//! What a section means is left to other modules. No error quotes a file's content, since that could be the key.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) struct PemFile {
 }
 
 impl PemFile {
-    /// Reads a file, whatever it holds.
+    /// Reads a file, which need not be PEM.
     pub(crate) fn read(file: &GivenFile) -> Result<Self, CertificateError> {
         let read = File::open(&file.path).and_then(|mut opened| {
             let mut content = Vec::new();
@@ -77,7 +77,7 @@ impl PemFile {
         })
     }
 
-    /// Whether there is a key under a passphrase: PKCS #8, or OpenSSL's older form (RFC 1421 §4.6.1.1).
+    /// Whether it holds a key under a passphrase, in PKCS #8 or in OpenSSL's older form (RFC 1421 §4.6.1.1).
     pub(crate) fn has_encrypted_key(&self) -> bool {
         contains(&self.content, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
             || contains(&self.content, b"Proc-Type: 4,ENCRYPTED")

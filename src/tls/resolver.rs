@@ -24,7 +24,7 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// Files `pairs` under their names.
+    /// A resolver that finds `pairs` by their names.
     pub(crate) fn new(pairs: Vec<Certificate>) -> Self {
         let mut resolver = Self {
             all: Vec::new(),
@@ -82,7 +82,7 @@ fn best<'a>(
 ) -> Option<&'a Arc<CertifiedKey>> {
     let mut all = candidates.clone();
     let first = all.next();
-    // Asking a key makes a signer, which one certificate alone is spared.
+    // Asking a key makes a signer, which is not needed where there is only one certificate.
     if all.next().is_none() {
         return first;
     }
@@ -91,7 +91,7 @@ fn best<'a>(
         .or(first)
 }
 
-/// `name` in lower case and without the dot of the root, without an allocation when it is written so.
+/// `name` in lower case and without a dot at its end. A name that is in lower case already is not copied.
 fn lower_case(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -1,8 +1,9 @@
-//! Who vouches for upstreams: the authorities that the system knows, or those in the file of a route's `ca`.
+//! The certificate authorities that vouch for upstreams: those that the system knows, or those in the file of a route's
+//! `ca`.
 //!
-//! [`Roots`] are proof that there is at least one, and they verify: the chain up to it, dates, and the name. Beyond what
-//! rustls does, a certificate that stands in `ca` itself is taken for what it is, also where it has signed itself as an
-//! authority, as `openssl req -x509` makes them.
+//! [`Roots`] are proof that there is at least one authority, and they verify the chain up to it, dates, and the name.
+//! What they add to rustls' own verifier: a certificate that stands in `ca` itself is accepted from an upstream, also
+//! where it has signed itself as an authority, as `openssl req -x509` makes them.
 
 use std::fmt;
 use std::path::Path;
@@ -35,14 +36,14 @@ use crate::tls::certificate::alternative_names;
 use crate::tls::certificate::read_chain;
 use crate::tls::certificate_error::CertificateError;
 
-/// Those who vouch for an upstream, at least one.
+/// The certificate authorities that vouch for an upstream, at least one.
 #[derive(Clone, Debug)]
 pub struct Roots {
     verifier: Arc<Verifier>,
     ca: Option<Arc<Path>>,
 }
 
-/// The system knows no authority that could vouch for an upstream.
+/// The error that the system knows no certificate authority that could vouch for an upstream.
 #[derive(Debug)]
 pub struct NoSystemRoots {
     first: Option<rustls_native_certs::Error>,
@@ -52,11 +53,11 @@ impl Roots {
     /// The authorities that the system knows, as OpenSSL finds them: `SSL_CERT_FILE` and `SSL_CERT_DIR` are obeyed.
     ///
     /// # Errors
-    /// When there is none.
+    /// The system knows none.
     pub fn system() -> Result<Self, NoSystemRoots> {
         let found = rustls_native_certs::load_native_certs();
         let mut store = RootCertStore::empty();
-        // One that cannot be read vouches for nobody; the others still do.
+        // An authority that cannot be read vouches for no upstream; the others still do.
         store.add_parsable_certificates(found.certs);
         if store.is_empty() {
             return Err(NoSystemRoots {
@@ -69,8 +70,8 @@ impl Roots {
         })
     }
 
-    /// The certificates in the PEM file `ca`, as nginx's `proxy_ssl_trusted_certificate`. Those out of date at `now` are
-    /// left out.
+    /// The certificates in the PEM file `ca`, as nginx's `proxy_ssl_trusted_certificate`. Those out of date at `now`
+    /// are left out.
     ///
     /// # Errors
     /// The file cannot be read, holds no certificate or a damaged one, or all of them are out of date.
@@ -107,12 +108,12 @@ impl Roots {
         })
     }
 
-    /// The file, unless it is the system that knows them.
+    /// The file of the authorities; `None` if they are those of the system.
     pub(crate) fn ca(&self) -> Option<&Arc<Path>> {
         self.ca.as_ref()
     }
 
-    /// Whether both were read from the same place and it held the same.
+    /// Whether both hold the same authorities, and took them from the same place.
     pub(crate) fn means(&self, other: &Self) -> bool {
         let (one, other_one) = (&self.verifier, &other.verifier);
         Arc::ptr_eq(one, other_one)
@@ -121,7 +122,7 @@ impl Roots {
                 && one.store.roots == other_one.store.roots)
     }
 
-    /// What rustls asks.
+    /// The verifier for rustls.
     pub(crate) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
         Arc::clone(&self.verifier) as _
     }
@@ -148,14 +149,14 @@ impl fmt::Display for NoSystemRoots {
 
 impl std::error::Error for NoSystemRoots {}
 
-/// rustls' verifier, and what it may be told about certificates that were given themselves.
+/// rustls' own verifier, and the certificates in `ca`, which are accepted themselves.
 #[derive(Debug)]
 struct Verifier {
-    /// `None` where nobody may issue: each certificate vouches for itself alone.
+    /// `None` where no certificate may issue another: each vouches for itself alone.
     webpki: Option<Arc<WebPkiServerVerifier>>,
-    /// Who may issue.
+    /// The certificates that may issue others.
     store: Arc<RootCertStore>,
-    /// The content of `ca`.
+    /// All certificates in `ca`.
     given: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -168,15 +169,15 @@ impl Verifier {
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), provider);
         Self {
             store,
-            // Its one error is that there is no root.
+            // Its one error is that the store has no root.
             webpki: builder.build().ok(),
             given,
             algorithms,
         }
     }
 
-    /// The certificate of an upstream that stands in `ca`: nobody else has to vouch for it, but it must be in date and
-    /// for that name. That the upstream has its key is verified with its signature, as always.
+    /// Verifies the certificate of an upstream that stands in `ca`: no authority has to vouch for it, but it must be in
+    /// date and for `name`. That the upstream has its key is verified with its signature, as always.
     fn verify_given(
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -206,13 +207,13 @@ impl Verifier {
     }
 }
 
-/// Whether it may vouch for others (RFC 5280 §4.2.1.9). Those of version 1 cannot say; whoever gives one as `ca` has.
-/// webpki does not ask this of its roots.
+/// Whether the certificate may issue others (RFC 5280 §4.2.1.9). One of version 1 cannot say so, and is believed to,
+/// since somebody gave it as `ca`. webpki does not ask this of its roots.
 fn may_issue(certificate: &X509Certificate<'_>) -> bool {
     certificate.version() == X509Version::V1 || certificate.is_ca()
 }
 
-/// Whether it names itself as its issuer.
+/// Whether the certificate names itself as its issuer.
 fn signed_itself(certificate: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(certificate)
         .is_ok_and(|(_, x509)| x509.subject().as_raw() == x509.issuer().as_raw())
@@ -238,20 +239,20 @@ impl ServerCertVerifier for Verifier {
             None => Err(Refusal::UnknownIssuer.into()),
         };
         let verified = match vouched {
-            // Nobody there issued it, or it is an authority's own certificate.
+            // No authority there issued it, or it is an authority's own certificate.
             Err(Error::InvalidCertificate(Refusal::UnknownIssuer | Refusal::Other(_)))
                 if self.given.contains(end_entity) =>
             {
                 Self::verify_given(end_entity, server_name, now)
             }
-            // One that has signed itself is not wrong as such: nobody here knows it.
+            // A certificate that has signed itself is not wrong as such: it is one that nobody here knows.
             Err(Error::InvalidCertificate(Refusal::Other(_))) if signed_itself(end_entity) => {
                 Err(Refusal::UnknownIssuer.into())
             }
             verified => verified,
         };
         match verified {
-            // The names as a person reads them.
+            // The names are shown as a person reads them.
             Err(Error::InvalidCertificate(Refusal::NotValidForNameContext {
                 expected, ..
             })) => {

@@ -2,8 +2,9 @@
 //!
 //! Three files: `localhost-ca.pem`, which a person may add to a browser or to `NODE_EXTRA_CA_CERTS`; `localhost.pem`,
 //! the certificate and the CA's after it; `localhost.key`. **The CA's own key is never written**: it is forgotten as
-//! soon as it has signed, so that nobody, not even who can read these files, can issue another certificate in the name
-//! of a CA that someone trusts. The CA's name constraints (RFC 5280 §4.2.1.10) hold it to this machine besides.
+//! soon as it has signed, so that nobody, not even a person who can read these files, can issue another certificate in
+//! the name of a CA that someone trusts. The CA's name constraints (RFC 5280 §4.2.1.10) hold it to this machine
+//! besides.
 
 use std::error::Error;
 use std::fmt;
@@ -42,7 +43,7 @@ use crate::tls::reason;
 /// (support.apple.com/103769); the stricter limits are for CAs that came with the system.
 pub const LIFETIME: Duration = Duration::days(820);
 
-/// A pair with less time left is made anew, since a start may have to last a while.
+/// How much time a certificate must have left, since a process may run for a while; one with less is made anew.
 pub const LEAST_LEFT: Duration = Duration::days(30);
 
 /// How far the certificates reach into the past, for clients whose clocks are behind.
@@ -51,16 +52,17 @@ const BACKDATED: Duration = Duration::days(1);
 const CA: &str = "localhost-ca.pem";
 const CERT: &str = "localhost.pem";
 const KEY: &str = "localhost.key";
-/// Held while files are made. It stays, empty: removing it would let two starts hold two of them.
+/// The file that is locked while the others are made. It stays, empty: two starts could lock two of them if one removed
+/// it.
 const LOCK: &str = "localhost.lock";
 
-/// The pair for localhost, 127.0.0.1 and ::1 in `dir`: the one that is there, if it can be served for
-/// [`LEAST_LEFT`] more, else a new one in its place. `dir` is made if there is none.
+/// Returns the pair for localhost, 127.0.0.1 and ::1 in `dir`: the one that is there, if it can be served for
+/// [`LEAST_LEFT`] more, else a new one in its place. Makes `dir` if there is none.
 ///
 /// Several starts at once end with the same pair: one makes it while the others wait.
 ///
 /// # Errors
-/// When `dir` cannot be written to or read, or has a key that is not wsgate's.
+/// `dir` cannot be written to or read, or has a key that wsgate did not make.
 pub fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Certificate, SelfSignedError> {
     if let Some(pair) = usable(dir, now) {
         return Ok(pair);
@@ -83,7 +85,7 @@ pub fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Certificate, SelfSigned
     if let Some(pair) = usable(dir, now) {
         return Ok(pair);
     }
-    // The CA's file is written first, so a key without one is somebody else's and must not be lost.
+    // The CA's file is written first, so that a key without one was made by somebody else and must not be lost.
     if dir.join(KEY).exists() && !dir.join(CA).exists() {
         return Err(SelfSignedError::Foreign {
             path: dir.join(KEY),
@@ -114,7 +116,7 @@ fn usable(dir: &Path, now: OffsetDateTime) -> Option<Certificate> {
     (complete && pair.not_after() - now >= LEAST_LEFT).then_some(pair)
 }
 
-/// Three texts in PEM.
+/// A certificate, its CA's, and its key, each as a text in PEM.
 struct PemTexts {
     ca: String,
     cert: String,
@@ -133,7 +135,7 @@ fn make(now: OffsetDateTime) -> Result<PemTexts, rcgen::Error> {
     let mut ca = CertificateParams::default();
     ca.not_before = not_before;
     ca.not_after = not_before + LIFETIME;
-    // The day tells apart, in a browser's list, what was made at different times.
+    // The day tells apart, in a browser's list, the CAs that were made at different times.
     ca.distinguished_name.push(
         DnType::CommonName,
         format!("wsgate local CA {}", now.date()),
@@ -177,7 +179,7 @@ fn make(now: OffsetDateTime) -> Result<PemTexts, rcgen::Error> {
     })
 }
 
-/// Who may read a file.
+/// Which users may read a file.
 #[derive(Clone, Copy)]
 enum ReadableBy {
     Owner,
@@ -188,7 +190,7 @@ enum ReadableBy {
 fn replace(path: &Path, content: &str, readers: ReadableBy) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    // What a start left that was ended in between. The lock keeps everyone else away.
+    // A start that was ended in between may have left the file. The lock keeps other starts away.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -221,9 +223,9 @@ fn create(path: &Path, _: ReadableBy) -> io::Result<File> {
 pub enum SelfSignedError {
     /// A file or the directory cannot be written.
     Write {
-        /// Which one.
+        /// The file or the directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A key of that name is there which wsgate did not make.
@@ -367,7 +369,7 @@ mod tests {
                 & 0o777
         };
         assert_eq!(mode(KEY), 0o600);
-        // Nor does it inherit anything from what was in its place.
+        // The key's file inherits nothing from a file that was in its place.
         fs::set_permissions(dir.path().join(KEY), fs::Permissions::from_mode(0o666)).unwrap();
         fs::write(dir.path().join(format!("{KEY}.new")), "left over").unwrap();
         fs::set_permissions(

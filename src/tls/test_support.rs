@@ -1,4 +1,4 @@
-//! What the tests of this module share: pairs made on the spot, and a client that trusts everyone.
+//! Pairs made on the spot, and a client that trusts everyone, for the tests of `tls`.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -52,7 +52,7 @@ pub(crate) fn make(
     })
 }
 
-/// The same, with anything else about it changed.
+/// A certificate that signed itself, of which `change` may change anything, and its key.
 pub(crate) fn make_with(
     algorithm: &'static SignatureAlgorithm,
     change: impl FnOnce(&mut CertificateParams),
@@ -105,7 +105,7 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     (accepted.unwrap().0, connected.unwrap())
 }
 
-/// What either end got of a TLS handshake in which the client asks for `name`.
+/// The results of a TLS handshake in which the client asks for `name`, the server's first.
 pub(crate) async fn shake(
     server: &Arc<ServerConfig>,
     client: &Arc<ClientConfig>,
