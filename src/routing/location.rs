@@ -1,7 +1,7 @@
-//! What a `location` says, read from one text as nginx reads its tokens.
+//! The value of `location`, read from one text as nginx reads its tokens.
 //!
-//! A `Location` is proof: a prefix or an exact path starts with a slash, a regex compiles. Where a text is wrong,
-//! `LocationError` says which of its bytes and what to write instead.
+//! A [`Location`] is proof: a prefix or an exact path starts with a slash, a regex compiles. Where a text is wrong,
+//! [`LocationError`] says which of its bytes and what to write instead.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::routing::location_error::LocationError;
 use crate::routing::location_kind::Kind;
 use crate::routing::pattern;
 
-/// What `location` says: `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`, as nginx's directive.
+/// The value of `location`: `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`, as in nginx's directive.
 ///
 /// Prefixes and exact paths are compared with the decoded path, byte by byte: `/a b` matches a request for `/a%20b`.
 #[derive(Clone, Debug)]
@@ -23,17 +23,17 @@ pub struct Location {
 }
 
 impl Location {
-    /// How it answers.
+    /// The kind of the location.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is compared with the path: the text without its modifier.
+    /// The text without its modifier, which is compared with the path.
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// Whether it answers `path`, decoded and normalised, if no other location goes before it.
+    /// Whether it matches `path`, which is decoded and normalised. Another location may go before it all the same.
     pub fn matches(&self, path: &[u8]) -> bool {
         match (self.kind, &self.regex) {
             (_, Some(regex)) => regex.is_match(path),
@@ -42,10 +42,10 @@ impl Location {
         }
     }
 
-    /// Whether both can stand in one table only once: nginx's `duplicate location`.
+    /// Whether only one of the two can stand in a table: nginx's `duplicate location`.
     ///
     /// `/a` and `^~ /a` clash, `/a` and `= /a` do not. Equal regexes clash too if both or neither ignore case (nginx
-    /// says nothing there, though only the first can answer).
+    /// takes both, though only the first can answer).
     pub fn same_as(&self, other: &Self) -> bool {
         self.kind.same_as(other.kind) && self.pattern == other.pattern
     }
@@ -56,7 +56,7 @@ impl Location {
     }
 }
 
-/// The modifiers, the longer of two that begin alike first.
+/// The kinds with a modifier. Of two modifiers that begin alike the longer stands first.
 const MODIFIERS: [Kind; 4] = [
     Kind::Exact,
     Kind::PrefixNoRegex,
@@ -70,9 +70,9 @@ impl FromStr for Location {
     /// Reads a modifier and a pattern. The space between them may be missing, as in nginx: `=/x` is `= /x`.
     ///
     /// # Errors
-    /// If the text is empty, has another modifier or nothing after it, if a prefix or an exact path does not start
-    /// with a slash (nginx accepts it, though no path can match it), if it names an `@location`, or if the regex does
-    /// not compile.
+    /// The text is empty, has another modifier or nothing after it, names an `@location`, or is in quotes; a prefix or
+    /// an exact path does not start with a slash (nginx accepts it, though no path can match it); or a regex does not
+    /// compile.
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let written = text.trim();
         let start = text.len() - text.trim_start().len();
@@ -145,6 +145,7 @@ fn split(written: &str) -> Option<(Kind, &str)> {
     Some(glued.unwrap_or((Kind::Prefix, written)))
 }
 
+/// What stands before the first white space.
 fn first_token(written: &str) -> &str {
     written.split(char::is_whitespace).next().unwrap_or(written)
 }

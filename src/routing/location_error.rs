@@ -1,4 +1,4 @@
-//! What can be wrong with a `location`, told to the person who wrote it.
+//! Errors of a `location`, in words for the person who wrote it.
 
 use std::error::Error;
 use std::fmt;
@@ -11,52 +11,53 @@ use crate::routing::pattern::RegexProblem;
 /// Why a text is no location. Spans are bytes of the text as it was given.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LocationError {
-    /// Nothing, or only white space.
+    /// The text is empty, or only white space.
     Empty,
-    /// A prefix or an exact path that no path can match, since all begin with a slash.
+    /// No path can match this prefix or exact path, since every path begins with a slash.
     NoLeadingSlash {
         /// The pattern's bytes.
         span: Range<usize>,
         /// The pattern.
         pattern: String,
     },
-    /// What stands before the pattern is none of nginx's four modifiers.
+    /// The text before the pattern is none of nginx's four modifiers.
     UnknownModifier {
         /// The modifier's bytes.
         span: Range<usize>,
-        /// What stands there.
+        /// The text in its place.
         modifier: String,
     },
-    /// A modifier alone.
+    /// A modifier stands alone.
     NothingAfterModifier {
         /// The modifier's bytes.
         span: Range<usize>,
-        /// The kind that it begins.
+        /// The kind that the modifier is for.
         kind: Kind,
     },
-    /// `@name`, which only nginx's `error_page` and `try_files` could lead to.
+    /// The text is `@name`, to which only nginx's `error_page` and `try_files` could lead.
     Named {
         /// The whole text's bytes.
         span: Range<usize>,
     },
-    /// A pattern in quotes, which an nginx.conf needs around `{` and spaces, and which would be compared with the path.
+    /// The pattern is in quotes. An nginx.conf needs them around `{` and spaces; here they would be compared with the
+    /// path.
     Quoted {
         /// The pattern's bytes, quotes included.
         span: Range<usize>,
-        /// Which quote.
+        /// The quote.
         quote: char,
     },
-    /// A regex that does not compile.
+    /// The regex does not compile.
     Regex {
-        /// The bytes of the regex that are the matter.
+        /// The bytes of the regex that are wrong.
         span: Range<usize>,
-        /// What the matter is.
+        /// What is wrong with them.
         problem: RegexProblem,
     },
 }
 
 impl LocationError {
-    /// The error for a regex that begins at byte `start` of what was written.
+    /// The error for a regex that begins at byte `start` of the written text.
     pub(super) fn regex(start: usize, misfit: Misfit) -> Self {
         Self::Regex {
             span: start + misfit.span.start..start + misfit.span.end,

@@ -3,20 +3,20 @@
 /// The five ways in which a location answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// `= /path`: this path and nothing else; the search ends with it.
+    /// `= /path` matches this path and nothing else, and ends the search.
     Exact,
-    /// `/path`: every path that starts so, unless a longer prefix or a regex matches too.
+    /// `/path` matches every path that starts so, and answers unless a longer prefix or a regex matches too.
     Prefix,
-    /// `^~ /path`: a prefix; if it is the longest that matches, no regex is asked.
+    /// `^~ /path` matches every path that starts so; if it is the longest prefix that matches, no regex is asked.
     PrefixNoRegex,
-    /// `~ regex`: found anywhere in the path, unless the regex is anchored.
+    /// `~ regex` matches a path in which the regex is found, anywhere unless it is anchored.
     Regex,
-    /// `~* regex`: the same, upper and lower case of ASCII letters being one.
+    /// `~* regex` matches a path in which the regex is found, with ASCII letters compared without case.
     RegexIgnoreCase,
 }
 
 impl Kind {
-    /// The modifier as it is written, empty for a plain prefix.
+    /// The modifier as it is written; empty for a plain prefix.
     pub fn modifier(self) -> &'static str {
         match self {
             Self::Exact => "=",
@@ -27,12 +27,13 @@ impl Kind {
         }
     }
 
-    /// Whether it is one of the two that hold a regex.
+    /// Whether locations of this kind hold a regex.
     pub fn is_regex(self) -> bool {
         matches!(self, Self::Regex | Self::RegexIgnoreCase)
     }
 
-    /// Whether two locations of these kinds and of one pattern clash: a prefix is one with and without `^~`.
+    /// Whether two locations of these kinds clash when their patterns are equal: a prefix with `^~` clashes with one
+    /// without.
     pub(super) fn same_as(self, other: Self) -> bool {
         let plain = |kind| match kind {
             Self::PrefixNoRegex => Self::Prefix,

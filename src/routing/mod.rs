@@ -1,7 +1,8 @@
 //! Finds the location that answers a request, by nginx's rules.
 //!
-//! Values in, values out: no socket, no clock, and no idea of what a location leads to. A `Router` takes the path of a
-//! `Target`; `replace` and `add_slash` write what is asked of an upstream when the raw target cannot go on.
+//! It is pure: it has no socket and no clock, and does not know what a location leads to. A [`Router`] takes the path
+//! of a [`Target`]; [`replace()`] and [`add_slash`] write what is asked of an upstream when the raw target cannot go
+//! on.
 
 mod location;
 mod location_error;
@@ -35,8 +36,8 @@ pub use crate::routing::when::When;
 pub struct Entry<T> {
     /// Which paths it answers.
     pub location: Location,
-    /// Whether it proxies, so that a name ending in a slash is also found, as `Found::AddsSlash`, by the path without
-    /// it: nginx's `auto_redirect`.
+    /// Whether a location whose name ends in a slash is also found, as [`Found::AddsSlash`], by the path without it. It
+    /// is where the entry proxies: nginx's `auto_redirect`.
     pub adds_slash: bool,
     /// What it leads to.
     pub to: T,
@@ -45,10 +46,10 @@ pub struct Entry<T> {
 /// Which entry a path leads to.
 #[derive(Debug)]
 pub enum Found<'r, T> {
-    /// This one answers.
+    /// This entry answers.
     Answers(&'r Entry<T>),
     /// No location is named for this very path, but this one for the path and a slash. An ordinary request gets
-    /// nginx's 301 to what `add_slash` says; an upgrade, whose client follows no redirect, can go on with it.
+    /// nginx's 301 to what [`add_slash`] returns; an upgrade, whose client follows no redirect, can go on with that.
     AddsSlash(&'r Entry<T>),
 }
 
@@ -63,7 +64,7 @@ pub struct Router<T> {
     regexes: Regexes,
 }
 
-/// A path that a location is named for, or that lacks only the slash of such a one.
+/// A path that a location is named for, or that lacks only the slash at the end of such a name.
 #[derive(Debug, Default)]
 struct Name {
     path: Box<[u8]>,
@@ -91,10 +92,10 @@ impl<T> Router<T> {
 
     /// The entry that answers `path`, chosen as nginx does, or `None` if none matches.
     ///
-    /// An exact location ends the search. Else the longest prefix is remembered, and is the answer if it says `^~`;
-    /// else the first regex that matches; else the prefix. Before the regexes comes the missing slash: see `Found`.
-    /// Entries whose `to` is not admitted are as if absent; of several with the same location the first admitted
-    /// counts.
+    /// An exact location ends the search. Then a path for which no location is named, but which lacks only the slash of
+    /// one, leads to that one, as [`Found::AddsSlash`]. Then the longest prefix answers if it says `^~`; else the first
+    /// regex that matches; else that prefix. Entries whose `to` is not admitted are as if absent; of several entries with
+    /// one location the first admitted counts.
     pub fn find(&self, path: &[u8], admits: impl Fn(&T) -> bool) -> Option<Found<'_, T>> {
         let admitted =
             |index: &usize| Some(&self.entries[*index]).filter(|entry| admits(&entry.to));
@@ -141,7 +142,7 @@ impl<T> Router<T> {
     }
 }
 
-/// The names of all exact and prefix locations, sorted, each knowing those that `find` goes to from it.
+/// The names of all exact and prefix locations, sorted, each with the names to which [`Router::find`] goes from it.
 fn names<T>(entries: &[Entry<T>]) -> Vec<Name> {
     let mut paths: Vec<&[u8]> = Vec::new();
     for entry in entries

@@ -1,8 +1,8 @@
-//! Compiles the regex of a `~` location, and says where and why one cannot be.
+//! Compiles the regex of a `~` location, and says where and why one does not compile.
 //!
 //! Bytes are matched, not characters, since a decoded path need not be UTF-8: `.` is one byte and `\w` is ASCII, as in
-//! nginx, whose PCRE runs without UTF. `$` is the end of the path only; PCRE's stands before a last newline too, so that
-//! `/a%0a` matches `a$` in nginx and not here. The `regex` crate's own size limit (10 MiB compiled) stays.
+//! nginx, whose PCRE runs without UTF. `$` is the end of the path only; PCRE's stands before a last newline too, so
+//! that `/a%0a` matches `a$` in nginx and not here. The `regex` crate's own size limit (10 MiB compiled) stays.
 
 use std::ops::Range;
 
@@ -17,26 +17,26 @@ use crate::routing::location_kind::Kind;
 /// Why a regex cannot be compiled.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RegexProblem {
-    /// `(?=`, `(?!`, `(?<=` or `(?<!`.
+    /// It has a look-around: `(?=`, `(?!`, `(?<=` or `(?<!`.
     LookAround,
-    /// `\1` and the like.
+    /// It has a backreference such as `\1`.
     Backreference,
-    /// This character, beyond ASCII, in brackets. Elsewhere such a one stands for its UTF-8 bytes.
+    /// It has this character beyond ASCII in brackets. Elsewhere such a character stands for its UTF-8 bytes.
     NotAscii(char),
     /// It compiles to more bytes than this.
     TooBig(usize),
-    /// Any other mistake, in the `regex` crate's words.
+    /// It has another mistake, in the words of the `regex` crate.
     Syntax(String),
 }
 
-/// A problem and the bytes of the regex that have it.
+/// Why a regex does not compile, and which of its bytes are to blame.
 #[derive(Debug)]
 pub(super) struct Misfit {
     pub(super) problem: RegexProblem,
     pub(super) span: Range<usize>,
 }
 
-/// The regex `pattern`, unchanged and unanchored.
+/// Compiles `pattern` as it is, without anchors.
 pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, Misfit> {
     RegexBuilder::new(pattern)
         .unicode(false)
@@ -45,7 +45,7 @@ pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, Misfit> {
         .map_err(|error| misfit(pattern, &error))
 }
 
-/// All `patterns` at once, as `compile` takes each; `None` if together they are too big.
+/// Compiles all `patterns` into one set, each as [`compile`] does; `None` if together they are too big.
 pub(super) fn compile_set(patterns: &[&str], kind: Kind) -> Option<RegexSet> {
     RegexSetBuilder::new(patterns)
         .unicode(false)
@@ -87,7 +87,7 @@ fn misfit(pattern: &str, error: &Error) -> Misfit {
     Misfit { problem, span }
 }
 
-/// The bytes of `pattern` that the `regex` crate's text marks.
+/// The bytes of `pattern` that are marked in `text`, the error of the `regex` crate.
 ///
 /// The crate gives its errors as text only: the pattern indented, below it carets. A pattern of several lines is shown
 /// in another way and gets `None`.
@@ -108,7 +108,7 @@ fn carets(pattern: &str, text: &str) -> Option<Range<usize>> {
             .nth(chars)
             .map_or(pattern.len(), |(at, _)| at)
     };
-    // One caret past the end says that something is missing there: show the last character instead.
+    // A caret past the end says that something is missing there: the last character is marked instead.
     let start = offset(before).min(pattern.char_indices().next_back()?.0);
     Some(start..offset(before + marked).max(offset(pattern[..start].chars().count() + 1)))
 }

@@ -1,6 +1,7 @@
-//! All regex locations of a table, asked at once.
+//! All regex locations of a table, matched together.
 //!
-//! However many there are, a path is read once for each kind (case minded or ignored), not once for each regex.
+//! However many there are, a path is read once for those that mind case and once for those that do not, not once for
+//! each regex.
 
 use std::iter;
 
@@ -17,6 +18,7 @@ pub(super) struct Regexes {
     groups: Vec<Group>,
 }
 
+/// Regexes that are matched in one pass, with the indices of their locations.
 #[derive(Debug)]
 enum Group {
     One(Regex, usize),
@@ -48,7 +50,8 @@ impl Regexes {
         self.groups.len()
     }
 
-    /// What `choose` makes of the first location, by index, whose regex matches and of which it makes something.
+    /// What `choose` returns for the first location, by index, whose regex matches `path` and for which it returns
+    /// something.
     pub(super) fn first_match<E>(
         &self,
         path: &[u8],
@@ -74,7 +77,7 @@ impl Regexes {
 }
 
 /// Puts `regexes` into one set, or, if that is too big for the `regex` crate's limit, into as few as halving gives.
-/// Each by itself is within the limit, for it is compiled.
+/// Each by itself is within the limit, since it is compiled.
 fn group(regexes: &[(usize, &Location, &Regex)], kind: Kind, groups: &mut Vec<Group>) {
     match regexes {
         [] => {}

@@ -1,12 +1,12 @@
-//! What is asked of an upstream when the path cannot go on as the client wrote it.
+//! Writes the target for an upstream when the path cannot go on as the client wrote it.
 //!
-//! Everywhere else the raw target goes on untouched; these are the two places where nginx writes a path of its own.
+//! In all other cases the raw target goes on untouched; these are the two in which nginx writes a path of its own.
 
 use crate::routing::Kind;
 use crate::routing::Location;
 use crate::routing::Target;
 
-/// nginx's replacement rule: what is asked of an upstream when `proxy_pass` has a URI part.
+/// The target for an upstream when `proxy_pass` has a URI part, by nginx's rule of replacement.
 ///
 /// The part of the path that `location` matched is replaced by `uri`; what follows it, decoded and normalised, is
 /// appended and, if the raw path had a percent sign, escaped again; then comes the query, if there is one. A regex
@@ -21,19 +21,21 @@ pub fn replace(target: &Target<'_>, location: &Location, uri: &str) -> String {
     let mut asked = String::with_capacity(uri.len() + rest.len() + query.len() + 1);
     asked.push_str(uri);
     match str::from_utf8(rest) {
-        // Not escaped by the client, not escaped here, as in nginx: a `{` or an `é` goes on as it came.
+        // What the client did not escape is not escaped here, as in nginx: a `{` or an `é` goes on as it came.
         Ok(rest) if !target.was_quoted() => asked.push_str(rest),
-        // What is not UTF-8 cannot stand in a `String` and is escaped in any case. A raw target is UTF-8, so that
-        // only escapes bring such bytes, and then `was_quoted` is true anyway.
+        // Bytes that are not UTF-8 cannot stand in a `String` and are escaped in any case. A raw target is UTF-8, so
+        // that only escapes bring such bytes, and then `was_quoted` is true anyway.
         Ok(_) | Err(_) => escape(rest, &mut asked),
     }
     append_query(&mut asked, query);
     asked
 }
 
-/// The target with the slash that `Found::AddsSlash` speaks of: the location's name, escaped, and the query.
+/// The target with the slash that it lacks, where the search finds
+/// [`Found::AddsSlash`](crate::routing::Found::AddsSlash): the location's name, escaped, and the query.
 ///
-/// For an ordinary request the `Location` field of nginx's 301, as a path; for an upgrade the target to go on with.
+/// For an ordinary request it is the `Location` field of nginx's 301, as a path; for an upgrade the target to go on
+/// with.
 pub fn add_slash(target: &Target<'_>, location: &Location) -> String {
     let mut asked = String::new();
     escape(location.pattern().as_bytes(), &mut asked);

@@ -1,7 +1,8 @@
-//! Several sites behind one address: the host of a request first, then its location.
+//! Several sites behind one address: chooses by the host of a request first, then by its location.
 //!
-//! As nginx chooses a `server` by `server_name`: an exact name, then the longest wildcard, then what has no host. Unlike
-//! nginx a site that has no location for a path does not end the search: the routes without a host are asked then.
+//! The site is chosen as nginx chooses a `server` by `server_name`: an exact name, then the longest wildcard, then the
+//! routes without a host. Unlike in nginx a site that has no location for a path does not end the search: the routes
+//! without a host are asked then.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,31 +12,31 @@ use crate::routing::Entry;
 use crate::routing::Found;
 use crate::routing::Router;
 
-/// What `host` says: `chat.example.com`, or `*.example.org` for every name below it. In lower case.
+/// The value of `host`, in lower case: `chat.example.com`, or `*.example.org` for every name below that.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum HostPattern {
     /// This name only.
     Exact(String),
-    /// Every name that ends in a dot and this one, but not this one itself, as in nginx.
+    /// Every name that ends in a dot and this name, but not this name itself, as in nginx.
     Below(String),
 }
 
-/// What a host cannot be.
+/// Why a text is no host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HostError {
-    /// Nothing at all.
+    /// The text is empty.
     Empty,
-    /// `*` alone.
+    /// The text is `*` alone.
     Any,
-    /// A star elsewhere than in front of a dot at the beginning.
+    /// A star stands elsewhere than in front of a dot at the beginning.
     Star,
-    /// A scheme or a path around it.
+    /// A scheme or a path stands around the host.
     Url,
-    /// A port behind it; the `Host` is compared without.
+    /// A port stands behind the host; a request's `Host` is compared without its port.
     Port,
-    /// A character that no host has; letters beyond ASCII are written in punycode.
+    /// The text has a character that no host has; letters beyond ASCII are written in punycode.
     Character(char),
-    /// Two dots beside each other, or one at the beginning.
+    /// Two dots stand beside each other, or one at the beginning.
     Dots,
 }
 
@@ -126,7 +127,7 @@ impl FromStr for HostPattern {
 }
 
 impl HostPattern {
-    /// Whether `host`, in lower case and without port, is one of its names.
+    /// Whether the pattern is for `host`, which is in lower case and without port.
     pub fn covers(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         match self {
@@ -147,7 +148,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// The tables of all sites.
+/// The tables of all sites, found by the host of a request.
 #[derive(Debug)]
 pub struct Sites<T> {
     exact: HashMap<String, Router<T>>,
@@ -156,7 +157,8 @@ pub struct Sites<T> {
 }
 
 impl<T: Clone> Sites<T> {
-    /// Tables of `entries`, each for its hosts, or for every host if it names none. In each table the order is kept.
+    /// Tables of `entries`, each of which is for its hosts, or for every host if it names none. Each table keeps their
+    /// order.
     pub fn new(entries: Vec<(Vec<HostPattern>, Entry<T>)>) -> Self {
         let mut exact: HashMap<String, Vec<Entry<T>>> = HashMap::new();
         let mut below: HashMap<String, Vec<Entry<T>>> = HashMap::new();
@@ -189,9 +191,10 @@ impl<T: Clone> Sites<T> {
 }
 
 impl<T> Sites<T> {
-    /// The entry that answers `path` on `host`, which has no port; see [`Router::find`].
+    /// The entry that answers `path` on `host`, which has no port, chosen by [`Router::find`] in the table of the site
+    /// and, if that has none, in the table for every host.
     ///
-    /// Costs a look-up for each dot of the host if there are wildcards, and none if no route names a host.
+    /// It costs a look-up for each dot of the host if there are wildcards, and none if no route names a host.
     pub fn find(
         &self,
         host: &str,
@@ -203,7 +206,8 @@ impl<T> Sites<T> {
             .or_else(|| self.any.find(path, &admits))
     }
 
-    /// Which `host` of the routes this host is: the exact name, or the longest wildcard. None if no route is for it.
+    /// The `host` of the routes that is for this host: the exact name, or the longest wildcard. `None` if no route
+    /// names one.
     pub fn pattern(&self, host: &str) -> Option<HostPattern> {
         self.named(host).map(|(pattern, _)| match pattern {
             Named::Exact(name) => HostPattern::Exact(name.to_owned()),
@@ -233,7 +237,7 @@ impl<T> Sites<T> {
     }
 }
 
-/// A `host` by its name in the tables.
+/// A `host` of the routes, by its name in the tables.
 enum Named<'s> {
     Exact(&'s str),
     Below(&'s str),
@@ -326,7 +330,7 @@ mod tests {
         );
     }
 
-    /// The rules as they are written down, one after the other.
+    /// The number of the route for `host`, by the rules as they are written down, one after the other.
     fn slow(routes: &[(Vec<String>, usize)], host: &str) -> Option<usize> {
         let named = |wanted: &str| {
             routes

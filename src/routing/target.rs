@@ -1,7 +1,8 @@
 //! A request's target, read as nginx reads it before it chooses a location.
 //!
-//! The raw text stays as it came, for it is what goes on to the upstream; the path beside it is what locations are
-//! compared with: percent-decoded once, slashes merged (nginx's `merge_slashes on`), `.` and `..` resolved.
+//! The raw text stays as it came, since it goes on to the upstream. The path beside it, with which locations are
+//! compared, is percent-decoded once, its slashes are merged (nginx's `merge_slashes on`), and its `.` and `..` are
+//! resolved.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,8 +10,8 @@ use std::fmt;
 
 /// A request's target in origin-form (RFC 9112 §3.2.1), read as nginx reads it.
 ///
-/// Borrows from the raw text unless the path has a percent sign, two slashes in a row or a segment that begins with a
-/// dot; only then does it allocate.
+/// It borrows from the raw text unless the path has a percent sign, two slashes in a row or a segment that begins with
+/// a dot; only then does it allocate.
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
     raw: &'a str,
@@ -22,15 +23,15 @@ pub struct Target<'a> {
 /// Why a target is refused, always with 400.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TargetError {
-    /// It is not in origin-form.
+    /// The target is not in origin-form.
     NoLeadingSlash,
-    /// A space, a control byte or DEL stands in it unescaped.
+    /// The target has a space, a control byte or DEL that is not escaped.
     Control,
-    /// A percent sign in the path without two hexadecimal digits after it.
+    /// The path has a percent sign without two hexadecimal digits after it.
     BadPercent,
     /// The path has `%00`.
     Nul,
-    /// More `..` than there are segments to leave.
+    /// The path has more `..` than there are segments to leave.
     LeavesRoot,
 }
 
@@ -38,8 +39,8 @@ impl<'a> Target<'a> {
     /// Reads `raw`, which begins with a slash. A `#` ends it, as in nginx.
     ///
     /// # Errors
-    /// If it does not begin with a slash or has a control byte, or if its path has a bad percent sequence or `%00`, or
-    /// leaves the root. The query may hold any percent sign: nobody here decodes it.
+    /// The target does not begin with a slash or has a control byte, or its path has a bad percent sequence or `%00`,
+    /// or leaves the root. The query may hold any percent sign, since it is not decoded.
     pub fn parse(raw: &'a str) -> Result<Self, TargetError> {
         if !raw.starts_with('/') {
             return Err(TargetError::NoLeadingSlash);
@@ -79,12 +80,13 @@ impl<'a> Target<'a> {
         self.raw
     }
 
-    /// What follows the first `?`, not decoded; empty if nothing does, `None` without a `?`.
+    /// The text behind the first `?`, not decoded; `None` without a `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// The path as locations see it: decoded, slashes merged, dots resolved. Begins with a slash; need not be UTF-8.
+    /// The path with which locations are compared: decoded, slashes merged, dots resolved. It begins with a slash and
+    /// need not be UTF-8.
     pub fn path(&self) -> &[u8] {
         &self.path
     }
@@ -110,7 +112,7 @@ impl fmt::Display for TargetError {
 
 impl Error for TargetError {}
 
-/// Percent-decodes once: `%2541` becomes `%41` and stays so.
+/// Percent-decodes `path` once: `%2541` becomes `%41` and stays so.
 fn decode(path: &[u8]) -> Result<Vec<u8>, TargetError> {
     let digit = |byte: Option<&u8>| {
         let value = byte
@@ -133,8 +135,8 @@ fn decode(path: &[u8]) -> Result<Vec<u8>, TargetError> {
     Ok(decoded)
 }
 
-/// Merges slashes and resolves dots. Slashes and dots that were escaped count as well (nginx's state machine goes on
-/// with the decoded byte), and slashes are merged first: `/a//..` is `/`.
+/// Merges the slashes of a decoded path and resolves its dots. Slashes and dots that were escaped count as well
+/// (nginx's state machine goes on with the decoded byte), and slashes are merged first: `/a//..` is `/`.
 fn resolve(decoded: &[u8]) -> Result<Vec<u8>, TargetError> {
     let mut path = Vec::with_capacity(decoded.len() + 1);
     path.push(b'/');

@@ -4,20 +4,20 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::Method;
 
-/// All of these must hold; of several values for one thing any will do.
+/// The conditions of a route, all of which must hold. Where one has several values, any of them will do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct When {
-    /// Parameters of the query and what they may be.
+    /// Parameters of the query and the values that each may have.
     pub query: Vec<(String, Vec<String>)>,
-    /// Header fields and what they may be.
+    /// Header fields and the values that each may have.
     pub header: Vec<(HeaderName, Vec<String>)>,
-    /// Methods; none: any.
+    /// The methods; without any, every method.
     pub method: Vec<Method>,
-    /// Ports that the client connected to; none: any.
+    /// The ports that the client may have connected to; without any, every port.
     pub port: Vec<u16>,
 }
 
-/// What conditions look at.
+/// What conditions look at in a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The method.
@@ -31,15 +31,16 @@ pub struct Asked<'a> {
 }
 
 impl When {
-    /// Whether there is no condition.
+    /// Whether there are no conditions.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Whether all conditions hold.
     ///
-    /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. A field
-    /// that comes twice holds if one of its lines does. Names of parameters and all values are compared with case.
+    /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. The
+    /// condition on a field that comes twice holds if one of its lines has the value. Names of parameters and all
+    /// values are compared with case.
     pub fn holds(&self, asked: &Asked<'_>) -> bool {
         self.unmet(asked).is_none()
     }
@@ -76,27 +77,27 @@ impl When {
     }
 }
 
-/// A condition that does not hold, and what it wants.
+/// A condition that does not hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unmet<'w> {
-    /// Another method.
+    /// The method is none of these.
     Method(&'w [Method]),
-    /// Another port.
+    /// The port is none of these.
     Port(&'w [u16]),
-    /// This parameter of the query, with one of these values.
+    /// This parameter of the query is missing, or has none of these values.
     Query(&'w str, &'w [String]),
-    /// This header field, with one of these values.
+    /// This header field is missing, or has none of these values.
     Header(&'w HeaderName, &'w [String]),
 }
 
 impl Asked<'_> {
-    /// What `query` in `when` compares: the decoded value of the first parameter of this name.
+    /// The value with which `query` in `when` is compared: that of the first parameter of this name, decoded.
     pub fn parameter(&self, name: &str) -> Option<Vec<u8>> {
         parameter(self.query.unwrap_or(""), name)
     }
 }
 
-/// The decoded value of the first parameter of this name.
+/// The decoded value of the first parameter of `query` with this name.
 fn parameter(query: &str, name: &str) -> Option<Vec<u8>> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -104,7 +105,8 @@ fn parameter(query: &str, name: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Percent-encoding undone; what is none stays as it is, and so does a plus, which only forms mean as a space.
+/// Undoes percent-encoding. A percent sign that encodes nothing stays as it is, and so does a plus, which only forms
+/// mean as a space.
 fn decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let digit = |at: usize| {
@@ -207,7 +209,7 @@ mod tests {
     }
 
     proptest! {
-        /// The slow obvious one: every parameter decoded into a list first.
+        /// The slow obvious choice reads every parameter into a list first.
         #[test]
         fn the_choice_by_query_agrees_with_the_slow_obvious_one(
             query in "([ab]{0,2}(=[ab1]{0,2})?&){0,5}", name in "[ab]{1,2}", value in "[ab1]{0,2}",

@@ -1,8 +1,8 @@
-//! The choice of a location, slow and obvious: what the fast one is held against, here and in `tests/fuzz`.
+//! The choice of a location in a slow and obvious way, against which the fast one is held, here and in `tests/fuzz`.
 
 use regex::bytes::RegexBuilder;
 
-/// What a search finds: the entry's number, and whether only the slash is missing.
+/// The result of a search: the entry's number, and whether the path lacks only the slash.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Choice {
     Answers(usize),
