@@ -102,7 +102,7 @@ impl FromStr for Location {
         }
         let regex = if kind.is_regex() {
             let compiled = pattern::compile(pattern, kind);
-            Some(compiled.map_err(|misfit| LocationError::regex(span.start, misfit))?)
+            Some(compiled.map_err(|error| LocationError::regex(span.start, error))?)
         } else if pattern.starts_with('/') {
             None
         } else {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::routing::location_kind::Kind;
-use crate::routing::pattern::Misfit;
+use crate::routing::pattern::RegexError;
 use crate::routing::pattern::RegexProblem;
 
 /// Why a text is no location. Spans are bytes of the text as it was given.
@@ -58,10 +58,10 @@ pub enum LocationError {
 
 impl LocationError {
     /// The error for a regex that begins at byte `start` of the written text.
-    pub(super) fn regex(start: usize, misfit: Misfit) -> Self {
+    pub(super) fn regex(start: usize, error: RegexError) -> Self {
         Self::Regex {
-            span: start + misfit.span.start..start + misfit.span.end,
-            problem: misfit.problem,
+            span: start + error.span.start..start + error.span.end,
+            problem: error.problem,
         }
     }
 

@@ -31,18 +31,18 @@ pub enum RegexProblem {
 
 /// Why a regex does not compile, and which of its bytes are to blame.
 #[derive(Debug)]
-pub(super) struct Misfit {
+pub(super) struct RegexError {
     pub(super) problem: RegexProblem,
     pub(super) span: Range<usize>,
 }
 
 /// Compiles `pattern` as it is, without anchors.
-pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, Misfit> {
+pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, RegexError> {
     RegexBuilder::new(pattern)
         .unicode(false)
         .case_insensitive(kind == Kind::RegexIgnoreCase)
         .build()
-        .map_err(|error| misfit(pattern, &error))
+        .map_err(|error| regex_error(pattern, &error))
 }
 
 /// Compiles all `patterns` into one set, each as [`compile`] does; `None` if together they are too big.
@@ -54,18 +54,18 @@ pub(super) fn compile_set(patterns: &[&str], kind: Kind) -> Option<RegexSet> {
         .ok()
 }
 
-fn misfit(pattern: &str, error: &Error) -> Misfit {
+fn regex_error(pattern: &str, error: &Error) -> RegexError {
     let whole = 0..pattern.len();
     let text = match error {
         Error::CompiledTooBig(bytes) => {
-            return Misfit {
+            return RegexError {
                 problem: RegexProblem::TooBig(*bytes),
                 span: whole,
             };
         }
         Error::Syntax(text) => text.as_str(),
         other => {
-            return Misfit {
+            return RegexError {
                 problem: RegexProblem::Syntax(other.to_string()),
                 span: whole,
             };
@@ -84,7 +84,7 @@ fn misfit(pattern: &str, error: &Error) -> Misfit {
         Some(beyond) if reason.starts_with("Unicode not allowed") => RegexProblem::NotAscii(beyond),
         _ => RegexProblem::Syntax(reason.to_owned()),
     };
-    Misfit { problem, span }
+    RegexError { problem, span }
 }
 
 /// The bytes of `pattern` that are marked in `text`, the error of the `regex` crate.
