@@ -1,4 +1,4 @@
-//! nginx's `return`: an answer that the configuration has, without any upstream.
+//! nginx's `return`: an answer that stands in the configuration and needs no upstream.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,38 +8,38 @@ use http::StatusCode;
 use crate::template::Template;
 use crate::template::TemplateError;
 
-/// What `return` says: `404`, `200 ok`, `301 https://$host$request_uri`, or an address alone, which is a 302.
+/// The value of `return`: `404`, `200 ok`, `301 https://$host$request_uri`, or an address alone, which is a 302.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Return {
     status: StatusCode,
     content: Content,
 }
 
-/// What goes with the status.
+/// What an answer by `return` has beside its status.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// Nothing was written: wsgate's own line.
+    /// Nothing is written behind the status; the body is a line of wsgate's own.
     Nothing,
-    /// A text, for the body.
+    /// A text, which is the body.
     Text(Template),
-    /// An address, for `Location`.
+    /// An address, which is the value of `Location`.
     Address(Template),
 }
 
-/// What `return` cannot say.
+/// Why a text is no value of `return`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ReturnError {
-    /// Nothing at all.
+    /// The text is empty.
     Empty,
-    /// Neither a status nor an address.
+    /// The text begins with neither a status nor an address.
     Status(String),
-    /// 1xx, which is no final answer, 444, which nginx made up, or a number beyond 599.
+    /// The status is 1xx, which is no final answer, 444, which nginx made up, or a number beyond 599.
     Unserved(u16),
-    /// A redirect without its address.
+    /// The status is a redirect's, and no address stands behind it.
     NoAddress(u16),
-    /// A status whose answer has no body, and a text.
+    /// A text stands behind a status whose answer has no body.
     NoBody(u16),
-    /// A variable that there is not.
+    /// The text has a variable that does not exist.
     Variable(TemplateError),
 }
 
@@ -128,7 +128,7 @@ impl Return {
         self.status
     }
 
-    /// What goes with it.
+    /// What the answer has beside the status.
     pub fn content(&self) -> &Content {
         &self.content
     }

@@ -1,7 +1,7 @@
-//! Who may, as values: origins of pages, networks of addresses, and the header with which a proxy names its client.
+//! Decides who may ask, by the origins of pages and the networks of addresses, and reads the header with which a proxy
+//! names its client.
 //!
-//! Pure: what a request has in, an answer out. Where the answer counts, and who of two addresses is the client, is for `proxy`
-//! to say.
+//! It is pure. Where its answer counts, and which of two addresses is the client's, is for `proxy` to say.
 
 mod network;
 mod origin;
@@ -22,14 +22,14 @@ pub use crate::access::proxy_header::ProxyHeaderError;
 pub use crate::access::proxy_header::Source;
 pub use crate::access::proxy_header::proxy_header;
 
-/// Who may ask a route. By default everybody.
+/// Who may ask a route; by default every client.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Access {
-    /// Addresses that may ask. With any here, those that are in no network at all may not.
+    /// Networks whose addresses may ask. If there are any, addresses in no network of `allow` or `deny` may not.
     pub allow: Networks,
-    /// Addresses that may not.
+    /// Networks whose addresses may not ask.
     pub deny: Networks,
-    /// Whose pages may open a WebSocket; `None`: everybody's.
+    /// Origins whose pages may open a WebSocket; `None` if the pages of every origin may.
     pub origins: Option<Origins>,
 }
 
@@ -37,7 +37,7 @@ impl Access {
     /// Judges the address of a client, which is IPv4 if it can be. Of all networks that hold it the narrowest decides.
     ///
     /// # Errors
-    /// It may not.
+    /// The client may not ask.
     pub fn admit(&self, address: IpAddr) -> Result<(), Forbidden> {
         let (allow, deny) = (self.allow.narrowest(address), self.deny.narrowest(address));
         match (allow, deny) {
@@ -49,18 +49,18 @@ impl Access {
         }
     }
 
-    /// Whether it depends on the address of a client if that may ask.
+    /// Whether the address of a client decides if it may ask.
     pub fn asks_for_addresses(&self) -> bool {
         !(self.allow.is_empty() && self.deny.is_empty())
     }
 
-    /// What every client is told, whatever its address, if that is so.
+    /// The refusal for every client if none may ask, whatever its address.
     pub fn closed(&self) -> Option<Forbidden> {
         let all = Network::ALL.iter().all(|all| self.deny.has(all));
         (self.allow.is_empty() && all).then_some(Forbidden::Denied(Network::ALL[0]))
     }
 
-    /// What is made of an upgrade request without `Origin`.
+    /// How an upgrade request without `Origin` is judged.
     pub fn missing_origin(&self) -> MissingOrigin {
         self.origins
             .as_ref()
@@ -68,23 +68,23 @@ impl Access {
     }
 }
 
-/// Why somebody may not.
+/// Why a client may not ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Forbidden {
-    /// The narrowest network that holds the client's address is this one of those that may not ask.
+    /// The narrowest network that holds the client's address is this one of `deny`.
     Denied(Network),
-    /// The client's address is in none of the networks, and some may ask.
+    /// The client's address is in none of the networks, and `allow` has some.
     NotAllowed,
-    /// The page that opens the WebSocket is of this origin; not more of it than can be shown.
+    /// The page that opens the WebSocket is of this origin, which is cut to what can be shown.
     Origin(String),
     /// The request has several lines of `Origin`.
     Origins,
-    /// It has none.
+    /// The request has no `Origin`.
     NoOrigin,
 }
 
 impl Forbidden {
-    /// The key that says so.
+    /// The key of routes.yaml that forbids it.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Denied(_) => "deny",
@@ -94,7 +94,7 @@ impl Forbidden {
         }
     }
 
-    /// What the client is told.
+    /// The refusal for the client.
     pub fn told(&self) -> &'static str {
         match self {
             Self::Denied(_) => "this address may not ask here (deny)",
@@ -110,7 +110,7 @@ impl Forbidden {
     }
 }
 
-/// With the key, so that whoever reads the log finds it in the file.
+/// Writes the refusal for the log, with the key, which the reader finds in the file.
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refused by `{}`: ", self.key())?;
@@ -219,7 +219,8 @@ mod tests {
     }
 
     proptest! {
-        /// nginx's list, of which the first that matches decides, says the same when narrower networks stand before wider ones.
+        /// nginx's list, of which the first network that matches decides, is of the same mind when narrower networks
+        /// stand before wider ones.
         #[test]
         fn it_is_the_ordered_list_with_the_narrowest_first(
             networks in proptest::collection::btree_map(

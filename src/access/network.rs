@@ -13,20 +13,20 @@ use ipnet::Ipv6Net;
 
 /// A network, or a single address.
 ///
-/// IPv4 addresses in IPv6's clothes (`::ffff:10.0.0.1`) are IPv4 here, as those of clients are.
+/// An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is IPv4 here, as that of a client is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Network(IpNet);
 
-/// What a network cannot be.
+/// Why a text is no network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NetworkError {
     /// No address stands before the slash, or anywhere.
     NotAnAddress,
-    /// An address in brackets, which belong to a port.
+    /// The address is in brackets, which belong to a port.
     Brackets,
-    /// A prefix length that is no number, or more than this address has bits.
+    /// The prefix length is no number, or more than this, which is how many bits the address has.
     Length(u8),
-    /// Bits behind the prefix are set, of which nobody knows what they are to mean; with what may have been meant.
+    /// Bits behind the prefix are set, so that it is unclear what is meant; perhaps this network.
     Bits(Network),
 }
 
@@ -60,18 +60,18 @@ impl fmt::Display for NetworkError {
 impl std::error::Error for NetworkError {}
 
 impl Network {
-    /// All addresses of IPv4, and all of IPv6.
+    /// The network of all IPv4 addresses, and that of all IPv6 addresses.
     pub const ALL: [Self; 2] = [
         Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0))),
         Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))),
     ];
 
-    /// Whether all addresses of `other` are its own.
+    /// Whether it contains all addresses of `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.0.contains(&other.0)
     }
 
-    /// Whether `address` is one of its own.
+    /// Whether it contains `address`.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }
@@ -99,7 +99,7 @@ impl FromStr for Network {
                 .filter(|length| *length <= bits)
                 .ok_or(NetworkError::Length(bits))?,
         };
-        // The 96 bits in front are what makes it one.
+        // The first 96 bits make an address an IPv4-mapped one, and are no part of its IPv4 prefix.
         let (address, length) = match (address.to_canonical(), length.checked_sub(96)) {
             (inside @ IpAddr::V4(_), Some(length)) if address.is_ipv6() => (inside, length),
             _ => (address, length),
@@ -123,7 +123,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// Some networks; by default none. Cheap to clone.
+/// A list of networks, by default empty. It is cheap to clone.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Networks(Arc<[Network]>);
 
@@ -133,7 +133,7 @@ impl Networks {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The narrowest of those that hold `address`, and how many bits it fixes.
+    /// The narrowest of the networks that hold `address`, and the length of its prefix.
     pub(super) fn narrowest(&self, address: IpAddr) -> Option<(u8, Network)> {
         let holding = self.0.iter().filter(|network| network.contains(address));
         holding
@@ -141,12 +141,12 @@ impl Networks {
             .max_by_key(|(length, _)| *length)
     }
 
-    /// Whether there are none.
+    /// Whether there are no networks.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this one is among them, as it is.
+    /// Whether exactly this network is among them.
     pub fn has(&self, network: &Network) -> bool {
         self.0.contains(network)
     }
@@ -158,7 +158,7 @@ impl FromIterator<Network> for Networks {
     }
 }
 
-/// In their order, with commas; `none` if there are none.
+/// Writes the networks in their order, with commas between them; `none` if there are none.
 impl fmt::Display for Networks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, network) in self.0.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What the answer to an Engine.IO handshake means, over HTTP and in a WebSocket.
+//! Reads the answer to an Engine.IO handshake, over HTTP and in a WebSocket.
 
 use std::fmt;
 
@@ -7,49 +7,49 @@ use serde_json::Value;
 use crate::engineio::Protocol;
 use crate::engineio::frame::Frame;
 
-/// What a server says to a handshake.
+/// A server's answer to an Engine.IO handshake.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// It agrees.
+    /// The server opens a session.
     Open(Open),
-    /// It is an Engine.IO server, and refuses.
+    /// The server speaks Engine.IO, and refuses.
     Refused(RefusedCode),
-    /// Not an Engine.IO answer.
+    /// The answer is not one of Engine.IO.
     Other,
 }
 
-/// The open packet: what the server tells its client about the session. Its `sid` is left out, since whoever has it is
-/// that client.
+/// The open packet, in which the server tells its client about the session. Its `sid` is left out, since it is all that
+/// one needs to be that client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Open {
-    /// How it was framed, which over WebSocket does not show.
+    /// The protocol in whose framing it came; `None` over WebSocket, where the framing does not show it.
     pub framed_as: Option<Protocol>,
     /// Milliseconds between two pings.
     pub ping_interval_ms: Option<u64>,
-    /// Milliseconds that the other side has to answer one.
+    /// Milliseconds in which the other side must answer a ping.
     pub ping_timeout_ms: Option<u64>,
-    /// Transports that the client may change to.
+    /// The transports to which the client may change.
     pub upgrades: Vec<String>,
-    /// Bytes that one message may have, which servers say since Socket.IO 4.5.
+    /// How many bytes one message may have, which servers tell since Socket.IO 4.5.
     pub max_payload: Option<u64>,
 }
 
 /// Why an Engine.IO server refuses (the table `errorMessages` of engine.io).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RefusedCode {
-    /// 0: it does not speak this transport, or the query names none.
+    /// Code 0: the server does not speak this transport, or the query names none.
     TransportUnknown,
-    /// 1: it has no such session.
+    /// Code 1: the server has no such session.
     SessionUnknown,
-    /// 2: a handshake is a GET.
+    /// Code 2: the handshake is no GET.
     BadHandshakeMethod,
-    /// 3: it does not like the request, or the transport cannot be upgraded to.
+    /// Code 3: the request is wrong in another way, or the session cannot be upgraded to the transport.
     BadRequest,
-    /// 4: its `allowRequest` says no; with its words.
+    /// Code 4: the server's `allowRequest` refuses the client, in these words.
     Forbidden(String),
-    /// 5: the client's protocol is another, and it is a version 4 server without `allowEIO3`.
+    /// Code 5: the client speaks EIO=3, and the server is of version 4 and without `allowEIO3`.
     UnsupportedProtocol,
-    /// A number of a later version; with its words.
+    /// A code of a later version, and its words.
     Other(u64, String),
 }
 
@@ -66,7 +66,7 @@ impl RefusedCode {
         }
     }
 
-    /// The texts of refused upgrades, which have no number.
+    /// The code for the text of a refused upgrade, which has no number.
     fn from_text(text: &str) -> Option<Self> {
         Some(match text.trim() {
             "Transport unknown" => Self::TransportUnknown,
@@ -83,8 +83,8 @@ impl RefusedCode {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::TransportUnknown => Some(
-                "the server's option `transports` leaves this one out; the client's `transports` must name one of those \
-                 that are left",
+                "the server's option `transports` leaves this one out; the client's `transports` must name one of \
+                 those that are left",
             ),
             Self::UnsupportedProtocol => Some(
                 "the server is of version 3 or 4 and was not started with `allowEIO3: true`: set that, or use a client \
@@ -132,7 +132,7 @@ pub fn read_polling(body: &[u8]) -> Answer {
     }) {
         return Answer::Open(open);
     }
-    // Version 3 writes the length of each packet, in characters, before it.
+    // Version 3 writes before each packet how many characters it has.
     if let Some((length, rest)) = text.split_once(':')
         && let Ok(length) = length.parse::<usize>()
     {
@@ -145,10 +145,10 @@ pub fn read_polling(body: &[u8]) -> Answer {
     refusal(text).map_or(Answer::Other, Answer::Refused)
 }
 
-/// Reads the first bytes that a server sent in a WebSocket. `None`: more are needed.
+/// Reads the first bytes that a server sent in a WebSocket. `None` if more are needed.
 ///
-/// Also what a version 4 server without `allowEIO3` writes there to a client of version 3: an HTTP answer where a frame
-/// should be.
+/// It also reads an HTTP answer where a frame should be, which a version 4 server without `allowEIO3` sends there to a
+/// client of version 3.
 pub fn read_stream(bytes: &[u8]) -> Option<Answer> {
     if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 ") {
         let text = String::from_utf8_lossy(rest);
@@ -168,21 +168,21 @@ pub fn read_stream(bytes: &[u8]) -> Option<Answer> {
     }
 }
 
-/// How long a body is to be, by the head before it; 0 if that does not say.
+/// The length of a body by the head before it; 0 if that has none.
 fn promised(head: &str) -> usize {
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
     let length = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     length.map_or(0, |(_, value)| value.trim().parse().unwrap_or(0))
 }
 
-/// The open packet, if that is what the payload of a text frame is.
+/// The open packet, if the payload of a text frame is one.
 pub(super) fn in_frame(payload: &[u8]) -> Option<Open> {
     let json = str::from_utf8(payload).ok()?.strip_prefix('0')?;
     open(json, None)
 }
 
-/// The first packet of a body in the binary framing of version 3: what a server of Socket.IO 1 sends to whoever did not ask
-/// for base64. A zero for text, each digit of the length as a byte, 255, the packet.
+/// The first packet of a body in the binary framing of version 3, in which a server of Socket.IO 1 answers a client
+/// that did not ask for base64: 0 for text, each digit of the length as a byte, 255, the packet.
 fn first_in_binary(body: &[u8]) -> Option<&str> {
     let rest = body.strip_prefix(&[0])?;
     let end = rest.iter().take(10).position(|byte| *byte == 0xff)?;
@@ -192,6 +192,7 @@ fn first_in_binary(body: &[u8]) -> Option<&str> {
     str::from_utf8(rest[end + 1..].get(..length)?).ok()
 }
 
+/// Reads the JSON of an open packet.
 fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
     let value: Value = serde_json::from_str(json).ok()?;
     value.get("sid")?.as_str()?;
@@ -207,6 +208,7 @@ fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
     })
 }
 
+/// Reads the text of a refusal, which is JSON or a message alone.
 fn refusal(text: &str) -> Option<RefusedCode> {
     if let Some(code) = RefusedCode::from_text(text) {
         return Some(code);

@@ -1,4 +1,4 @@
-//! From what happened to what is wrong: values in, values out.
+//! Finds what is wrong from what happened. It is pure: it has no clock and writes nothing.
 
 use std::time::Duration;
 
@@ -27,27 +27,27 @@ use crate::observe::RequestLine;
 use crate::observe::Said;
 use crate::observe::TunnelEnd;
 
-/// How long a server that says nothing in a tunnel is taken for a slow one; a Socket.IO server speaks right behind its 101,
-/// and its clients wait for 20 s.
+/// How long a server that says nothing in a tunnel is taken for a slow one. A Socket.IO server speaks right behind its
+/// 101, and its clients wait for 20 s.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// What a Socket.IO server of version 2 sends behind its open packet, by itself; later ones wait for the client, and have more
-/// to say.
+/// The packet that a Socket.IO server of version 2 sends behind its open packet without being asked. Later versions
+/// wait for the client, and their packet is longer.
 const CONNECTED: &[u8] = b"40";
 
 /// FIN and the opcode of a close frame.
 const CLOSE: u8 = 0x88;
 
-/// What python-socketio says to EIO=3, in a string of JSON.
+/// The words in which python-socketio refuses EIO=3, as part of a string of JSON.
 const PYTHON: &[u8] = b"unsupported version of the Socket.IO or Engine.IO";
 
-/// What a query says of its client.
+/// The parameters of a query that tell about its client.
 #[derive(Clone, Copy, Debug, Default)]
 struct Query<'a> {
     eio: Option<&'a str>,
     transport: Option<&'a str>,
     has_sid: bool,
-    /// Whether the answer is to be a script (JSONP).
+    /// Whether the client asks for a script as the answer (JSONP).
     is_jsonp: bool,
 }
 
@@ -73,13 +73,13 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Whether a session is asked for, over whatever.
+    /// Whether the client asks for a new session, over polling or over a WebSocket.
     fn begins(&self) -> bool {
         self.eio.is_some() && !self.has_sid
     }
 }
 
-/// What is asked for.
+/// The request of an exchange as a finding shows it.
 fn asked(exchange: &Exchange, query: &Query<'_>) -> FailedRequest {
     let kind = match (exchange.opening == Opening::Whole, query.eio) {
         (true, None) => RequestKind::WebSocket,
@@ -90,7 +90,7 @@ fn asked(exchange: &Exchange, query: &Query<'_>) -> FailedRequest {
     let path = exchange.request.path();
     let lacks_slash = kind != RequestKind::Other
         && path.ends_with("/socket.io")
-        // It is shown as it is.
+        // The path is shown as it is.
         && path.bytes().all(|byte| byte.is_ascii_graphic());
     FailedRequest {
         kind,
@@ -98,7 +98,7 @@ fn asked(exchange: &Exchange, query: &Query<'_>) -> FailedRequest {
     }
 }
 
-/// Whether an answer with this status must be read before anything can be said of it.
+/// Whether an answer with this status must be read before it can be judged.
 pub(super) fn listens(exchange: &Exchange, status: StatusCode) -> bool {
     match status {
         StatusCode::SWITCHING_PROTOCOLS => {
@@ -114,7 +114,7 @@ pub(super) fn listens(exchange: &Exchange, status: StatusCode) -> bool {
     }
 }
 
-/// What is wrong about an exchange.
+/// Finds what is wrong about an exchange that has ended.
 pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding> {
     let status = end.status?;
     let query = Query::of(&exchange.request);
@@ -128,7 +128,7 @@ pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding
     if exchange.upstream_addr.is_none() {
         return is_upgrade.then(|| own(exchange, status)).flatten();
     }
-    // Of a body that broke off nothing is known.
+    // A body that broke off shows nothing.
     let said = match end.reason {
         None => end.said.as_ref(),
         Some(_) => None,
@@ -148,7 +148,8 @@ pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding
     None
 }
 
-/// What an ordinary request lacks that was an upgrade request once.
+/// The header fields that a proxy took from a request, which makes it an ordinary one; `Some(None)` if only its query
+/// shows that it was an upgrade request.
 fn lost(exchange: &Exchange, query: &Query<'_>) -> Option<Option<Lost>> {
     match exchange.opening {
         Opening::Without(lost) => Some(Some(lost)),
@@ -163,7 +164,7 @@ fn lost(exchange: &Exchange, query: &Query<'_>) -> Option<Option<Lost>> {
     }
 }
 
-/// An upgrade request that wsgate answered itself. What somebody wrote into `return` is meant so, but for a redirect.
+/// Judges an upgrade request that wsgate answered itself. An answer by `return` is meant so, unless it is a redirect.
 fn own(exchange: &Exchange, status: StatusCode) -> Option<Finding> {
     match (status, &exchange.route) {
         (StatusCode::UPGRADE_REQUIRED, None) => Some(Finding::Redirected(RedirectedBy::Listener)),
@@ -175,13 +176,13 @@ fn own(exchange: &Exchange, status: StatusCode) -> Option<Finding> {
     }
 }
 
-/// An upgrade request that the upstream answered by something else.
+/// Judges an upgrade request that the upstream answered with another status than 101 and 400.
 fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option<Finding> {
     match status {
         StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
         status if status.is_success() => Some(Finding::GotPage(asked(exchange, query), status)),
         status if redirects(status) => Some(Finding::Redirected(RedirectedBy::Status(status))),
-        // python-socketio refuses a WebSocket with this and no word.
+        // python-socketio refuses a WebSocket so, without a word.
         StatusCode::FORBIDDEN if query.eio.is_none() && is_socket_io(exchange) => {
             Some(Finding::PlainClient)
         }
@@ -189,7 +190,7 @@ fn upgrade(exchange: &Exchange, query: &Query<'_>, status: StatusCode) -> Option
     }
 }
 
-/// A 400, which begins with what `said` is.
+/// Judges a 400 whose body begins with `said`.
 fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Finding> {
     if query.speaks(Protocol::V3) && contains(said, PYTHON) {
         return Some(Finding::Eio3Refused(ServerFamily::Python));
@@ -197,7 +198,7 @@ fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Findin
     let Answer::Refused(code) = read_polling(said) else {
         return None;
     };
-    // Other servers than those of Engine.IO say `code` and `message` too.
+    // Servers that do not speak Engine.IO may answer with `code` and `message` too.
     match code {
         RefusedCode::UnsupportedProtocol if query.speaks(Protocol::V3) => {
             Some(Finding::Eio3Refused(ServerFamily::Node))
@@ -214,7 +215,7 @@ fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Findin
     }
 }
 
-/// The answer to a client that begins with polling.
+/// Judges the answer to a client that begins with polling.
 fn session(
     exchange: &Exchange,
     query: &Query<'_>,
@@ -223,12 +224,12 @@ fn session(
 ) -> Option<Finding> {
     match status {
         StatusCode::NOT_FOUND => Some(Finding::NotFound(asked(exchange, query))),
-        // Of a server that speaks WebSocket and nothing else (RFC 9110 §15.5.22).
+        // A server that speaks WebSocket and nothing else answers so (RFC 9110 §15.5.22).
         StatusCode::UPGRADE_REQUIRED => Some(Finding::PlainServer(Evidence::UpgradeRequired)),
         StatusCode::OK => {
             let answer = match said? {
                 Said::Words(said) => match read_polling(said) {
-                    // A packet of Engine.IO, of which too little is known; a page does not begin so.
+                    // This is a packet of Engine.IO of which too little was kept; a page does not begin so.
                     Answer::Other if said.first().is_some_and(u8::is_ascii_digit) => return None,
                     answer => answer,
                 },
@@ -247,12 +248,13 @@ fn session(
     }
 }
 
-/// What an upstream's first words in a tunnel show. `None`: more are needed.
+/// Judges the first bytes that an upstream sends in a tunnel. `None` if more are needed; `Some(None)` if nothing is
+/// wrong.
 pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Finding>> {
     let query = Query::of(&exchange.request);
     let first = *said.first()?;
     if first == b'H' {
-        // An HTTP answer where a frame should be.
+        // An HTTP answer stands where a frame should be.
         return Some(match read_stream(said)? {
             Answer::Refused(RefusedCode::UnsupportedProtocol) => Some(match query.eio {
                 Some("4") => return Some(None),
@@ -266,14 +268,14 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
         return Some(None);
     }
     if first == CLOSE {
-        // It has nothing else to say: when the tunnel ends, that will tell how long it was silent.
+        // The server says nothing else. How long it was silent will be known when the tunnel ends.
         return None;
     }
     Some(match Frame::read(said)? {
         Frame::Text { payload, .. } if says_max_payload(payload) => None,
         Frame::Text { payload, rest } => match answer::in_frame(payload) {
             None => Some(Finding::PlainServer(Evidence::FirstMessage)),
-            // It may be a server of Socket.IO 2, or one that is older than 4.5.
+            // This may be a server of Socket.IO 2, or a later one that is older than 4.5.
             Some(open) if open.max_payload.is_none() && query.speaks(Protocol::V4) => {
                 match Frame::read(rest)? {
                     Frame::Text {
@@ -285,17 +287,17 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
             Some(_) => None,
         },
         Frame::Binary => Some(Finding::PlainServer(Evidence::FirstMessage)),
-        // Compressed, for example: then nothing is known.
+        // A compressed frame, for example, shows nothing.
         Frame::Other => None,
     })
 }
 
-/// What is wrong about a tunnel that has ended.
+/// Finds what is wrong about a tunnel that has ended.
 pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
     match end.ended_by {
         EndedBy::Idle(limit) => Some(Finding::TunnelTimeout(limit)),
         EndedBy::Client | EndedBy::Upstream => {
-            // Most servers answer a close.
+            // A close alone is silence, since most servers answer a client's close.
             let silent = matches!(end.said.as_deref(), Some([] | [CLOSE, ..]));
             (silent && end.duration >= SLOW && Query::of(&exchange.request).begins())
                 .then_some(Finding::PlainServer(Evidence::Silence(end.duration)))
@@ -304,7 +306,8 @@ pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
     }
 }
 
-/// Whether this is the open packet of a server of today, which is all that most tunnels need to be asked.
+/// Whether this is the open packet of a server of Socket.IO 4.5 or later, of which no more need be known. Most tunnels
+/// begin with it.
 fn says_max_payload(payload: &[u8]) -> bool {
     payload.starts_with(b"0{\"sid\":\"") && contains(payload, b"\"maxPayload\"")
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a client, its server, or the way between them: in words, with what to do about it.
+//! The findings about a client, its server, or the way between them: what is wrong, in words, and what to do about it.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::engineio::RefusedCode;
 use crate::engineio::hints;
 use crate::observe::Lost;
 
-/// What is wrong.
+/// Something that is wrong with a client, its server, or the way between them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finding {
     /// The client speaks EIO=3, and the server does not take that.
@@ -26,15 +26,16 @@ pub enum Finding {
     NotFound(FailedRequest),
     /// A WebSocket was asked for, and no location matches.
     NoLocation,
-    /// A WebSocket was asked for, and answered by a redirect.
+    /// A WebSocket was asked for, and the answer was a redirect.
     Redirected(RedirectedBy),
-    /// A WebSocket's opening handshake came without what makes it one. `None`: only its query says that it was one.
+    /// A WebSocket's opening handshake came without the fields that make it one. `None` if only its query shows that it
+    /// was.
     LostHeaders(Option<Lost>),
     /// A WebSocket client that does not speak Engine.IO asks a Socket.IO server.
     PlainClient,
     /// A Socket.IO client is connected to another WebSocket server.
     PlainServer(Evidence),
-    /// An ordinary request that is no client's asks a Socket.IO server.
+    /// An ordinary request that is not a Socket.IO client's asks a Socket.IO server.
     NoClient,
     /// A tunnel was ended by `tunnel_timeout`.
     TunnelTimeout(Duration),
@@ -42,21 +43,21 @@ pub enum Finding {
     Unanswered(FailedRequest),
 }
 
-/// Who refuses EIO=3.
+/// The kind of server that refuses EIO=3.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ServerFamily {
-    /// A server that would take it if it were told to.
+    /// A server in Node or one like it, which takes EIO=3 if it is told to.
     Node,
-    /// python-socketio, which has not taken it since its version 5.
+    /// python-socketio, which has not taken EIO=3 since its version 5.
     Python,
 }
 
-/// What was asked for.
+/// A request that did not get what it asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FailedRequest {
-    /// By which client.
+    /// What it asked for.
     pub kind: RequestKind,
-    /// The path, if it is the one of Socket.IO without its last slash.
+    /// Its path, if that is Socket.IO's without the last slash.
     pub no_slash: Option<String>,
 }
 
@@ -69,7 +70,7 @@ impl FailedRequest {
     }
 }
 
-/// What was asked for.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RequestKind {
     /// A WebSocket.
@@ -82,7 +83,7 @@ pub enum RequestKind {
     Other,
 }
 
-/// Who redirects.
+/// What redirects an upgrade request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RedirectedBy {
     /// The upstream, or the route's `return`, with this status.
@@ -91,28 +92,28 @@ pub enum RedirectedBy {
     Listener,
 }
 
-/// By what a server is known not to speak Engine.IO.
+/// What shows that a server does not speak Engine.IO.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Evidence {
-    /// Its first message.
+    /// Its first message is no open packet.
     FirstMessage,
-    /// It said nothing for as long as the tunnel lasted.
+    /// It said nothing while the tunnel lasted, which was for this long.
     Silence(Duration),
-    /// It answered polling by `426 Upgrade Required`.
+    /// It answered polling with `426 Upgrade Required`.
     UpgradeRequired,
 }
 
-/// How loud a finding is said.
+/// The level of a finding in the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Severity {
     /// Something is set up wrongly.
     Warn,
-    /// Part of a public address's day, or of a tunnel's life.
+    /// The finding is usual for a public address, or in the life of a tunnel.
     Info,
 }
 
 impl Finding {
-    /// Whatever is ever said, with some numbers: what the documentation must show.
+    /// One of every finding that there is, with some numbers. The documentation must show them all.
     pub fn examples() -> Vec<Self> {
         let no_slash = FailedRequest {
             kind: RequestKind::WebSocket,
@@ -157,7 +158,7 @@ impl Finding {
         examples
     }
 
-    /// Its name, for programs and for the documentation.
+    /// The name of the finding, for programs and for the documentation.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Eio3Refused(_) => "eio3_refused",
@@ -177,6 +178,7 @@ impl Finding {
         }
     }
 
+    /// The level at which it is logged.
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::Eio3Refused(_)
@@ -208,13 +210,13 @@ impl Finding {
                 "python-socketio has taken EIO=4 alone since its version 5: use a client of version 3 or 4"
             }
             Self::OldServer => {
-                "use a client of version 2, or a server of version 3 or 4, with `allowEIO3: true` for the clients that cannot \
-                 be changed"
+                "use a client of version 2, or a server of version 3 or 4, with `allowEIO3: true` for the clients that \
+                 cannot be changed"
             }
             Self::SessionUnknown => {
-                "after a restart of the server, or where it has just closed the session, this is normal, and the client begins \
-                 anew; if it goes on, several servers share this address, and all requests of a session must come to the same \
-                 one: use one server, or sticky sessions"
+                "after a restart of the server, or where it has just closed the session, this is normal, and the \
+                 client begins anew; if it goes on, several servers share this address, and all requests of a session \
+                 must come to the same one: use one server, or sticky sessions"
             }
             Self::TransportUnknown => {
                 let help = RefusedCode::TransportUnknown.help();
@@ -222,8 +224,8 @@ impl Finding {
             }
             Self::GotPage(asked, _) | Self::NotFound(asked) => return somewhere_else(asked),
             Self::NoLocation => {
-                "write a location for this path, or correct the client's address; `wsgate explain URL` says which route would \
-                 answer and why the others do not"
+                "write a location for this path, or correct the client's address; `wsgate explain URL` says which \
+                 route would answer and why the others do not"
             }
             Self::Redirected(RedirectedBy::Status(_)) => hints::NOT_REDIRECTED,
             Self::Redirected(RedirectedBy::Listener) => "give the client the wss:// address",
@@ -232,7 +234,8 @@ impl Finding {
                  `proxy_set_header Connection upgrade;` in its location"
             }
             Self::PlainClient => {
-                "connect with a Socket.IO client, or lead other WebSockets to their own server by a location of their own"
+                "connect with a Socket.IO client, or lead other WebSockets to their own server by a location of their \
+                 own"
             }
             Self::PlainServer(_) => {
                 "connect with `new WebSocket`, or lead this location to the Socket.IO server"
@@ -242,8 +245,8 @@ impl Finding {
                  `/socket.io/?EIO=4&transport=polling`"
             }
             Self::TunnelTimeout(_) => {
-                "let the application send something more often, such as pings, or raise `tunnel_timeout`, at the top or in \
-                 the route"
+                "let the application send something more often, such as pings, or raise `tunnel_timeout`, at the top \
+                 or in the route"
             }
             Self::Unanswered(asked) => return unanswered(asked),
         }
@@ -252,7 +255,7 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// What is wrong.
+    /// Writes what is wrong.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eio3Refused(_) => {
@@ -286,8 +289,8 @@ impl fmt::Display for Finding {
                 write!(f, "an upgrade request came {lost}, which a proxy before wsgate does not pass on")
             }
             Self::LostHeaders(None) => f.write_str(
-                "`transport=websocket` was asked for without an upgrade: a proxy before wsgate does not pass that on, or \
-                 somebody opened the address in a browser",
+                "`transport=websocket` was asked for without an upgrade: a proxy before wsgate does not pass that on, \
+                 or somebody opened the address in a browser",
             ),
             Self::PlainClient => f.write_str(
                 "a WebSocket client without `EIO` in its query, so not one of Socket.IO, asks a Socket.IO server",
@@ -296,7 +299,8 @@ impl fmt::Display for Finding {
                 write!(f, "a Socket.IO client asks a WebSocket server that does not speak Engine.IO: {evidence}")
             }
             Self::NoClient => f.write_str(
-                "a request without `EIO` in its query, so not of a Socket.IO client, came to a Socket.IO server (code 0)",
+                "a request without `EIO` in its query, so not of a Socket.IO client, came to a Socket.IO server \
+                 (code 0)",
             ),
             Self::TunnelTimeout(limit) => {
                 write!(f, "a tunnel was ended: no byte within {limit:?} (`tunnel_timeout`)")
@@ -318,7 +322,7 @@ impl fmt::Display for Evidence {
     }
 }
 
-/// How an upgrade request came that has lost this.
+/// Says how an upgrade request came of which a proxy did not pass this on.
 fn without(lost: Lost) -> &'static str {
     match lost {
         Lost::Version => "as HTTP/1.0",
@@ -328,6 +332,7 @@ fn without(lost: Lost) -> &'static str {
     }
 }
 
+/// The request as the subject of a sentence.
 fn subject(asked: &FailedRequest) -> &'static str {
     match asked.kind {
         RequestKind::Session => "the first request of a Socket.IO client",
@@ -335,7 +340,7 @@ fn subject(asked: &FailedRequest) -> &'static str {
     }
 }
 
-/// What to do when something else answered.
+/// What to do when the upstream has something else at the path of the request, or nothing.
 fn somewhere_else(asked: &FailedRequest) -> String {
     if let Some(path) = &asked.no_slash {
         return hints::no_slash(path);
@@ -346,15 +351,17 @@ fn somewhere_else(asked: &FailedRequest) -> String {
             hints::OTHER_PATH
         ),
         RequestKind::WebSocket | RequestKind::Other => {
-            "what the location leads to has no WebSocket at this path: correct the path, or lead the location to the server \
-             that has; `wsgate explain URL --connect` asks it"
+            "what the location leads to has no WebSocket at this path: correct the path, or lead the location to the \
+             server that has; `wsgate explain URL --connect` asks it"
                 .to_owned()
         }
     }
 }
 
+/// What to do when the upstream did not answer the request.
 fn unanswered(asked: &FailedRequest) -> String {
-    const LOG: &str = "the upstream's own log may say why; if it is told to speak TLS, write `https://` in `proxy_pass`";
+    const LOG: &str = "the upstream's own log may say why; if it is told to speak TLS, write `https://` in \
+         `proxy_pass`";
     if let Some(path) = &asked.no_slash {
         return hints::no_slash(path);
     }

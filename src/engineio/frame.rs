@@ -1,4 +1,4 @@
-//! A WebSocket frame of a server, as far as its first words need it (RFC 6455 §5.2).
+//! Reads a WebSocket frame of a server, as far as judging its first message needs that (RFC 6455 §5.2).
 
 /// FIN and the opcode of a text frame.
 const TEXT: u8 = 0x81;
@@ -6,23 +6,24 @@ const TEXT: u8 = 0x81;
 /// FIN and the opcode of a binary frame.
 const BINARY: u8 = 0x82;
 
-/// What bytes begin with.
+/// The frame with which some bytes begin.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Frame<'a> {
-    /// A text, whole and as it is.
+    /// A whole text message that is not compressed.
     Text {
         payload: &'a [u8],
-        /// What follows it.
+        /// The bytes behind the frame.
         rest: &'a [u8],
     },
-    /// Bytes as they are.
+    /// A whole binary message that is not compressed.
     Binary,
-    /// A part of a message, a compressed one, a control frame, one that is too long to be kept, or no frame of a server.
+    /// A part of a message, a compressed one, a control frame, a frame that is too long to be kept, or no frame of a
+    /// server.
     Other,
 }
 
 impl<'a> Frame<'a> {
-    /// `None`: more is needed.
+    /// Reads the frame with which `bytes` begin. `None` if more bytes are needed.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (first, rest) = bytes.split_first()?;
         match *first {

@@ -61,7 +61,7 @@ fn end(status: u16, said: Option<&str>) -> ExchangeEnd {
     }
 }
 
-/// What is found where the body is shown only if it was asked for.
+/// The finding about an exchange, whose body is shown only if it is listened to.
 fn found(exchange: &Exchange, status: u16, body: &str) -> Option<Finding> {
     let listens = diagnose::listens(exchange, StatusCode::from_u16(status).unwrap());
     diagnose::exchange(exchange, &end(status, listens.then_some(body)))
@@ -99,10 +99,10 @@ fn what_a_healthy_client_gets_is_not_even_looked_at_but_for_its_first_answer() {
     }
     let eio3 = get("/socket.io/?EIO=3&transport=polling&b64=1");
     assert_eq!(kind(&eio3, 200, &format!("{}:{V3}2:40", V3.len())), None);
-    // A script that calls a function with the packet.
+    // The answer is a script that calls a function with the packet.
     let jsonp = get("/socket.io/?EIO=4&transport=polling&j=0");
     assert_eq!(kind(&jsonp, 200, &format!("___eio[0](\"{}\");", "x")), None);
-    // Nobody knows what a compressed body says, but a page it can be.
+    // A compressed body cannot be read, but it can be a page.
     let mut unread = end(200, None);
     assert_eq!(diagnose::exchange(&get(POLL), &unread), None);
     unread.said = Some(Said::EncodedPage);
@@ -119,7 +119,7 @@ fn each_answer_to_the_first_request_of_a_polling_client_is_understood() {
         (200, old.as_str(), Some("old_server")),
         (200, "<!doctype html>", Some("got_page")),
         (200, "", Some("got_page")),
-        // More than is kept of an answer.
+        // These answers are longer than what is kept of them.
         (200, &V4[..60], None),
         (200, &old[..60], None),
         (404, "", Some("not_found")),
@@ -309,7 +309,7 @@ fn text_frame(payload: &str) -> Vec<u8> {
     .concat()
 }
 
-/// What the first words show, which must be the same in whatever pieces they come.
+/// What the first bytes show; it must not depend on the pieces in which they come.
 fn heard(target: &str, said: &[u8]) -> Option<Option<&'static str>> {
     let exchange = upgrade(target);
     assert!(diagnose::listens(
@@ -331,7 +331,7 @@ fn the_first_words_in_a_tunnel_are_understood() {
     const EIO3: &str = "/socket.io/?EIO=3&transport=websocket";
     let refused = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 28\r\n\r\nUnsupported protocol version";
     let old = [text_frame(V3), text_frame("40")].concat();
-    // Of Socket.IO 3, which has no `maxPayload` either: it waits for the client's `40`, and answers with more.
+    // Socket.IO 3 has no `maxPayload` either, but waits for the client's `40`, and answers with more.
     let older = [
         text_frame(V3),
         text_frame(r#"40{"sid":"cKZWsqMrlxTMFS_6AAAB"}"#),
@@ -360,7 +360,7 @@ fn the_first_words_in_a_tunnel_are_understood() {
         (EIO4, &text_frame("welcome"), Some(Some("plain_server"))),
         (EIO4, &text_frame(""), Some(Some("plain_server"))),
         (EIO4, b"\x82\x01x", Some(Some("plain_server"))),
-        // Compressed, a ping, a close, a part, a long one, an end without a word.
+        // A compressed frame, a ping, a close, a part of a message, a long frame, and an end without a word.
         (EIO4, b"\xc1\x05abcde", Some(None)),
         (EIO4, b"\x89\0", Some(None)),
         (EIO4, b"\x88\0", None),
