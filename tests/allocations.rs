@@ -75,7 +75,12 @@ fn a_message_through_a_plain_tunnel_allocates_nothing() {
             half_closed: Duration::from_secs(60),
         };
         let keeper = Rc::new(Keeper::default());
-        let relay = relay(end(near_client), end(near_upstream), limits, &keeper, ());
+        let relay = relay(
+            end(near_client),
+            end(near_upstream),
+            keeper.watch(limits),
+            (),
+        );
         let relay = tokio::task::spawn_local(relay);
         let mut buffer = vec![0; 16 * 1024];
         let mut before = 0;

@@ -56,7 +56,7 @@ impl Switch {
             None => (None, FirstWords::default()),
         };
         Tunnel {
-            relay: tunnel::relay(client, upstream, limits, keeper, first_words),
+            relay: tunnel::relay(client, upstream, keeper.watch(limits), first_words),
             begun: Instant::now(),
             log,
             _guard: guard,

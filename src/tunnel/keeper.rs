@@ -65,8 +65,9 @@ impl Keeper {
             .count()
     }
 
-    /// The record of activity of a tunnel with these limits, rounded up to whole steps.
-    pub(super) fn open(&self, limits: Limits) -> Rc<Activity> {
+    /// Watches a tunnel that begins now, under these limits, rounded up to whole steps. The record is for
+    /// [`relay`](crate::tunnel::relay()); when it is dropped, the tunnel is over.
+    pub fn watch(&self, limits: Limits) -> Rc<Activity> {
         let activity = Rc::new(Activity {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),
@@ -116,7 +117,7 @@ fn steps(limit: Duration) -> u32 {
 
 /// The record of one tunnel, which the tunnel and the sweep share: when bytes passed, and whether it must end.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub struct Activity {
     /// The sweep's count of steps.
     now: Rc<Cell<u32>>,
     /// The step of the last byte in either direction.

@@ -1,10 +1,10 @@
 //! Relays bytes both ways after a 101, until both ends are done.
 //!
-//! [`relay`] takes two streams, what was read from each beyond its head, and limits; it returns how many bytes passed
-//! and who ended the tunnel. It has no HTTP, no route, no log and no lock. An idle tunnel owns no buffer: every read
-//! goes into one buffer of the thread and is written on at once; only what the other end would not take is kept, and
-//! that direction reads no more until it is taken. The end of one direction is passed on (a half-close) and is not the
-//! end of the other.
+//! [`relay`] takes two streams, what was read from each beyond its head, and a record under limits; it returns how many
+//! bytes passed and who ended the tunnel. It has no HTTP, no route, no log and no lock. An idle tunnel owns no buffer:
+//! every read goes into one buffer of the thread and is written on at once; only what the other end would not take is
+//! kept, and that direction reads no more until it is taken. The end of one direction is passed on (a half-close) and
+//! is not the end of the other.
 //!
 //! An abrupt end (a reset, or TLS that stops without close_notify) ends both sockets at once. The other end then sees
 //! an orderly end if it has nothing unread in it, not a reset that could destroy bytes which it has yet to read.
@@ -30,10 +30,10 @@ use crate::tunnel::direction::DirectionError;
 use crate::tunnel::direction::DirectionState;
 use crate::tunnel::direction::EndSignal;
 use crate::tunnel::direction::Ends;
-use crate::tunnel::keeper::Activity;
 use crate::tunnel::keeper::EndRequest;
 
 pub use crate::stream::vanished::Doubt;
+pub use crate::tunnel::keeper::Activity;
 pub use crate::tunnel::keeper::Keeper;
 
 /// How long a tunnel may be silent.
@@ -123,15 +123,15 @@ pub trait Hook {
 /// The hook that looks at nothing.
 impl Hook for () {}
 
-/// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or the sweep ends the tunnel.
+/// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or the sweep
+/// that gave `activity` ends the tunnel.
 ///
 /// # Cancel safety
 /// Dropping the future closes both sockets; bytes that one end had not taken are lost.
 pub fn relay<C, U, H>(
     client: End<C>,
     upstream: End<U>,
-    limits: Limits,
-    keeper: &Rc<Keeper>,
+    activity: Rc<Activity>,
     hook: H,
 ) -> Relay<C, U, H>
 where
@@ -145,7 +145,7 @@ where
         to_upstream: Direction::owing(client.early),
         to_client: Direction::owing(upstream.early),
         first: None,
-        activity: keeper.open(limits),
+        activity,
         hook,
     }
 }

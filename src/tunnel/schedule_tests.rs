@@ -243,7 +243,7 @@ impl Tunnel {
         };
         let keeper = Rc::new(Keeper::default());
         Self {
-            relay: relay(end(&wires[0]), end(&wires[1]), LIMITS, &keeper, ()),
+            relay: relay(end(&wires[0]), end(&wires[1]), keeper.watch(LIMITS), ()),
             ends: wires,
         }
     }
@@ -437,7 +437,7 @@ proptest! {
             let keeper = Rc::new(Keeper::default());
             let end = |stream| End { stream, early: Bytes::new() };
             let client_end = End { stream: tls, early: Bytes::new() };
-            let relay = relay(client_end, end(near), LIMITS, &keeper, ());
+            let relay = relay(client_end, end(near), keeper.watch(LIMITS), ());
             let sent = [&BYTES[0][..lengths[0]], &BYTES[1][..lengths[1]]];
             let (from_client, to_client) = tokio::io::split(client);
             let (from_upstream, to_upstream) = tokio::io::split(upstream);

@@ -81,8 +81,7 @@ fn begin(
             stream: near_upstream,
             early: Bytes::from_static(early[1]),
         },
-        limits,
-        &keeper,
+        keeper.watch(limits),
         (),
     );
     (client, upstream, spawn_local(relay), keeper)
@@ -297,7 +296,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
             ..LIMITS
         };
         let ends = (end(near_client, &says[0]), end(near_upstream, &says[1]));
-        let _relay = spawn_local(relay(ends.0, ends.1, limits, &keeper, ()));
+        let _relay = spawn_local(relay(ends.0, ends.1, keeper.watch(limits), ()));
         let said = || [&says[0], &says[1]].map(|says| says.borrow_mut().split_off(0));
         let minute = Keeper::DOUBT.as_millis() / Keeper::STEP.as_millis();
         let mut byte = [0];
@@ -369,7 +368,12 @@ fn an_end_that_was_told_is_not_told_again_when_the_process_ends() {
             early: Bytes::new(),
         };
         let keeper = Rc::new(Keeper::default());
-        let relay = relay(end(near_client), end(near_upstream), LIMITS, &keeper, ());
+        let relay = relay(
+            end(near_client),
+            end(near_upstream),
+            keeper.watch(LIMITS),
+            (),
+        );
         let relay = spawn_local(relay);
         client.shutdown().await.expect("half closed");
         let mut byte = [0];

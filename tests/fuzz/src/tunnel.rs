@@ -70,8 +70,7 @@ pub fn run(data: &[u8]) {
             stream: upstream,
             early: Bytes::from(bytes_from(0, early[1], UPSTREAM)),
         },
-        limits,
-        &keeper,
+        keeper.watch(limits),
         Counts(Rc::clone(&seen)),
     ));
     let woken = Arc::new(Woken::default());

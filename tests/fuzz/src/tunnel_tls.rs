@@ -619,7 +619,12 @@ pub fn run(data: &[u8]) {
         early: Bytes::new(),
     };
     let near_client = Near::Client(near_client, Rc::clone(&far.wire));
-    let relay = relay(end(near_client), end(near_upstream), limits, &keeper, ());
+    let relay = relay(
+        end(near_client),
+        end(near_upstream),
+        keeper.watch(limits),
+        (),
+    );
     // Dropped before the last look at the far ends: closing is a part of what they see.
     let mut relay = Box::pin(relay);
     let mut order = order.iter();
