@@ -1,9 +1,9 @@
 //! What becomes of the requests of a `location` block: an upstream, or an answer that keeps them from going elsewhere.
 
 use crate::config;
+use crate::nginx::context::Surroundings;
 use crate::nginx::fields;
 use crate::nginx::listen::Listen;
-use crate::nginx::location::Surroundings;
 use crate::nginx::notes::Notes;
 use crate::nginx::route::Does;
 use crate::nginx::route::Route;
@@ -13,11 +13,11 @@ use crate::nginx::route::beside;
 use crate::nginx::route::returned;
 use crate::nginx::scope::Guard;
 use crate::nginx::scope::Scope;
-use crate::nginx::server;
 use crate::nginx::time;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
+use crate::nginx::words::note_rest;
 use crate::upstream::Address;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
@@ -136,7 +136,7 @@ fn tried<'t>(
         // The named location inherits from the server, not from the one that leads to it.
         let scope = around.scope.within(named.inside());
         let mut comments = Vec::new();
-        server::note_rest(named.inside(), &scope, notes, &mut comments);
+        note_rest(named.inside(), &scope, notes, &mut comments);
         let mut route = match scope.guard(named.inside()) {
             None => proxied(named, around, &scope, notes),
             Some(_) => answering(named.place, "403"),

@@ -3,26 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::nginx::action::action;
+use crate::nginx::context::Surroundings;
 use crate::nginx::notes::Notes;
 use crate::nginx::route::Route;
 use crate::nginx::route::answering;
 use crate::nginx::scope::Scope;
-use crate::nginx::server;
-use crate::nginx::server::File;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
-use crate::nginx::variables::Constants;
+use crate::nginx::words::note_rest;
 use crate::routing::Kind;
 use crate::routing::Location;
-
-/// What a location stands in.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings<'a, 't> {
-    pub(super) server: &'t Directive,
-    pub(super) scope: &'a Scope<'t>,
-    pub(super) constants: &'a Constants,
-    pub(super) file: File<'a, 't>,
-}
 
 /// The block that a location stands in: a server, or another location.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +96,7 @@ fn one<'t>(
             return;
         }
     };
-    server::note_rest(block.inside(), &scope, found.notes, &mut comments);
+    note_rest(block.inside(), &scope, found.notes, &mut comments);
     let mut route = action(block, around, &scope, found.notes);
     route.place = block.place;
     if let Some(first) = found.same_as(&name) {

@@ -7,6 +7,7 @@
 
 mod action;
 mod addresses;
+mod context;
 mod fields;
 mod glob;
 mod lexer;
@@ -31,9 +32,9 @@ use std::time::Duration;
 
 use crate::config::Diagnostic;
 use crate::config::Level;
+use crate::nginx::context::File;
 use crate::nginx::notes::Notes;
 use crate::nginx::scope::Scope;
-use crate::nginx::server::File;
 use crate::nginx::server::Server;
 use crate::nginx::sites::Known;
 use crate::nginx::sites::Plan;
@@ -41,6 +42,7 @@ use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
+use crate::nginx::words::note_rest;
 use crate::nginx::write::Content;
 
 /// What became of an nginx.conf.
@@ -103,7 +105,7 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
             "worker_processes" if directive.arg(0) != "auto" => {
                 top.threads = threads(directive.arg(0));
             }
-            _ => server::note_rest(
+            _ => note_rest(
                 std::slice::from_ref(directive),
                 &nowhere,
                 &mut notes,
@@ -125,7 +127,7 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
                 let why = "there are no variables to make; `when` chooses by query, header, method and port";
                 top.comments.push(notes.left(directive, why));
             }
-            _ => server::note_rest(
+            _ => note_rest(
                 std::slice::from_ref(directive),
                 &scope,
                 &mut notes,

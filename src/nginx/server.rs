@@ -1,9 +1,10 @@
 //! A `server` block: its addresses, names and certificates, and its locations as routes.
 
+use crate::nginx::context::File;
+use crate::nginx::context::Surroundings;
 use crate::nginx::listen;
 use crate::nginx::listen::Listen;
 use crate::nginx::location;
-use crate::nginx::location::Surroundings;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
@@ -14,10 +15,8 @@ use crate::nginx::tree::Directive;
 use crate::nginx::tree::Place;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
-use crate::nginx::upstreams::Groups;
 use crate::nginx::variables::Constants;
-use crate::nginx::words;
-use crate::nginx::words::Verdict;
+use crate::nginx::words::note_rest;
 use crate::routing::HostPattern;
 
 /// A server, translated.
@@ -41,15 +40,6 @@ pub(super) struct Outline<'t> {
     comments: Vec<String>,
 }
 
-/// What one server is read with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct File<'a, 't> {
-    pub(super) groups: &'a Groups<'t>,
-    pub(super) listens: &'a [Listen],
-    /// What certificates are relative to.
-    pub(super) dir: &'a str,
-}
-
 /// Reads the addresses and names of a server.
 pub(super) fn outline<'t>(
     block: &'t Directive,
@@ -63,25 +53,6 @@ pub(super) fn outline<'t>(
         scope: http.within(block.inside()),
         block,
         comments,
-    }
-}
-
-/// Notes the directives of a block that no key takes up.
-pub(super) fn note_rest(
-    directives: &[Directive],
-    scope: &Scope<'_>,
-    notes: &mut Notes<'_>,
-    comments: &mut Vec<String>,
-) {
-    for directive in directives {
-        match words::judge(directive) {
-            Verdict::Taken if scope.obeys(directive) => {}
-            Verdict::Taken => {
-                comments.push(notes.left(directive, "what it names is no address and no network"));
-            }
-            Verdict::Needless(why) => notes.needless(directive, why),
-            Verdict::Left(why) => comments.push(notes.left(directive, why)),
-        }
     }
 }
 

@@ -4,11 +4,13 @@
 //! `routes.yaml`, and those of which the value decides.
 
 use crate::config;
+use crate::nginx::notes::Notes;
+use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 
 /// What becomes of a directive.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// It is read elsewhere.
     Taken,
     /// Nothing, and nothing is missed.
@@ -254,8 +256,27 @@ const LEFT: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// Notes the directives of a block that no key takes up.
+pub(super) fn note_rest(
+    directives: &[Directive],
+    scope: &Scope<'_>,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) {
+    for directive in directives {
+        match judge(directive) {
+            Verdict::Taken if scope.obeys(directive) => {}
+            Verdict::Taken => {
+                comments.push(notes.left(directive, "what it names is no address and no network"));
+            }
+            Verdict::Needless(why) => notes.needless(directive, why),
+            Verdict::Left(why) => comments.push(notes.left(directive, why)),
+        }
+    }
+}
+
 /// What becomes of `directive`, by its name and, for some, its value.
-pub(super) fn judge(directive: &Directive) -> Verdict {
+fn judge(directive: &Directive) -> Verdict {
     let name = directive.name.as_str();
     let value = directive.arg(0).to_ascii_lowercase();
     let left = |why: &str| Verdict::Left(why.to_owned());
