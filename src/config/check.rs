@@ -30,10 +30,10 @@ mod keys;
 mod listen;
 pub(super) mod not_yaml;
 mod promise;
-pub(super) mod request;
-pub(super) mod route;
+mod request;
+mod route;
 mod scalar;
-pub(super) mod words;
+mod words;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

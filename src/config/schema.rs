@@ -32,6 +32,16 @@ pub(super) struct Node {
     pub(super) verbatim: Option<usize>,
 }
 
+impl Node {
+    /// The bytes of the file that hold a part of a text; all of the value if that is not known, or has line ends in it.
+    pub(super) fn part(&self, part: Option<Range<usize>>) -> Range<usize> {
+        match (self.verbatim, part) {
+            (Some(start), Some(part)) if !part.is_empty() => start + part.start..start + part.end,
+            _ => self.span.clone(),
+        }
+    }
+}
+
 /// What was written.
 #[derive(Clone, Debug)]
 pub(super) enum Value {

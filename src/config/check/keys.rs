@@ -7,6 +7,7 @@ use crate::config::check::words;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::config::unsupported::instead_of;
 use crate::config::values::distance;
 
 /// Which map of the file it is.
@@ -225,7 +226,7 @@ impl<'n> Fields<'n> {
                 }
                 _ => format!("the key is `{meant}`"),
             }
-        } else if let Some(advice) = words::instead_of(&word) {
+        } else if let Some(advice) = instead_of(&word) {
             advice.to_owned()
         } else if let Some(meant) = nearest(&word, self.within) {
             self.meant.push(meant);
@@ -256,6 +257,7 @@ mod tests {
     use crate::config::check::keys::Within;
     use crate::config::check::keys::nearest;
     use crate::config::check::words;
+    use crate::config::unsupported::instead_of;
 
     #[test]
     fn the_nearest_key_is_one_that_a_slip_explains() {
@@ -275,7 +277,7 @@ mod tests {
         for key in known.filter(|key| !["port", "path", "url"].contains(key)) {
             assert!(!words::is_later(key), "{key}");
             assert_eq!(
-                (words::renamed(key), words::instead_of(key)),
+                (words::renamed(key), instead_of(key)),
                 (None, None),
                 "{key}"
             );

@@ -9,7 +9,6 @@ use crate::config::Promise;
 use crate::config::check::Checker;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
-use crate::config::check::route::part;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::engineio::Path;
@@ -102,7 +101,7 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
             let span = text.len() - uri.len()..text.len();
             checker
                 .error(
-                    &part(node, Some(span)),
+                    &node.part(Some(span)),
                     "`expect` is an upstream without a path",
                 )
                 .help(format!("write `{}`", to.without_uri()));
@@ -119,7 +118,7 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
             None
         }
         Err(error) => {
-            let span = part(node, Some(error.span()));
+            let span = node.part(Some(error.span()));
             // The same words, about the key that was written.
             let here = |words: String| words.replace("`proxy_pass`", "`expect`");
             checker

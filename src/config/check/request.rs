@@ -8,34 +8,16 @@ use http::header;
 use crate::config::check::Checker;
 use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
-use crate::config::check::route::part;
+use crate::config::check::scalar::texts;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::config::set_headers::is_never_set;
 use crate::headers::host;
 use crate::returns::Return;
 use crate::routing::HostPattern;
 use crate::routing::When;
 use crate::template::Template;
-
-/// Fields that belong to a connection or to its framing, or that the answer to an upgrade is computed from.
-pub(super) const NOT_SET: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TRANSFER_ENCODING,
-    header::CONTENT_LENGTH,
-    header::TE,
-    header::TRAILER,
-    header::EXPECT,
-    header::SEC_WEBSOCKET_KEY,
-    header::SEC_WEBSOCKET_VERSION,
-    header::PROXY_AUTHORIZATION,
-];
-
-/// Whether `name` is a field that `set_headers` cannot set: wsgate writes it for each connection and message.
-pub(crate) fn is_never_set(name: &HeaderName) -> bool {
-    NOT_SET.contains(name)
-}
 
 /// The hosts of a route, if all of them are right.
 pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPattern>> {
@@ -198,7 +180,7 @@ fn template(
             let dollar = text.find(&format!("${}", error.name));
             let span = dollar.map(|at| at..at + error.name.len() + 1);
             checker
-                .error(&part(node, span), error.to_string())
+                .error(&node.part(span), error.to_string())
                 .help(error.help());
             return None;
         }
@@ -240,32 +222,6 @@ fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Hea
                 .help("write a name such as `X-Canary`");
             None
         }
-    }
-}
-
-/// A text, or a list of them with at least one.
-pub(super) fn texts<'n>(
-    node: &'n Node,
-    key: &str,
-    expected: &str,
-    checker: &mut Checker<'_>,
-) -> Vec<(&'n Node, &'n str)> {
-    match &node.value {
-        Value::List(entries) if entries.is_empty() => {
-            checker
-                .error(&node.span, format!("`{key}` is an empty list"))
-                .help(format!("give it {expected}, or leave `{key}` out"));
-            Vec::new()
-        }
-        Value::List(entries) => entries
-            .iter()
-            .filter_map(|entry| Some((entry, checker.text(entry, key, expected)?)))
-            .collect(),
-        _ => checker
-            .text(node, key, expected)
-            .map(|text| (node, text))
-            .into_iter()
-            .collect(),
     }
 }
 

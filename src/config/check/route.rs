@@ -1,9 +1,6 @@
 //! The rules of `routes`: locations, each once, and where they lead.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::net::SocketAddr;
-use std::ops::Range;
 
 use crate::config::Action;
 use crate::config::Listener;
@@ -18,6 +15,7 @@ use crate::config::check::keys::Within;
 use crate::config::check::request;
 use crate::config::check::timeouts;
 use crate::config::diagnostic::quoted;
+use crate::config::own_listener::leads_to;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::routing::HostPattern;
@@ -123,7 +121,7 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     match text.parse::<Location>() {
         Ok(location) => Some(location),
         Err(error) => {
-            let span = part(node, error.span());
+            let span = node.part(error.span());
             checker.error(&span, error.to_string()).help(error.help());
             None
         }
@@ -186,18 +184,10 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
     match text.parse::<ProxyPass>() {
         Ok(proxy_pass) => Some(proxy_pass),
         Err(error) => {
-            let span = part(node, Some(error.span()));
+            let span = node.part(Some(error.span()));
             checker.error(&span, error.to_string()).help(error.help());
             None
         }
-    }
-}
-
-/// The bytes of the file that hold a part of a text; all of the value if that is not known, or has line ends in it.
-pub(super) fn part(node: &Node, part: Option<Range<usize>>) -> Range<usize> {
-    match (node.verbatim, part) {
-        (Some(start), Some(part)) if !part.is_empty() => start + part.start..start + part.end,
-        _ => node.span.clone(),
     }
 }
 
@@ -292,28 +282,3 @@ fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Ch
         .label("each request would go round for ever")
         .help(help);
 }
-
-/// Whether a connection to `host` and `to_port` would be accepted by a listener at `address`, as far as can be told
-/// without asking anyone.
-pub(crate) fn leads_to(host: &Host, to_port: u16, address: SocketAddr) -> bool {
-    let (ip, port) = (address.ip(), address.port());
-    let hosts: &[IpAddr] = match host {
-        Host::Ip(host) => &[*host],
-        Host::Name(name) if name == "localhost" => &LOOPBACK,
-        Host::Name(_) => &[],
-    };
-    // Connecting to 0.0.0.0 or [::] reaches this machine.
-    let local = |host: &IpAddr| host.is_loopback() || host.is_unspecified();
-    let reaches = |host: &IpAddr| {
-        host.is_ipv4() == ip.is_ipv4()
-            && (*host == ip
-                || (ip.is_unspecified() && local(host))
-                || (host.is_unspecified() && local(&ip)))
-    };
-    port != 0 && port == to_port && hosts.iter().any(reaches)
-}
-
-const LOOPBACK: [IpAddr; 2] = [
-    IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-];

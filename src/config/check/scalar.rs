@@ -171,3 +171,29 @@ impl Checker<'_> {
         number
     }
 }
+
+/// A text, or a list of them with at least one.
+pub(super) fn texts<'n>(
+    node: &'n Node,
+    key: &str,
+    expected: &str,
+    checker: &mut Checker<'_>,
+) -> Vec<(&'n Node, &'n str)> {
+    match &node.value {
+        Value::List(entries) if entries.is_empty() => {
+            checker
+                .error(&node.span, format!("`{key}` is an empty list"))
+                .help(format!("give it {expected}, or leave `{key}` out"));
+            Vec::new()
+        }
+        Value::List(entries) => entries
+            .iter()
+            .filter_map(|entry| Some((entry, checker.text(entry, key, expected)?)))
+            .collect(),
+        _ => checker
+            .text(node, key, expected)
+            .map(|text| (node, text))
+            .into_iter()
+            .collect(),
+    }
+}

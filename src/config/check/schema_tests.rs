@@ -16,10 +16,10 @@ use crate::clients::Kind;
 use crate::config::Config;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
-use crate::config::check::request::NOT_SET;
 use crate::config::check::scalar::MOST_CONNECTIONS;
 use crate::config::check::scalar::MOST_HANDSHAKES;
 use crate::config::check::scalar::MOST_THREADS;
+use crate::config::set_headers::NEVER_SET;
 
 fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()
@@ -315,10 +315,10 @@ fn what_the_schema_enumerates_is_all_there_is() {
     let (pattern, refused) = never.iter().next().unwrap();
     assert_eq!((never.len(), refused), (1, &json!(false)));
     let never = Regex::new(pattern).unwrap();
-    for name in &NOT_SET {
+    for name in &NEVER_SET {
         assert!(never.is_match(name.as_str()), "{name}");
     }
-    assert_eq!(pattern.matches('|').count() + 1, NOT_SET.len());
+    assert_eq!(pattern.matches('|').count() + 1, NEVER_SET.len());
     assert!(never.is_match("Connection") && never.is_match("Sec-WebSocket-Key"));
     assert!(!never.is_match("X-Connection"));
 }
