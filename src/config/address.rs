@@ -12,30 +12,11 @@ pub(super) fn read(text: &str) -> Result<SocketAddr, AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Err(AddressError::Unix {
-            path: path.to_owned(),
-        });
+    if let Some(error) = something_else(text) {
+        return Err(error);
     }
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let instead = rest.split('/').next().unwrap_or_default().to_owned();
-        return Err(AddressError::Url {
-            instead,
-            tls: matches!(scheme, "https" | "wss"),
-        });
-    }
-    if let Some((address, parameters)) = text.split_once(char::is_whitespace) {
-        return Err(AddressError::Parameters {
-            address: address.to_owned(),
-            parameters: parameters.trim().to_owned(),
-        });
-    }
-    if text
-        .strip_prefix('-')
-        .unwrap_or(text)
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-    {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port(text)?));
     }
     if let Some(inside) = text.strip_prefix('[') {
@@ -49,36 +30,56 @@ pub(super) fn read(text: &str) -> Result<SocketAddr, AddressError> {
     if text.matches(':').count() > 1 {
         return Err(AddressError::BareIpv6);
     }
-    let Some((host, written)) = text.split_once(':') else {
-        return Err(match text.parse::<Ipv4Addr>() {
-            Ok(_) => AddressError::NoPort {
-                address: text.to_owned(),
-            },
-            Err(_) => AddressError::Nothing,
+    match text.split_once(':') {
+        Some((host, written)) => {
+            let port = port(written)?;
+            Ok(SocketAddr::new(IpAddr::V4(ipv4(host, port)?), port))
+        }
+        None if text.parse::<Ipv4Addr>().is_ok() => Err(AddressError::NoPort {
+            address: text.to_owned(),
+        }),
+        None => Err(AddressError::Nothing),
+    }
+}
+
+/// Why a text is no address, if it is a Unix socket, a URL, or has parameters as nginx's `listen` takes them.
+fn something_else(text: &str) -> Option<AddressError> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Some(AddressError::Unix {
+            path: path.to_owned(),
         });
-    };
-    let port = port(written)?;
-    let ip = match host {
-        "" => return Err(AddressError::NoHost { port }),
-        "*" => Ipv4Addr::UNSPECIFIED,
-        host => match host.parse() {
-            Ok(ip) => ip,
-            Err(_)
-                if host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || byte == b'.') =>
-            {
-                return Err(AddressError::NotIpv4);
-            }
-            Err(_) => {
-                return Err(AddressError::Name {
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let instead = rest.split('/').next().unwrap_or_default().to_owned();
+        return Some(AddressError::Url {
+            instead,
+            tls: matches!(scheme, "https" | "wss"),
+        });
+    }
+    let (address, parameters) = text.split_once(char::is_whitespace)?;
+    Some(AddressError::Parameters {
+        address: address.to_owned(),
+        parameters: parameters.trim().to_owned(),
+    })
+}
+
+/// The address before the colon; `*` is every interface.
+fn ipv4(host: &str, port: u16) -> Result<Ipv4Addr, AddressError> {
+    match host {
+        "" => Err(AddressError::NoHost { port }),
+        "*" => Ok(Ipv4Addr::UNSPECIFIED),
+        host => host.parse().map_err(|_| {
+            let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+            if host.bytes().all(is_number) {
+                AddressError::NotIpv4
+            } else {
+                AddressError::Name {
                     host: host.to_owned(),
                     port,
-                });
+                }
             }
-        },
-    };
-    Ok(SocketAddr::new(IpAddr::V4(ip), port))
+        }),
+    }
 }
 
 fn port(text: &str) -> Result<u16, AddressError> {

@@ -19,82 +19,122 @@ use crate::tls::Concerns;
 /// Where `tls: self_signed` keeps its files, beside `routes.yaml`.
 const SELF_SIGNED: &str = "certs";
 
+/// One entry of `listen`, before it is known which listener its `redirect` leads to.
+struct ListenEntry<'n> {
+    listener: Listener,
+    /// The value of `address`.
+    address: &'n Node,
+    /// What is written there.
+    written: &'n str,
+    /// Whether the entry has the key `tls`, right or wrong.
+    has_tls: bool,
+    /// The value of `redirect`.
+    redirect: Option<&'n Node>,
+}
+
 /// The listeners of `listen`, as far as they are right. Only the `trusted` can send a PROXY header.
 pub(super) fn listeners(
     node: &Node,
     trusted: Option<&Node>,
     checker: &mut Checker<'_>,
 ) -> Vec<Listener> {
-    let Some(entries) = checker.entries(node, "listen", LISTEN) else {
+    let Some(nodes) = checker.entries(node, "listen", LISTEN) else {
         return Vec::new();
     };
-    let mut listeners: Vec<Listener> = Vec::new();
-    let mut redirects = Vec::new();
-    let mut has_tls = Vec::new();
-    for entry in entries {
-        let Some(map) = checker.entry(entry, "listen", LISTEN) else {
+    let mut entries: Vec<ListenEntry<'_>> = Vec::new();
+    for node in nodes {
+        let Some(map) = checker.entry(node, "listen", LISTEN) else {
             continue;
         };
-        let fields = Fields::of(entry, map, Within::Listen, checker);
-        let tls = fields.get("tls").map(|node| tls(node, checker));
-        let reuseport = fields
-            .get("reuseport")
-            .and_then(|node| checker.switch(node, "reuseport"));
-        let proxy_protocol = fields
-            .get("proxy_protocol")
-            .and_then(|node| Some((checker.switch(node, "proxy_protocol")?, node)));
-        if let (Some((true, node)), None) = (proxy_protocol, trusted) {
+        let fields = Fields::of(node, map, Within::Listen, checker);
+        if let Some(entry) = entry(&fields, trusted, checker) {
+            once(&entry, &entries, checker);
+            entries.push(entry);
+        }
+    }
+    let has_tls: Vec<bool> = entries.iter().map(|entry| entry.has_tls).collect();
+    let entries = entries.into_iter().enumerate();
+    entries
+        .map(|(at, entry)| Listener {
+            redirect: entry
+                .redirect
+                .and_then(|node| redirect(&has_tls, at, node, checker)),
+            ..entry.listener
+        })
+        .collect()
+}
+
+/// One entry of `listen`; none without an address that can be listened on.
+fn entry<'n>(
+    fields: &Fields<'n>,
+    trusted: Option<&Node>,
+    checker: &mut Checker<'_>,
+) -> Option<ListenEntry<'n>> {
+    let tls = fields.get("tls").map(|node| tls(node, checker));
+    let reuseport = fields
+        .get("reuseport")
+        .and_then(|node| checker.switch(node, "reuseport"));
+    let proxy_protocol = proxy_protocol(fields, trusted, checker);
+    let node = fields.require("address", "address: 8080", checker)?;
+    let text = checker.text(node, "address", "a port, or an IP address and a port")?;
+    let address = match address::read(text) {
+        Ok(address) => address,
+        Err(error) => {
             checker
-                .error(&node.span, "`proxy_protocol` needs `trusted_proxies`")
-                .label("nobody is trusted, so no connection would be served")
-                .help("name the proxies in front at the top of the file: `trusted_proxies: [10.0.0.0/8]`");
+                .error(&node.span, error.to_string())
+                .help(error.help());
+            return None;
         }
-        let Some(node) = fields.require("address", "address: 8080", checker) else {
-            continue;
-        };
-        let Some(text) = checker.text(node, "address", "a port, or an IP address and a port")
-        else {
-            continue;
-        };
-        let address = match address::read(text) {
-            Ok(address) => address,
-            Err(error) => {
-                checker
-                    .error(&node.span, error.to_string())
-                    .help(error.help());
-                continue;
-            }
-        };
-        let same = |other: &&Listener| other.address == address && address.port() != 0;
-        if let Some(first) = listeners.iter().find(same) {
-            let message = format!(
-                "address {} is already used on line {}",
-                quoted(text),
-                first.line
-            );
-            checker
-                .error(&node.span, message)
-                .label("an address can be opened only once")
-                .help("remove one of the two");
-        }
-        if let Some(redirect) = fields.get("redirect") {
-            redirects.push((listeners.len(), redirect));
-        }
-        has_tls.push(fields.get("tls").is_some());
-        let line = checker.source.line(node.span.start);
-        listeners.push(Listener {
+    };
+    Some(ListenEntry {
+        has_tls: tls.is_some(),
+        redirect: fields.get("redirect"),
+        listener: Listener {
             redirect: None,
             address,
             reuseport: reuseport.unwrap_or(false),
-            proxy_protocol: proxy_protocol.is_some_and(|(on, _)| on),
+            proxy_protocol,
             tls: tls.flatten(),
-            line,
-        });
+            line: checker.source.line(node.span.start),
+        },
+        address: node,
+        written: text,
+    })
+}
+
+/// Whether connections begin with a PROXY header. Without `trusted_proxies` nobody could send one.
+fn proxy_protocol(fields: &Fields<'_>, trusted: Option<&Node>, checker: &mut Checker<'_>) -> bool {
+    let Some(node) = fields.get("proxy_protocol") else {
+        return false;
+    };
+    let is_on = checker.switch(node, "proxy_protocol").unwrap_or(false);
+    if is_on && trusted.is_none() {
+        checker
+            .error(&node.span, "`proxy_protocol` needs `trusted_proxies`")
+            .label("nobody is trusted, so no connection would be served")
+            .help(
+                "name the proxies in front at the top of the file: `trusted_proxies: [10.0.0.0/8]`",
+            );
     }
-    for (from, node) in redirects {
-        listeners[from].redirect = redirect(&has_tls, from, node, checker);
-    }
-    listeners
+    is_on
+}
+
+/// Notes an address that an entry before this one has. Several may have port 0, for which the system chooses.
+fn once(entry: &ListenEntry<'_>, before: &[ListenEntry<'_>], checker: &mut Checker<'_>) {
+    let address = entry.listener.address;
+    let same = |other: &&ListenEntry<'_>| other.listener.address == address && address.port() != 0;
+    let Some(first) = before.iter().find(same) else {
+        return;
+    };
+    let message = format!(
+        "address {} is already used on line {}",
+        quoted(entry.written),
+        first.listener.line
+    );
+    checker
+        .error(&entry.address.span, message)
+        .label("an address can be opened only once")
+        .help("remove one of the two");
 }
 
 /// `redirect: https`: to the first listener with TLS.

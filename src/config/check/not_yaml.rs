@@ -21,75 +21,84 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagn
     if let Some(diagnostic) = nginx(source) {
         return diagnostic;
     }
-    let at = character(refused.at, source);
-    let token = token(refused.at, source);
-    let end = refused.at + token.len();
-    let error = |span: &Range<usize>, message: &str| source.about(Level::Error, span, message);
     let mut diagnostic = match &refused.fault {
-        Fault::SecondDocument => {
-            let mut lines = (1..=source.line(refused.at))
-                .rev()
-                .map(|line| source.line_span(line));
-            let dashes = lines.find(|line| source.text()[line.clone()].starts_with("---"));
-            let mut diagnostic = error(&dashes.unwrap_or(at), "a second document begins here");
-            diagnostic
-                .label("all that follows would be ignored")
-                .help("remove this line; a configuration is one document");
-            diagnostic
-        }
-        Fault::TooMuch => {
-            let mut diagnostic = error(
-                &(refused.at..end),
-                "the aliases of this file multiply to more than can be read",
-            );
-            diagnostic.help("write the entries out instead of repeating lists of aliases");
-            diagnostic
-        }
-        Fault::TooDeep => {
-            let mut diagnostic = error(&at, "lists and maps are nested too deeply");
-            diagnostic
-                .help("a configuration needs no more than five levels; is a bracket missing?");
-            diagnostic
-        }
-        Fault::UnknownAlias => {
-            let mut diagnostic = error(
-                &(refused.at..end),
-                &format!("there is no anchor for {}", quoted(token)),
-            );
-            diagnostic
-                .label("`*` begins an alias in YAML")
-                .help(format!(
-                    "if it is meant as it stands, put it in quotes: `\"{token}\"`"
-                ));
-            diagnostic
-        }
-        Fault::EndlessAlias => {
-            let mut diagnostic =
-                error(&(refused.at..end), "an alias stands within what it repeats");
-            diagnostic.help("write the value out");
-            diagnostic
-        }
-        Fault::Tag => {
-            let before = source.text().get(..refused.at).unwrap_or_default();
-            let start = before.rfind('!').unwrap_or(refused.at);
-            let tag = start..before.trim_end().len().max(start);
-            let mut diagnostic = error(&tag, "this value has a tag");
-            diagnostic
-                .label("`!` begins a tag in YAML")
-                .help("take the tag out; if the `!` belongs to the value, put all of it in quotes");
-            diagnostic
-        }
-        Fault::Merge => {
-            let mut diagnostic = error(&at, "`<<` takes a map or an alias of one");
-            diagnostic.help("write the keys out");
-            diagnostic
-        }
         Fault::Syntax(words) => syntax(words, refused.at, source),
+        fault => explained(fault, refused.at, source),
     };
     if !source.text().contains('\n') && source.text().len() > 200 {
         diagnostic.help("the whole file is one line; is it the right file?");
     }
     diagnostic
+}
+
+/// What is said about a fault that the reader names, at the byte `at` where it gave up.
+fn explained(fault: &Fault, at: usize, source: &Source) -> Diagnostic {
+    let here = character(at, source);
+    let token = token(at, source);
+    let word = at..at + token.len();
+    let (span, message, label, help) = match fault {
+        Fault::SecondDocument => (
+            document_start(at, source).unwrap_or(here),
+            "a second document begins here",
+            "all that follows would be ignored",
+            "remove this line; a configuration is one document",
+        ),
+        Fault::TooMuch => (
+            word,
+            "the aliases of this file multiply to more than can be read",
+            "",
+            "write the entries out instead of repeating lists of aliases",
+        ),
+        Fault::TooDeep => (
+            here,
+            "lists and maps are nested too deeply",
+            "",
+            "a configuration needs no more than five levels; is a bracket missing?",
+        ),
+        Fault::UnknownAlias => {
+            let message = format!("there is no anchor for {}", quoted(token));
+            let help = format!("if it is meant as it stands, put it in quotes: `\"{token}\"`");
+            let mut diagnostic = source.about(Level::Error, &word, message);
+            diagnostic.label("`*` begins an alias in YAML").help(help);
+            return diagnostic;
+        }
+        Fault::EndlessAlias => (
+            word,
+            "an alias stands within what it repeats",
+            "",
+            "write the value out",
+        ),
+        Fault::Tag => (
+            tag_before(at, source),
+            "this value has a tag",
+            "`!` begins a tag in YAML",
+            "take the tag out; if the `!` belongs to the value, put all of it in quotes",
+        ),
+        Fault::Merge => (
+            here,
+            "`<<` takes a map or an alias of one",
+            "",
+            "write the keys out",
+        ),
+        Fault::Syntax(words) => return syntax(words, at, source),
+    };
+    let mut diagnostic = source.about(Level::Error, &span, message);
+    diagnostic.label(label).help(help);
+    diagnostic
+}
+
+/// The last line up to the byte `at` that begins with `---`.
+fn document_start(at: usize, source: &Source) -> Option<Range<usize>> {
+    let lines = (1..=source.line(at)).rev();
+    let mut lines = lines.map(|line| source.line_span(line));
+    lines.find(|line| source.text()[line.clone()].starts_with("---"))
+}
+
+/// The tag that ends before the byte `at`, where its value begins.
+fn tag_before(at: usize, source: &Source) -> Range<usize> {
+    let before = source.text().get(..at).unwrap_or_default();
+    let start = before.rfind('!').unwrap_or(at);
+    start..before.trim_end().len().max(start)
 }
 
 /// The place of a tab in the indentation of the line at `at`, or of the next, which is the one meant.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use http::HeaderName;
+
 use crate::config::Action;
 use crate::config::Listener;
 use crate::config::Route;
@@ -18,6 +20,7 @@ use crate::config::diagnostic::quoted;
 use crate::config::own_listener::leads_to;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::headers::template::Template;
 use crate::routing::HostPattern;
 use crate::routing::Kind;
 use crate::routing::Location;
@@ -26,6 +29,25 @@ use crate::upstream::Address;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 use crate::upstream::Upstream;
+
+/// What a route is held against: the listeners of the file, and the routes before it.
+struct RouteContext<'l> {
+    /// The time limits of a route that sets none.
+    defaults: Timeouts,
+    listeners: &'l [Listener],
+    https: Https,
+    /// The routes before this one, by the pattern of their location.
+    before: HashMap<String, Vec<RouteSelector>>,
+}
+
+/// Which requests a route is for.
+struct RouteSelector {
+    location: Location,
+    hosts: Vec<HostPattern>,
+    when: When,
+    /// The line of its `location`.
+    line: usize,
+}
 
 /// The routes of `routes`, as far as they are right; none may lead back to one of `listeners`.
 pub(super) fn routes(
@@ -38,66 +60,78 @@ pub(super) fn routes(
         return Vec::new();
     };
     let mut routes = Vec::new();
-    let mut taken = HashMap::new();
-    let mut known = Known {
+    let mut context = RouteContext {
+        defaults,
         listeners,
         https: Https::default(),
+        before: HashMap::new(),
     };
     for entry in entries {
         let Some(map) = checker.entry(entry, "routes", ROUTE) else {
             continue;
         };
         let fields = Fields::of(entry, map, Within::Route, checker);
-        let timeouts = timeouts(&fields, defaults, checker);
-        let location = match fields.require("location", "location: /socket.io", checker) {
-            Some(node) => location(node, checker).map(|location| (location, node)),
-            None => None,
-        };
-        let hosts = match fields.get("host") {
-            Some(node) => request::hosts(node, checker),
-            None => Some(Vec::new()),
-        };
-        let when = fields
-            .get("when")
-            .map(|node| request::when(node, checker))
-            .unwrap_or_default();
-        if let (Some((location, node)), Some(hosts)) = (&location, &hosts)
-            && !fields.has_later
-        {
-            once(location, hosts, &when, node, &mut taken, checker);
-        }
-        let access = access::access(&fields, checker);
-        let set_headers = fields.get("set_headers");
-        if let (Some(node), true) = (set_headers, fields.get("return").is_some()) {
-            checker
-                .error(&node.span, "`set_headers` has no request to set them on")
-                .label("nothing goes on from a route with `return`")
-                .help("remove `set_headers`");
-        }
-        let set_headers = set_headers
-            .map(|node| request::set_headers(node, checker))
-            .unwrap_or_default();
-        let to = action(
-            &fields,
-            location.as_ref().map(|(location, _)| location),
-            &mut known,
-            checker,
-        );
-        if let Some((((location, location_node), to), hosts)) = location.zip(to).zip(hosts) {
-            let line = checker.source.line(location_node.span.start);
-            routes.push(Route {
-                location,
-                hosts,
-                when,
-                access,
-                to,
-                set_headers,
-                timeouts,
-                line,
-            });
-        }
+        routes.extend(route(&fields, &mut context, checker));
     }
     routes
+}
+
+/// One route; none if its location, its hosts or its upstream are wrong.
+fn route(
+    fields: &Fields<'_>,
+    context: &mut RouteContext<'_>,
+    checker: &mut Checker<'_>,
+) -> Option<Route> {
+    let timeouts = timeouts(fields, context.defaults, checker);
+    let node = fields.require("location", "location: /socket.io", checker);
+    let location = node.and_then(|node| location(node, checker));
+    let hosts = match fields.get("host") {
+        Some(node) => request::hosts(node, checker),
+        None => Some(Vec::new()),
+    };
+    let when = fields
+        .get("when")
+        .map(|node| request::when(node, checker))
+        .unwrap_or_default();
+    let line = node.map_or(0, |node| checker.source.line(node.span.start));
+    if let (Some(node), Some(location), Some(hosts)) = (node, &location, &hosts)
+        && !fields.has_later
+    {
+        let selector = RouteSelector {
+            location: location.clone(),
+            hosts: hosts.clone(),
+            when: when.clone(),
+            line,
+        };
+        once(selector, node, context, checker);
+    }
+    let access = access::access(fields, checker);
+    let set_headers = set_headers(fields, checker);
+    let to = action(fields, location.as_ref(), context, checker);
+    Some(Route {
+        location: location?,
+        hosts: hosts?,
+        when,
+        access,
+        to: to?,
+        set_headers,
+        timeouts,
+        line,
+    })
+}
+
+/// What `set_headers` sets, which only a route with an upstream can have.
+fn set_headers(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
+    let Some(node) = fields.get("set_headers") else {
+        return Vec::new();
+    };
+    if fields.get("return").is_some() {
+        checker
+            .error(&node.span, "`set_headers` has no request to set them on")
+            .label("nothing goes on from a route with `return`")
+            .help("remove `set_headers`");
+    }
+    request::set_headers(node, checker)
 }
 
 fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
@@ -128,17 +162,11 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     }
 }
 
-/// What a `proxy_pass` is held against.
-struct Known<'l> {
-    listeners: &'l [Listener],
-    https: Https,
-}
-
 /// Where the requests of a route go: to an upstream, or nowhere.
 fn action(
     fields: &Fields<'_>,
     location: Option<&Location>,
-    known: &mut Known<'_>,
+    context: &mut RouteContext<'_>,
     checker: &mut Checker<'_>,
 ) -> Option<Action> {
     let ca = fields.get("ca");
@@ -164,14 +192,14 @@ fn action(
     };
     let to = node.and_then(|node| Some((proxy_pass(node, checker)?, node)));
     let Some((to, node)) = to else {
-        known.https.check_file(ca, checker);
+        context.https.check_file(ca, checker);
         return None;
     };
-    no_loop(&to, node, known.listeners, checker);
+    no_loop(&to, node, context.listeners, checker);
     if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
         path_after_regex(&to, node, checker);
     }
-    let server = known.https.server(to, node, ca, checker)?;
+    let server = context.https.server(to, node, ca, checker)?;
     Some(Action::ProxyPass(Upstream::new(server)))
 }
 
@@ -191,38 +219,31 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
     }
 }
 
-type Taken = HashMap<String, Vec<(Location, Vec<HostPattern>, When, usize)>>;
-
 /// Notes a location that is there already, as nginx does with its `duplicate location`: for one of the same hosts, and
 /// under the same conditions.
 fn once(
-    location: &Location,
-    hosts: &[HostPattern],
-    when: &When,
+    selector: RouteSelector,
     node: &Node,
-    taken: &mut Taken,
+    context: &mut RouteContext<'_>,
     checker: &mut Checker<'_>,
 ) {
-    let line = checker.source.line(node.span.start);
-    let alike = taken.entry(location.pattern().to_owned()).or_default();
-    let share = |others: &[HostPattern]| {
-        (hosts.is_empty() && others.is_empty()) || hosts.iter().any(|host| others.contains(host))
-    };
-    let Some((first, _, _, first_line)) = alike.iter().find(|(other, others, under, _)| {
-        other.same_as(location) && share(others) && under == when
-    }) else {
-        alike.push((location.clone(), hosts.to_vec(), when.clone(), line));
+    let pattern = selector.location.pattern().to_owned();
+    let alike = context.before.entry(pattern).or_default();
+    let Some(first) = alike.iter().find(|other| other.clashes_with(&selector)) else {
+        alike.push(selector);
         return;
     };
-    let (this, other) = (location.to_string(), first.to_string());
+    let location = &selector.location;
+    let (this, other) = (location.to_string(), first.location.to_string());
     let written = if this == other {
         String::new()
     } else {
         format!(", as {}", quoted(&other))
     };
     let message = format!(
-        "location {} is already used on line {first_line}{written}",
-        quoted(&this)
+        "location {} is already used on line {}{written}",
+        quoted(&this),
+        first.line
     );
     let help = if location.kind().is_regex() {
         "remove this route or change its regex"
@@ -235,6 +256,18 @@ fn once(
         .error(&node.span, message)
         .label("only the first would ever answer")
         .help(help);
+}
+
+impl RouteSelector {
+    /// Whether the other route would never be asked beside this one.
+    fn clashes_with(&self, other: &Self) -> bool {
+        let share = if self.hosts.is_empty() {
+            other.hosts.is_empty()
+        } else {
+            self.hosts.iter().any(|host| other.hosts.contains(host))
+        };
+        share && self.location.same_as(&other.location) && self.when == other.when
+    }
 }
 
 /// nginx: "proxy_pass" cannot have URI part in location given by regular expression.
