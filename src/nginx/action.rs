@@ -17,6 +17,7 @@ use crate::nginx::time;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
+use crate::nginx::upstreams::Asked;
 use crate::nginx::words::note_rest;
 use crate::upstream::Address;
 use crate::upstream::ProxyPass;
@@ -163,35 +164,15 @@ fn proxied<'t>(
     notes: &mut Notes<'_>,
 ) -> Route {
     let pass = last(block.inside(), "proxy_pass").unwrap_or(block);
-    let fail = |why: String, notes: &mut Notes<'_>| {
-        let mut route = answering(block.place, "501");
-        route
-            .comments
-            .push(notes.left(pass, format!("{why}; this answers 501")));
-        route
-    };
-    let mut asked = match around.file.groups.resolve(pass, notes) {
+    let mut asked = match upstream(pass, block, around, notes) {
         Ok(asked) => asked,
-        Err(why) => return fail(why, notes),
-    };
-    // nginx refuses it in both; a named location can be reached from a regex.
-    let regex = block.arg(0).starts_with(['~', '@']);
-    if regex && asked.to.uri().is_some() {
-        return fail(
-            "a regex location has no part that the path in `proxy_pass` could replace".to_owned(),
-            notes,
-        );
-    }
-    if let Address::Port { host, port, .. } = asked.to.address() {
-        let own = |listen: &&Listen| config::leads_to(host, *port, listen.address);
-        if let Some(listen) = around.file.listens.iter().find(own) {
-            let own = notes.show(listen.place);
-            return fail(
-                format!("it leads back to the listener of {own}; name the server behind that"),
-                notes,
-            );
+        Err(why) => {
+            let mut route = answering(block.place, "501");
+            let why = format!("{why}; this answers 501");
+            route.comments.push(notes.left(pass, why));
+            return route;
         }
-    }
+    };
     let set_headers = fields::set_headers(&scope.fields, &mut asked, around.constants, notes);
     let mut comments = asked.comments;
     let https = is_https(&asked.to);
@@ -206,6 +187,48 @@ fn proxied<'t>(
                 .to_owned(),
         );
     }
+    let timeouts = timeouts(scope, notes, &mut comments);
+    Route {
+        does: Does::ProxyPass(asked.to.to_string()),
+        timeouts,
+        set_headers,
+        ca,
+        comments,
+        ..answering(block.place, "")
+    }
+}
+
+/// The upstream that `pass` names for the location `block`.
+///
+/// # Errors
+/// Why no route can lead there.
+fn upstream(
+    pass: &Directive,
+    block: &Directive,
+    around: &Surroundings<'_, '_>,
+    notes: &mut Notes<'_>,
+) -> Result<Asked, String> {
+    let asked = around.file.groups.resolve(pass, notes)?;
+    // nginx refuses it in both; a named location can be reached from a regex.
+    let regex = block.arg(0).starts_with(['~', '@']);
+    if regex && asked.to.uri().is_some() {
+        let why = "a regex location has no part that the path in `proxy_pass` could replace";
+        return Err(why.to_owned());
+    }
+    if let Address::Port { host, port, .. } = asked.to.address() {
+        let own = |listen: &&Listen| config::leads_to(host, *port, listen.address);
+        if let Some(listen) = around.file.listens.iter().find(own) {
+            let own = notes.show(listen.place);
+            return Err(format!(
+                "it leads back to the listener of {own}; name the server behind that"
+            ));
+        }
+    }
+    Ok(asked)
+}
+
+/// The time limits that are in force.
+fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>) -> Timeouts {
     let mut limit = |directive: Option<&Directive>| {
         let directive = directive?;
         match time::read(directive.arg(0)) {
@@ -216,17 +239,9 @@ fn proxied<'t>(
             }
         }
     };
-    let timeouts = Timeouts {
+    Timeouts {
         connect: limit(scope.connect_timeout),
         read: limit(scope.read_timeout),
-    };
-    Route {
-        does: Does::ProxyPass(asked.to.to_string()),
-        timeouts,
-        set_headers,
-        ca,
-        comments,
-        ..answering(block.place, "")
     }
 }
 

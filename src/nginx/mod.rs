@@ -35,6 +35,7 @@ use crate::config::Level;
 use crate::nginx::context::File;
 use crate::nginx::notes::Notes;
 use crate::nginx::scope::Scope;
+use crate::nginx::server::Outline;
 use crate::nginx::server::Server;
 use crate::nginx::sites::Known;
 use crate::nginx::sites::Plan;
@@ -99,43 +100,10 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let mut notes = Notes::new(&files);
     let mut top = Top::default();
     let nowhere = Scope::default();
-    for directive in &directives {
-        match directive.name.as_str() {
-            "worker_shutdown_timeout" => top.drain_timeout = time::read(directive.arg(0)),
-            "worker_processes" if directive.arg(0) != "auto" => {
-                top.threads = threads(directive.arg(0));
-            }
-            _ => note_rest(
-                std::slice::from_ref(directive),
-                &nowhere,
-                &mut notes,
-                &mut top.comments,
-            ),
-        }
-    }
+    read_main(&directives, &nowhere, &mut top, &mut notes);
     let http = http(directives);
     let scope = nowhere.within(&http);
-    for directive in &http {
-        match directive.name.as_str() {
-            "map" if directive.arg(0) == "$http_upgrade" => {
-                notes.needless(
-                    directive,
-                    "`Connection: Upgrade` is sent with upgrades by itself",
-                );
-            }
-            "map" => {
-                let why = "there are no variables to make; `when` chooses by query, header, method and port";
-                top.comments.push(notes.left(directive, why));
-            }
-            _ => note_rest(
-                std::slice::from_ref(directive),
-                &scope,
-                &mut notes,
-                &mut top.comments,
-            ),
-        }
-    }
-    top.access_log_off = last(&http, "access_log").is_some_and(|log| log.arg(0) == "off");
+    read_http(&http, &scope, &mut top, &mut notes);
 
     let outlines: Vec<_> = all(&http, "server")
         .map(|block| server::outline(block, &scope, &mut notes))
@@ -145,21 +113,7 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
         .flat_map(|outline| outline.listens.clone())
         .collect();
     if listens.is_empty() {
-        let name = file.display().to_string();
-        let (message, help) = if outlines.is_empty() {
-            (
-                "there is no `server` block in it",
-                "name nginx's main file, as in `wsgate import /etc/nginx/nginx.conf`",
-            )
-        } else {
-            (
-                "none of its servers listens on a port",
-                "a listener has a port, as in `listen 80;`",
-            )
-        };
-        let mut diagnostic = Diagnostic::new(Level::Error, &name, None, message);
-        diagnostic.help(help);
-        return Err(ImportError::Refused(Box::new(diagnostic)));
+        return Err(no_listener(file, &outlines));
     }
     let dir = file.parent().unwrap_or(Path::new("")).display().to_string();
     let groups = Groups::of(&http);
@@ -175,15 +129,12 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let known: Vec<Known> = servers.iter().map(|server| server.known.clone()).collect();
     let plan = sites::plan(&known);
     note_plan(&plan, &mut servers, &http, &mut notes);
-    let written = write::write(
-        file,
-        &Content {
-            top: &top,
-            servers: &servers,
-            plan: &plan,
-        },
-        &notes,
-    );
+    let content = Content {
+        top: &top,
+        servers: &servers,
+        plan: &plan,
+    };
+    let written = write::write(file, &content, &notes);
     let left = notes.all_left().into_iter();
     Ok(Imported {
         yaml: written.yaml,
@@ -194,6 +145,68 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
             .map(|(place, what, why)| Left { place, what, why })
             .collect(),
     })
+}
+
+/// Reads what stands around `http`, in nginx's main context.
+fn read_main(directives: &[Directive], scope: &Scope<'_>, top: &mut Top, notes: &mut Notes<'_>) {
+    for directive in directives {
+        match directive.name.as_str() {
+            "worker_shutdown_timeout" => top.drain_timeout = time::read(directive.arg(0)),
+            "worker_processes" if directive.arg(0) != "auto" => {
+                top.threads = threads(directive.arg(0));
+            }
+            _ => note_rest(
+                std::slice::from_ref(directive),
+                scope,
+                notes,
+                &mut top.comments,
+            ),
+        }
+    }
+}
+
+/// Reads what stands in `http`, but for its servers.
+fn read_http(http: &[Directive], scope: &Scope<'_>, top: &mut Top, notes: &mut Notes<'_>) {
+    for directive in http {
+        match directive.name.as_str() {
+            "map" if directive.arg(0) == "$http_upgrade" => {
+                notes.needless(
+                    directive,
+                    "`Connection: Upgrade` is sent with upgrades by itself",
+                );
+            }
+            "map" => {
+                let why = "there are no variables to make; `when` chooses by query, header, method and port";
+                top.comments.push(notes.left(directive, why));
+            }
+            _ => note_rest(
+                std::slice::from_ref(directive),
+                scope,
+                notes,
+                &mut top.comments,
+            ),
+        }
+    }
+    top.access_log_off = last(http, "access_log").is_some_and(|log| log.arg(0) == "off");
+}
+
+/// The error of a file without an address to listen at.
+fn no_listener(file: &Path, servers: &[Outline<'_>]) -> ImportError {
+    let (message, help) = if servers.is_empty() {
+        (
+            "there is no `server` block in it",
+            "name nginx's main file, as in `wsgate import /etc/nginx/nginx.conf`",
+        )
+    } else {
+        (
+            "none of its servers listens on a port",
+            "a listener has a port, as in `listen 80;`",
+        )
+    };
+    let name = file.display().to_string();
+    let mut diagnostic = Diagnostic::new(Level::Error, &name, None, message);
+    diagnostic.help(help);
+    ImportError::Refused(Box::new(diagnostic))
 }
 
 /// What stands in the `http` blocks; a file of `sites-available` has that at its top.

@@ -22,6 +22,17 @@ pub(super) struct Route {
     pub(super) comments: Vec<String>,
 }
 
+impl Route {
+    /// Whether it sends everybody to https, as `redirect: https` does.
+    pub(super) fn goes_to_https(&self) -> bool {
+        let to = "https://$host$request_uri";
+        self.location == "/"
+            && self.comments.is_empty()
+            && matches!(&self.does, Does::Return(text)
+                if [format!("301 {to}"), format!("308 {to}")].contains(text))
+    }
+}
+
 /// What a route does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Does {
@@ -35,6 +46,7 @@ pub(super) struct Timeouts {
     pub(super) connect: Option<Duration>,
     pub(super) read: Option<Duration>,
 }
+
 /// What a `return` says, as a route for no location yet.
 pub(super) fn returned(
     directive: &Directive,

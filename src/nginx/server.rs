@@ -7,7 +7,6 @@ use crate::nginx::listen::Listen;
 use crate::nginx::location;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
-use crate::nginx::route::Does;
 use crate::nginx::route::Route;
 use crate::nginx::scope::Scope;
 use crate::nginx::sites::Known;
@@ -58,28 +57,83 @@ pub(super) fn outline<'t>(
 
 /// Translates a server; a second one where Certbot's `if ($host = …)` gives some names an answer of their own.
 pub(super) fn servers(
-    outline: Outline<'_>,
+    mut outline: Outline<'_>,
     file: File<'_, '_>,
     notes: &mut Notes<'_>,
 ) -> Vec<Server> {
+    let ports = outline.listens.iter();
+    let ports = ports
+        .map(|listen| (listen.address.port(), listen.tls))
+        .collect();
+    let constants = Constants::of(&outline.names, ports);
+    let answered = answers_of_hosts(&mut outline, &constants, notes);
     let Outline {
         block,
         scope,
         listens,
-        mut names,
+        names,
         mut comments,
     } = outline;
-    let ports = listens
-        .iter()
-        .map(|listen| (listen.address.port(), listen.tls))
+    let pairs = pairs(&scope, file.dir, notes, &mut comments);
+    let surroundings = Surroundings {
+        server: block,
+        scope: &scope,
+        constants: &constants,
+        file,
+    };
+    let routes = routes(&surroundings, notes, &mut comments);
+    let known = Known {
+        redirects: matches!(routes.as_slice(), [only] if only.goes_to_https())
+            && answered.is_empty(),
+        listens,
+        names,
+    };
+    let main = Server {
+        place: block.place,
+        known,
+        pairs,
+        routes,
+        comments,
+    };
+    let others: Vec<Server> = answered
+        .into_iter()
+        .map(|(host, route)| main.answering(host, route))
         .collect();
-    let constants = Constants::of(&names, ports);
+    std::iter::once(main).chain(others).collect()
+}
+
+impl Server {
+    /// A server at the same addresses that answers one host by one route.
+    fn answering(&self, host: HostPattern, route: Route) -> Self {
+        let mut known = self.known.clone();
+        known.names = vec![host];
+        known.redirects = route.goes_to_https();
+        for listen in &mut known.listens {
+            listen.is_default = false;
+        }
+        Self {
+            place: route.place,
+            known,
+            pairs: self.pairs.clone(),
+            routes: vec![route],
+            comments: Vec::new(),
+        }
+    }
+}
+
+/// Takes the names out of a server that an `if` of its own answers, and notes what else stands in its block.
+fn answers_of_hosts(
+    outline: &mut Outline<'_>,
+    constants: &Constants,
+    notes: &mut Notes<'_>,
+) -> Vec<(HostPattern, Route)> {
     let mut answered: Vec<(HostPattern, Route)> = Vec::new();
-    for one in block.inside() {
+    let comments = &mut outline.comments;
+    for one in outline.block.inside() {
         match one.name.as_str() {
-            "if" => match answer_of_host(one, &constants, notes) {
-                Some((host, route)) if names.contains(&host) => {
-                    names.retain(|name| *name != host);
+            "if" => match answer_of_host(one, constants, notes) {
+                Some((host, route)) if outline.names.contains(&host) => {
+                    outline.names.retain(|name| *name != host);
                     answered.push((host, route));
                 }
                 _ => {
@@ -88,76 +142,48 @@ pub(super) fn servers(
                 }
             },
             "try_files" => comments.push(notes.left(one, "no file is served")),
-            _ => note_rest(std::slice::from_ref(one), &scope, notes, &mut comments),
+            _ => note_rest(std::slice::from_ref(one), &outline.scope, notes, comments),
         }
     }
-    let pairs = pairs(&scope, file.dir, notes, &mut comments);
-    let mut routes = Vec::new();
+    answered
+}
+
+/// The routes of a server: its `return`, which comes before every location, or its locations.
+fn routes(
+    around: &Surroundings<'_, '_>,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) -> Vec<Route> {
+    let block = around.server;
     if let Some(returns) = last(block.inside(), "return") {
-        let mut route = route::returned(returns, &constants, notes);
+        let mut route = route::returned(returns, around.constants, notes);
         "/".clone_into(&mut route.location);
-        routes.push(route);
         for location in all(block.inside(), "location") {
             notes.needless(
                 location,
                 "the server's `return` comes before it, in nginx too",
             );
         }
-    } else {
-        let surroundings = Surroundings {
-            server: block,
-            scope: &scope,
-            constants: &constants,
-            file,
-        };
-        routes = location::routes(&surroundings, notes, &mut comments);
-        let has_root = routes
-            .iter()
-            .any(|route| matches!(route.location.as_str(), "/" | "^~ /"));
-        if let Some(root) = scope.root.filter(|_| !has_root && !routes.is_empty()) {
-            comments.push(notes.left(
-                root,
-                "wsgate serves no files: what no location answers is 404",
-            ));
-        }
-        if routes.is_empty() {
-            routes.push(route::nothing_else(block.place));
-        }
+        return vec![route];
     }
-    let known = Known {
-        redirects: matches!(routes.as_slice(), [only] if only.goes_to_https())
-            && answered.is_empty(),
-        listens,
-        names,
-    };
-    let place = block.place;
-    let mut servers = Vec::new();
-    for (host, route) in answered {
-        let mut known = known.clone();
-        known.names = vec![host];
-        known.redirects = route.goes_to_https();
-        for listen in &mut known.listens {
-            listen.is_default = false;
-        }
-        servers.push(Server {
-            place: route.place,
-            known,
-            pairs: pairs.clone(),
-            routes: vec![route],
-            comments: Vec::new(),
-        });
+    let mut routes = location::routes(around, notes, comments);
+    let has_root = routes
+        .iter()
+        .any(|route| matches!(route.location.as_str(), "/" | "^~ /"));
+    if let Some(root) = around
+        .scope
+        .root
+        .filter(|_| !has_root && !routes.is_empty())
+    {
+        comments.push(notes.left(
+            root,
+            "wsgate serves no files: what no location answers is 404",
+        ));
     }
-    servers.insert(
-        0,
-        Server {
-            place,
-            known,
-            pairs,
-            routes,
-            comments,
-        },
-    );
-    servers
+    if routes.is_empty() {
+        routes.push(route::nothing_else(block.place));
+    }
+    routes
 }
 
 /// `if ($host = name) { return …; }`, as Certbot writes it.
@@ -212,15 +238,4 @@ fn pairs(
         }
     }
     pairs
-}
-
-impl Route {
-    /// Whether it sends everybody to https, as `redirect: https` does.
-    fn goes_to_https(&self) -> bool {
-        let to = "https://$host$request_uri";
-        self.location == "/"
-            && self.comments.is_empty()
-            && matches!(&self.does, Does::Return(text)
-                if [format!("301 {to}"), format!("308 {to}")].contains(text))
-    }
 }

@@ -277,45 +277,49 @@ pub(super) fn note_rest(
 
 /// What becomes of `directive`, by its name and, for some, its value.
 fn judge(directive: &Directive) -> Verdict {
-    let name = directive.name.as_str();
+    by_value(directive).unwrap_or_else(|| by_name(directive.name.as_str()))
+}
+
+/// What becomes of a directive whose value decides.
+fn by_value(directive: &Directive) -> Option<Verdict> {
     let value = directive.arg(0).to_ascii_lowercase();
-    let left = |why: &str| Verdict::Left(why.to_owned());
-    match (name, value.as_str()) {
-        ("include", _) => {
-            return match &directive.problem {
-                None => Verdict::Taken,
-                Some(_) if directive.arg(0).ends_with("mime.types") => {
-                    Verdict::Needless(FILES.to_owned())
-                }
-                Some(problem) => Verdict::Left(problem.clone()),
-            };
-        }
-        ("proxy_ssl_verify", "off") => {
-            return left(config::instead_of("insecure").unwrap_or(NO_EFFECT));
-        }
-        ("proxy_ssl_name", _) => return left("an upstream is asked for the host of `proxy_pass`"),
+    let left = |why: &str| Some(Verdict::Left(why.to_owned()));
+    match (directive.name.as_str(), value.as_str()) {
+        ("include", _) => Some(match &directive.problem {
+            None => Verdict::Taken,
+            Some(_) if directive.arg(0).ends_with("mime.types") => {
+                Verdict::Needless(FILES.to_owned())
+            }
+            Some(problem) => Verdict::Left(problem.clone()),
+        }),
+        ("proxy_ssl_verify", "off") => left(config::instead_of("insecure").unwrap_or(NO_EFFECT)),
+        ("proxy_ssl_name", _) => left("an upstream is asked for the host of `proxy_pass`"),
         ("proxy_redirect", value) if !matches!(value, "off" | "default") => {
-            return left("answers go on as the upstream wrote them, `Location` too");
+            left("answers go on as the upstream wrote them, `Location` too")
         }
         ("proxy_pass_request_headers" | "proxy_pass_request_body", "off") => {
-            return left("requests go on whole");
+            left("requests go on whole")
         }
-        ("merge_slashes", "off") => return left("slashes are always merged to choose a location"),
+        ("merge_slashes", "off") => left("slashes are always merged to choose a location"),
         ("underscores_in_headers", "on") => {
-            return left("fields with an underscore are dropped, which is nginx's default");
+            left("fields with an underscore are dropped, which is nginx's default")
         }
-        ("merge_slashes" | "underscores_in_headers" | "ignore_invalid_headers", _) => {
-            return Verdict::Needless(NO_EFFECT.to_owned());
-        }
-        ("ssl_verify_client", "off") => return Verdict::Needless(NO_EFFECT.to_owned()),
-        _ => {}
+        ("merge_slashes" | "underscores_in_headers" | "ignore_invalid_headers", _)
+        | ("ssl_verify_client", "off") => Some(Verdict::Needless(NO_EFFECT.to_owned())),
+        _ => None,
     }
+}
+
+/// What becomes of a directive with this name, whatever its value.
+fn by_name(name: &str) -> Verdict {
+    let left = |why: &str| Verdict::Left(why.to_owned());
     let of = |table: &[(&[&str], &'static str)]| {
         table
             .iter()
             .find(|(names, _)| names.contains(&name))
             .map(|(_, why)| *why)
     };
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| name.starts_with(begin));
     if TAKEN.contains(&name) {
         return Verdict::Taken;
     }
@@ -325,13 +329,10 @@ fn judge(directive: &Directive) -> Verdict {
     if let Some(why) = of(NEEDLESS) {
         return Verdict::Needless(why.to_owned());
     }
-    if name.starts_with("gzip_") || name.starts_with("brotli_") {
+    if begins(&["gzip_", "brotli_"]) {
         return Verdict::Needless(COMPRESSED.to_owned());
     }
-    if ["fastcgi_", "uwsgi_", "scgi_", "grpc_"]
-        .iter()
-        .any(|begin| name.starts_with(begin))
-    {
+    if begins(&["fastcgi_", "uwsgi_", "scgi_", "grpc_"]) {
         return Verdict::Needless("only http is spoken with upstreams".to_owned());
     }
     match config::instead_of(name) {

@@ -1,9 +1,9 @@
 //! The text of a `routes.yaml`, with comments where something was lost.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::access::Network;
 use crate::config;
 use crate::nginx::Top;
 use crate::nginx::addresses;
@@ -42,122 +42,214 @@ pub(super) struct Content<'a> {
 /// Writes it all.
 pub(super) fn write(file: &Path, content: &Content<'_>, notes: &Notes<'_>) -> Written {
     let Content { top, servers, plan } = content;
-    let mut text = comment(
+    let mut writer = Writer {
+        servers,
+        notes,
+        shared: shared(servers, plan),
+        text: String::new(),
+    };
+    writer.comment(
         &format!(
             "From {} by `wsgate import`. What is not carried over is said where it stood, what is not needed at the end.",
             file.display()
         ),
         0,
     );
-    for line in &top.comments {
-        text += &comment(line, 0);
-    }
-    text.push('\n');
-    let shared = shared(servers, plan);
-    for (key, limit) in &shared {
-        text += &format!("{key}: {}\n", time::write(*limit));
-    }
-    if let Some(limit) = top.drain_timeout {
-        text += &format!("drain_timeout: {}\n", time::write(limit));
-    }
-    if let Some(threads) = &top.threads {
-        text += &format!("threads: {threads}\n");
-    }
-    if top.access_log_off {
-        text += "access_log: off\n";
-    }
-    text += "listen:\n";
+    writer.comments(&top.comments, 0);
+    writer.text.push('\n');
+    writer.top(top);
+    writer.text.push_str("listen:\n");
     for door in &plan.doors {
-        listener(door, servers, notes, &mut text);
+        writer.listener(door);
     }
-    text += "routes:\n";
+    writer.text.push_str("routes:\n");
     let mut routes = 0;
     for site in &plan.sites {
-        let (site, count) = of_site(site, &servers[site.server], &shared, notes);
-        text += &site;
-        routes += count;
+        routes += writer.site(site);
     }
-    for (number, server) in servers.iter().enumerate() {
-        let has_site = plan.sites.iter().any(|site| site.server == number);
-        let comments: Vec<&String> = server
-            .comments
-            .iter()
-            .chain(server.routes.iter().flat_map(|route| &route.comments))
-            .collect();
-        if !has_site && !comments.is_empty() {
-            text += &comment(
-                &format!("{}: server without a route here", notes.show(server.place)),
-                2,
-            );
-            for line in comments {
-                text += &comment(line, 2);
-            }
-        }
-    }
-    let needless = notes.all_needless();
-    if !needless.is_empty() {
-        text += "\n# Not needed here:\n";
-        for line in needless {
-            text += &comment(&line, 0);
-        }
-    }
+    writer.comments_without_site(plan);
+    writer.needless();
     Written {
-        yaml: text,
+        yaml: writer.text,
         listeners: plan.doors.len(),
         routes,
     }
 }
 
-fn listener(door: &Door, servers: &[Server], notes: &Notes<'_>, text: &mut String) {
-    let address = door.listen.address;
-    let shown = if address.ip().is_unspecified() && address.is_ipv4() {
-        address.port().to_string()
-    } else {
-        scalar(&address.to_string())
-    };
-    *text += &format!("  - address: {shown} # {}\n", notes.show(door.listen.place));
-    if door.redirects {
-        text.push_str("    redirect: https\n");
+/// The text so far, and what its next parts are made of.
+struct Writer<'a> {
+    servers: &'a [Server],
+    notes: &'a Notes<'a>,
+    /// Time limits that stand at the top of the file, and at no route.
+    shared: Limits,
+    text: String,
+}
+
+impl Writer<'_> {
+    fn comment(&mut self, text: &str, indent: usize) {
+        self.text += &comment(text, indent);
     }
-    if !door.listen.tls {
-        return;
-    }
-    let mut pairs: Vec<&(String, String)> = Vec::new();
-    for pair in door
-        .servers
-        .iter()
-        .flat_map(|server| &servers[*server].pairs)
-    {
-        if !pairs.contains(&pair) {
-            pairs.push(pair);
+
+    fn comments<'c>(&mut self, all: impl IntoIterator<Item = &'c String>, indent: usize) {
+        for text in all {
+            self.comment(text, indent);
         }
     }
-    let written =
-        |(cert, key): &(String, String)| format!("{{ cert: {}, key: {} }}", flow(cert), flow(key));
-    match pairs.as_slice() {
-        [] => {
-            text.push_str("    # nginx has no certificate for it: name one in place of this\n");
-            text.push_str("    tls: self_signed\n");
+
+    /// The keys that stand beside `listen` and `routes`.
+    fn top(&mut self, top: &Top) {
+        for (key, limit) in &self.shared {
+            self.text += &format!("{key}: {}\n", time::write(*limit));
         }
-        [pair] => *text += &format!("    tls: {}\n", written(pair)),
-        pairs => {
-            text.push_str("    tls:\n");
-            for pair in pairs {
-                *text += &format!("      - {}\n", written(pair));
+        if let Some(limit) = top.drain_timeout {
+            self.text += &format!("drain_timeout: {}\n", time::write(limit));
+        }
+        if let Some(threads) = &top.threads {
+            self.text += &format!("threads: {threads}\n");
+        }
+        if top.access_log_off {
+            self.text += "access_log: off\n";
+        }
+    }
+
+    /// An entry of `listen`.
+    fn listener(&mut self, door: &Door) {
+        let address = door.listen.address;
+        let shown = if address.ip().is_unspecified() && address.is_ipv4() {
+            address.port().to_string()
+        } else {
+            scalar(&address.to_string())
+        };
+        let place = self.notes.show(door.listen.place);
+        self.text += &format!("  - address: {shown} # {place}\n");
+        if door.redirects {
+            self.text.push_str("    redirect: https\n");
+        }
+        if door.listen.tls {
+            self.tls(door);
+        }
+    }
+
+    /// The certificates of the servers behind a listener, each once.
+    fn tls(&mut self, door: &Door) {
+        let mut pairs: Vec<&(String, String)> = Vec::new();
+        let all = door.servers.iter();
+        for pair in all.flat_map(|server| &self.servers[*server].pairs) {
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
             }
+        }
+        let written = |(cert, key): &(String, String)| {
+            format!("{{ cert: {}, key: {} }}", flow(cert), flow(key))
+        };
+        let text = &mut self.text;
+        match pairs.as_slice() {
+            [] => {
+                text.push_str("    # nginx has no certificate for it: name one in place of this\n");
+                text.push_str("    tls: self_signed\n");
+            }
+            [pair] => *text += &format!("    tls: {}\n", written(pair)),
+            pairs => {
+                text.push_str("    tls:\n");
+                for pair in pairs {
+                    *text += &format!("      - {}\n", written(pair));
+                }
+            }
+        }
+    }
+
+    /// The routes of a site; returns how many there are.
+    fn site(&mut self, site: &Site) -> usize {
+        let server = &self.servers[site.server];
+        self.comment(&title(site, server, self.notes), 2);
+        self.comments(&server.comments, 2);
+        let is_for_all = |route: &Route| matches!(route.location.as_str(), "/" | "^~ /");
+        let mut routes = server.routes.clone();
+        if !site.hosts.is_empty() && !routes.iter().any(is_for_all) {
+            let mut last = route::nothing_else(server.place);
+            last.comments.push(
+                "the server has no `location /`: what no other answers is 404, in nginx too"
+                    .to_owned(),
+            );
+            routes.push(last);
+        }
+        for route in &routes {
+            self.route(route, site);
+        }
+        routes.len()
+    }
+
+    /// An entry of `routes`.
+    fn route(&mut self, route: &Route, site: &Site) {
+        self.comments(&route.comments, 2);
+        let location = scalar(&route.location);
+        let place = self.notes.show(route.place);
+        let (host, when) = (host(site), when(site));
+        self.text += &format!("  - {host}location: {location} # {place}\n{when}");
+        match &route.does {
+            Does::ProxyPass(to) => self.text += &format!("    proxy_pass: {}\n", scalar(to)),
+            Does::Return(answer) => self.text += &format!("    return: {}\n", scalar(answer)),
+        }
+        self.networks("allow", &route.addresses.allow);
+        self.networks("deny", &route.addresses.deny);
+        if let Some(ca) = &route.ca {
+            self.text += &format!("    ca: {}\n", scalar(ca));
+        }
+        for (key, limit) in limits(route) {
+            if !self.shared.contains(&(key, limit)) {
+                self.text += &format!("    {key}: {}\n", time::write(limit));
+            }
+        }
+        if !route.set_headers.is_empty() {
+            self.text.push_str("    set_headers:\n");
+        }
+        for (name, value) in &route.set_headers {
+            self.text += &format!("      {}: {}\n", scalar(name), scalar(value));
+        }
+    }
+
+    /// `allow` or `deny`, if it names any.
+    fn networks(&mut self, key: &str, networks: &[Network]) {
+        let networks = addresses::written(networks);
+        let networks: Vec<String> = networks.iter().map(|text| flow(text)).collect();
+        match networks.as_slice() {
+            [] => {}
+            [one] => self.text += &format!("    {key}: {one}\n"),
+            several => self.text += &format!("    {key}: [{}]\n", several.join(", ")),
+        }
+    }
+
+    /// What there is to say about servers whose routes stand nowhere.
+    fn comments_without_site(&mut self, plan: &Plan) {
+        for (number, server) in self.servers.iter().enumerate() {
+            let has_site = plan.sites.iter().any(|site| site.server == number);
+            let of_routes = server.routes.iter().flat_map(|route| &route.comments);
+            let comments: Vec<&String> = server.comments.iter().chain(of_routes).collect();
+            if !has_site && !comments.is_empty() {
+                let place = self.notes.show(server.place);
+                self.comment(&format!("{place}: server without a route here"), 2);
+                self.comments(comments, 2);
+            }
+        }
+    }
+
+    /// What wsgate makes unnecessary.
+    fn needless(&mut self) {
+        let needless = self.notes.all_needless();
+        if !needless.is_empty() {
+            self.text += "\n# Not needed here:\n";
+            self.comments(&needless, 0);
         }
     }
 }
 
-/// Writes the routes of a site and returns how many there are.
-fn of_site(site: &Site, server: &Server, shared: &Limits, notes: &Notes<'_>) -> (String, usize) {
-    let mut written = String::new();
-    let text = &mut written;
+/// The comment above the routes of a site: which server they are of.
+fn title(site: &Site, server: &Server, notes: &Notes<'_>) -> String {
     let names: Vec<String> = server.known.names.iter().map(ToString::to_string).collect();
     let mut title = format!("{}: server", notes.show(server.place));
     if !names.is_empty() {
-        // Writing to a String cannot fail.
-        let _ = write!(title, " {}", names.join(" "));
+        title += " ";
+        title += &names.join(" ");
     }
     if site.hosts.is_empty() {
         title += if names.is_empty() {
@@ -166,79 +258,31 @@ fn of_site(site: &Site, server: &Server, shared: &Limits, notes: &Notes<'_>) -> 
             ", and every other host"
         };
     }
-    *text += &comment(&title, 2);
-    for line in &server.comments {
-        *text += &comment(line, 2);
-    }
-    let mut head = String::new();
+    title
+}
+
+/// The key `host` of a site's routes, with the line end and the indent behind it; empty for every host.
+fn host(site: &Site) -> String {
     match site.hosts.as_slice() {
-        [] => {}
-        [host] => head = format!("host: {}\n    ", scalar(&host.to_string())),
+        [] => String::new(),
+        [host] => format!("host: {}\n    ", scalar(&host.to_string())),
         hosts => {
             let hosts: Vec<String> = hosts.iter().map(|host| flow(&host.to_string())).collect();
-            head = format!("host: [{}]\n    ", hosts.join(", "));
+            format!("host: [{}]\n    ", hosts.join(", "))
         }
     }
-    let when = match site.ports.as_slice() {
+}
+
+/// The key `when` of a site's routes, as a line; empty for every port.
+fn when(site: &Site) -> String {
+    match site.ports.as_slice() {
         [] => String::new(),
         [port] => format!("    when: {{ port: {port} }}\n"),
         ports => {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             format!("    when: {{ port: [{}] }}\n", ports.join(", "))
         }
-    };
-    let all = |route: &Route| matches!(route.location.as_str(), "/" | "^~ /");
-    let mut routes = server.routes.clone();
-    if !site.hosts.is_empty() && !routes.iter().any(all) {
-        let mut last = route::nothing_else(server.place);
-        last.comments.push(
-            "the server has no `location /`: what no other answers is 404, in nginx too".to_owned(),
-        );
-        routes.push(last);
     }
-    for route in &routes {
-        for line in &route.comments {
-            *text += &comment(line, 2);
-        }
-        *text += &format!(
-            "  - {head}location: {} # {}\n{when}",
-            scalar(&route.location),
-            notes.show(route.place)
-        );
-        match &route.does {
-            Does::ProxyPass(to) => *text += &format!("    proxy_pass: {}\n", scalar(to)),
-            Does::Return(answer) => *text += &format!("    return: {}\n", scalar(answer)),
-        }
-        for (key, networks) in [
-            ("allow", &route.addresses.allow),
-            ("deny", &route.addresses.deny),
-        ] {
-            let networks: Vec<String> = addresses::written(networks)
-                .iter()
-                .map(|text| flow(text))
-                .collect();
-            match networks.as_slice() {
-                [] => {}
-                [one] => *text += &format!("    {key}: {one}\n"),
-                several => *text += &format!("    {key}: [{}]\n", several.join(", ")),
-            }
-        }
-        if let Some(ca) = &route.ca {
-            *text += &format!("    ca: {}\n", scalar(ca));
-        }
-        for (key, limit) in limits(route) {
-            if !shared.contains(&(key, limit)) {
-                *text += &format!("    {key}: {}\n", time::write(limit));
-            }
-        }
-        if !route.set_headers.is_empty() {
-            text.push_str("    set_headers:\n");
-        }
-        for (name, value) in &route.set_headers {
-            *text += &format!("      {}: {}\n", scalar(name), scalar(value));
-        }
-    }
-    (written, routes.len())
 }
 
 /// The limits that a route sets: those of nginx's file, where they are not wsgate's own.
