@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::clients::Kind;
+use crate::clients::Request;
 use crate::engineio;
 use crate::engineio::Open;
 use crate::engineio::Protocol;
@@ -83,10 +84,10 @@ impl Heard {
         }
     }
 
-    /// What to do, if there is something.
-    pub(super) fn help(&self, kind: Kind, is_upgrade: bool) -> Option<String> {
+    /// What a client of this kind can do about what its request was answered, if there is something.
+    pub(super) fn help(&self, kind: Kind, request: &Request) -> Option<String> {
         match self {
-            Self::Closed if is_upgrade => Some(hints::CLOSED_UPGRADE.to_owned()),
+            Self::Closed if request.is_upgrade() => Some(hints::CLOSED_UPGRADE.to_owned()),
             Self::Switched(Some(answer))
             | Self::Http {
                 engine_io: Some(answer),

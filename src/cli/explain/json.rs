@@ -37,7 +37,7 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
                 "kind": heard.code(),
                 "status": heard.status().map(|status| status.as_u16()),
                 "text": heard.to_string(),
-                "help": heard.help(asks.kind, request.is_upgrade()),
+                "help": heard.help(asks.kind, request),
             })
         });
         json!({

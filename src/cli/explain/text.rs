@@ -229,7 +229,7 @@ impl Page {
             when => when,
         };
         self.line(colour, &heard.to_string(), aside);
-        if let Some(help) = heard.help(asks.kind, request.is_upgrade()) {
+        if let Some(help) = heard.help(asks.kind, request) {
             self.line("", &format!("= help: {help}"), "");
         }
     }

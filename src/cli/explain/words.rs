@@ -1,5 +1,6 @@
 //! The findings in words: verdicts, warnings, and where things stand in the file.
 
+use crate::access::Access;
 use crate::access::MissingOrigin;
 use crate::config::Action;
 use crate::config::Config;
@@ -85,97 +86,110 @@ pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
     }
 }
 
-/// What to mind.
+/// A warning as a sentence: a table with one arm for each.
 pub(super) fn warning(config: &Config, warning: &Warning) -> String {
+    let location = |route: &usize| {
+        let route = &config.routes[*route];
+        format!("`{}` ({})", route.location, config.place(route.line))
+    };
+    let listener = |listener: &usize| listener_place(config, *listener);
     match warning {
         Warning::NamespaceIsNoPath { route, namespace } => format!(
-            "`{}` ({}) is never asked for by this client: `{namespace}` is a namespace, and no path. If the client and its \
+            "{} is never asked for by this client: `{namespace}` is a namespace, and no path. If the client and its \
              server have the option `path`, give `--path` too",
-            config.routes[*route].location,
-            place(config, *route)
+            location(route)
         ),
         Warning::NamespaceIsThePath(namespace) => format!(
-            "`{namespace}` behind the host is a namespace, which servers refuse with `Invalid namespace`: give the client the \
-             address alone"
+            "`{namespace}` behind the host is a namespace, which servers refuse with `Invalid namespace`: give the \
+             client the address alone"
         ),
         Warning::NoSlash(path) => hints::no_slash(path),
         Warning::OpenPrefix { route, example } => format!(
-            "`{}` ({}) also answers `{example}`: a prefix knows nothing of segments, as in nginx",
-            config.routes[*route].location,
-            place(config, *route)
+            "{} also answers `{example}`: a prefix knows nothing of segments, as in nginx",
+            location(route)
         ),
-        Warning::Plain => {
-            "a page that was opened over https cannot open this: browsers refuse ws:// there".to_owned()
-        }
-        Warning::WeappNeedsTls => {
-            "a mini program opens wss:// only, outside of its developer tools: with a certificate that phones trust, and a \
-             name that is registered for it"
-                .to_owned()
-        }
-        Warning::WeappNeedsTrust(listener) => format!(
+        Warning::Plain => PLAIN.to_owned(),
+        Warning::WeappNeedsTls => WEAPP_NEEDS_TLS.to_owned(),
+        Warning::WeappNeedsTrust(at) => format!(
             "phones do not trust the self-signed certificate of {}, and a mini program cannot be told to",
-            listener_place(config, *listener)
+            listener(at)
         ),
-        Warning::SelfSigned(listener) => format!(
-            "nobody trusts the self-signed certificate of {} unasked: open the https:// address in the browser first, or the \
-             WebSocket fails without a word",
-            listener_place(config, *listener)
+        Warning::SelfSigned(at) => format!(
+            "nobody trusts the self-signed certificate of {} unasked: open the https:// address in the browser first, \
+             or the WebSocket fails without a word",
+            listener(at)
         ),
-        Warning::OtherName(listener) => format!(
-            "no certificate of {} is for this host: clients refuse it",
-            listener_place(config, *listener)
-        ),
-        Warning::Loopback(listener) => format!(
-            "{} listens on the loopback: only this machine gets there",
-            listener_place(config, *listener)
-        ),
-        Warning::AllowEio3 => {
-            "this client speaks EIO=3, which a server of version 3 or 4 answers only with `allowEIO3: true`".to_owned()
+        Warning::OtherName(at) => {
+            format!(
+                "no certificate of {} is for this host: clients refuse it",
+                listener(at)
+            )
         }
-        Warning::NeverOnPort(route) => format!(
-            "`{}` ({}) is never reached: no listener has the port of its `when`",
-            config.routes[*route].location,
-            place(config, *route)
-        ),
+        Warning::Loopback(at) => {
+            format!(
+                "{} listens on the loopback: only this machine gets there",
+                listener(at)
+            )
+        }
+        Warning::AllowEio3 => ALLOW_EIO3.to_owned(),
+        Warning::NeverOnPort(route) => {
+            format!(
+                "{} is never reached: no listener has the port of its `when`",
+                location(route)
+            )
+        }
         Warning::NeverBesideRegex { route, regex } => format!(
-            "`{}` ({}) is never reached: the regex of {} matches every path and goes first",
-            config.routes[*route].location,
-            place(config, *route),
+            "{} is never reached: the regex of {} matches every path and goes first",
+            location(route),
             place(config, *regex)
         ),
         Warning::UpgradeNotRedirected => hints::NOT_REDIRECTED.to_owned(),
         Warning::OnlyAddresses(route) => {
-            let access = &config.routes[*route].access;
-            let keys = [("allow", &access.allow), ("deny", &access.deny)];
-            let keys: Vec<String> = keys
-                .iter()
-                .filter(|(_, networks)| !networks.is_empty())
-                .map(|(key, networks)| format!("`{key}`: {networks}"))
-                .collect();
-            format!(
-                "`{}` ({}) answers clients of some addresses only, and tells others 403 ({})",
-                config.routes[*route].location,
-                place(config, *route),
-                keys.join("; ")
-            )
+            only_addresses(&location(route), &config.routes[*route].access)
         }
         Warning::OnlyOrigins(route) => {
-            let origins = config.routes[*route].access.origins.iter();
-            let origins: Vec<String> = origins
-                .flat_map(|origins| &origins.list)
-                .map(ToString::to_string)
-                .collect();
-            let missing = match config.routes[*route].access.missing_origin() {
-                MissingOrigin::Allow => "may too",
-                MissingOrigin::Deny => "may not either (`missing_origin`)",
-            };
-            format!(
-                "`{}` ({}) opens a WebSocket for pages of {} only, and tells others 403 (`allowed_origins`); a client that \
-                 sends no Origin {missing}",
-                config.routes[*route].location,
-                place(config, *route),
-                origins.join(", ")
-            )
+            only_origins(&location(route), &config.routes[*route].access)
         }
     }
+}
+
+const PLAIN: &str =
+    "a page that was opened over https cannot open this: browsers refuse ws:// there";
+
+const WEAPP_NEEDS_TLS: &str = "a mini program opens wss:// only, outside of its developer tools: with a certificate \
+    that phones trust, and a name that is registered for it";
+
+const ALLOW_EIO3: &str = "this client speaks EIO=3, which a server of version 3 or 4 answers only with `allowEIO3: true`";
+
+/// That a route asks where its clients come from.
+fn only_addresses(location: &str, access: &Access) -> String {
+    let keys = [("allow", &access.allow), ("deny", &access.deny)];
+    let keys: Vec<String> = keys
+        .iter()
+        .filter(|(_, networks)| !networks.is_empty())
+        .map(|(key, networks)| format!("`{key}`: {networks}"))
+        .collect();
+    format!(
+        "{location} answers clients of some addresses only, and tells others 403 ({})",
+        keys.join("; ")
+    )
+}
+
+/// That a route asks which page opens a WebSocket.
+fn only_origins(location: &str, access: &Access) -> String {
+    let origins: Vec<String> = access
+        .origins
+        .iter()
+        .flat_map(|origins| &origins.list)
+        .map(ToString::to_string)
+        .collect();
+    let missing = match access.missing_origin() {
+        MissingOrigin::Allow => "may too",
+        MissingOrigin::Deny => "may not either (`missing_origin`)",
+    };
+    format!(
+        "{location} opens a WebSocket for pages of {} only, and tells others 403 (`allowed_origins`); a client that \
+         sends no Origin {missing}",
+        origins.join(", ")
+    )
 }
