@@ -25,6 +25,7 @@ use crate::config::source::Source;
 use crate::limits::PerAddress;
 
 mod access;
+mod fields;
 mod https;
 mod keys;
 mod listen;
@@ -33,13 +34,12 @@ mod promise;
 mod request;
 mod route;
 mod scalar;
-mod words;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod schema_tests;
 
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::scalar::Zero;
 

@@ -8,7 +8,7 @@ use crate::access::Networks;
 use crate::access::Origin;
 use crate::access::Origins;
 use crate::config::check::Checker;
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::scalar::MOST_CONNECTIONS;
 use crate::config::check::scalar::MOST_HANDSHAKES;

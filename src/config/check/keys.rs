@@ -1,14 +1,25 @@
-//! The keys of a map: known ones are found, and all others are told what they might have been.
+//! The keys of `routes.yaml`, and what people write who mean one of them: the one table to which a new key is added.
+//!
+//! What a key's value may be is for the rules beside this file. The JSON Schema has the same keys, which a test holds.
 
-use std::collections::HashMap;
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// As it is written.
+    pub(super) name: &'static str,
+    /// What nginx, other proxies and people call it.
+    also: &'static [&'static str],
+}
 
-use crate::config::check::Checker;
-use crate::config::check::words;
-use crate::config::diagnostic::quoted;
-use crate::config::schema::Node;
-use crate::config::schema::Value;
-use crate::config::unsupported::instead_of;
-use crate::config::values::distance;
+/// A key that nothing else is mistaken for.
+const fn key(name: &'static str) -> Key {
+    named(name, &[])
+}
+
+/// A key, and its names elsewhere.
+const fn named(name: &'static str, also: &'static [&'static str]) -> Key {
+    Key { name, also }
+}
 
 /// Which map of the file it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +41,7 @@ pub(super) enum Within {
 }
 
 impl Within {
+    /// Every map that a file may have.
     pub(super) const ALL: [Self; 7] = [
         Self::Top,
         Self::Listen,
@@ -40,53 +52,26 @@ impl Within {
         Self::Test,
     ];
 
-    pub(super) fn keys(self) -> &'static [&'static str] {
+    /// The keys of this map, in the order in which messages list them.
+    pub(super) fn keys(self) -> &'static [Key] {
         match self {
-            Self::Top => &[
-                "listen",
-                "routes",
-                "handshake_timeout",
-                "response_timeout",
-                "connect_timeout",
-                "tunnel_timeout",
-                "half_closed_timeout",
-                "header_timeout",
-                "body_timeout",
-                "tls_handshake_timeout",
-                "drain_timeout",
-                "trusted_proxies",
-                "access_log",
-                "threads",
-                "max_connections",
-                "per_ip",
-                "tests",
-            ],
-            Self::Listen => &["address", "tls", "redirect", "reuseport", "proxy_protocol"],
-            Self::Route => &[
-                "host",
-                "location",
-                "when",
-                "proxy_pass",
-                "ca",
-                "return",
-                "set_headers",
-                "allow",
-                "deny",
-                "allowed_origins",
-                "missing_origin",
-                "handshake_timeout",
-                "response_timeout",
-                "connect_timeout",
-                "tunnel_timeout",
-            ],
-            Self::Pair => &["cert", "key"],
-            Self::When => &["query", "header", "method", "port"],
-            Self::PerIp => &["connections", "handshakes_per_second"],
-            Self::Test => &["url", "expect", "client", "path"],
+            Self::Top => TOP,
+            Self::Listen => LISTEN,
+            Self::Route => ROUTE,
+            Self::Pair => PAIR,
+            Self::When => WHEN,
+            Self::PerIp => PER_IP,
+            Self::Test => TEST,
         }
     }
 
-    /// What a message calls it.
+    /// The key of this name, if it stands in this map.
+    pub(super) fn key(self, name: &str) -> Option<&'static str> {
+        let mut names = self.keys().iter().map(|key| key.name);
+        names.find(|known| *known == name)
+    }
+
+    /// What a message calls this map.
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Top => "the file",
@@ -99,8 +84,8 @@ impl Within {
         }
     }
 
-    /// Where a key belongs that belongs there.
-    fn belongs(self) -> &'static str {
+    /// Where the keys of this map stand, as a message says it.
+    pub(super) fn belongs(self) -> &'static str {
         match self {
             Self::Top => "at the top of the file",
             Self::Listen => "in an entry of `listen`",
@@ -113,174 +98,152 @@ impl Within {
     }
 }
 
-/// The keys of one map, checked.
-#[derive(Debug)]
-pub(super) struct Fields<'n> {
-    known: Vec<(&'n str, &'n Node)>,
-    /// Whether a key stands here that decides whether the other keys are needed or may come twice.
-    pub(super) has_later: bool,
-    /// Keys that an unknown one was meant to be; to say that they are missing would be to say it twice.
-    meant: Vec<&'static str>,
-    map: &'n Node,
-    within: Within,
+const TOP: &[Key] = &[
+    key("listen"),
+    key("routes"),
+    key("handshake_timeout"),
+    key("response_timeout"),
+    named("connect_timeout", &["proxy_connect_timeout"]),
+    key("tunnel_timeout"),
+    key("half_closed_timeout"),
+    named("header_timeout", &["client_header_timeout"]),
+    named("body_timeout", &["client_body_timeout"]),
+    key("tls_handshake_timeout"),
+    named("drain_timeout", &["worker_shutdown_timeout"]),
+    named(
+        "trusted_proxies",
+        &["set_real_ip_from", "trusted_proxy", "trust_proxy"],
+    ),
+    key("access_log"),
+    named("threads", &["worker_processes", "workers"]),
+    named("max_connections", &["worker_connections", "maxconn"]),
+    key("per_ip"),
+    key("tests"),
+];
+
+const LISTEN: &[Key] = &[
+    named("address", &["port", "bind", "addr", "ip"]),
+    named("tls", &["ssl", "https"]),
+    key("redirect"),
+    key("reuseport"),
+    key("proxy_protocol"),
+];
+
+const ROUTE: &[Key] = &[
+    named("host", &["server_name", "hostname", "domain"]),
+    named("location", &["path", "prefix", "match"]),
+    key("when"),
+    named(
+        "proxy_pass",
+        &["backend", "target", "to", "url", "uri", "proxy"],
+    ),
+    named(
+        "ca",
+        &[
+            "proxy_ssl_trusted_certificate",
+            "ca_file",
+            "cafile",
+            "cacert",
+            "ca_cert",
+        ],
+    ),
+    key("return"),
+    key("set_headers"),
+    key("allow"),
+    key("deny"),
+    named(
+        "allowed_origins",
+        &["origin", "origins", "allowed_origin", "allow_origin"],
+    ),
+    key("missing_origin"),
+    key("handshake_timeout"),
+    key("response_timeout"),
+    key("connect_timeout"),
+    key("tunnel_timeout"),
+];
+
+const PAIR: &[Key] = &[
+    named(
+        "cert",
+        &[
+            "certificate",
+            "crt",
+            "certfile",
+            "fullchain",
+            "ssl_certificate",
+        ],
+    ),
+    named(
+        "key",
+        &[
+            "certificate_key",
+            "private_key",
+            "keyfile",
+            "privkey",
+            "ssl_certificate_key",
+        ],
+    ),
+];
+
+const WHEN: &[Key] = &[key("query"), key("header"), key("method"), key("port")];
+
+const PER_IP: &[Key] = &[key("connections"), key("handshakes_per_second")];
+
+const TEST: &[Key] = &[key("url"), key("expect"), key("client"), key("path")];
+
+/// Keys that are planned and not there yet, and what to do without them. To ignore one would be to do something else
+/// than what was written.
+const PLANNED: &[(&str, &str)] = &[(
+    "upstreams",
+    "write the address of one server in each `proxy_pass`",
+)];
+
+/// What to do without a key that is planned and not there yet.
+pub(super) fn without_planned(name: &str) -> Option<&'static str> {
+    let mut planned = PLANNED.iter();
+    planned
+        .find(|(key, _)| *key == name)
+        .map(|(_, without)| *without)
 }
 
-impl<'n> Fields<'n> {
-    /// The keys of `map`, which is one; whatever is wrong with them is noted.
-    pub(super) fn of(
-        map: &'n Node,
-        entries: &'n [(Node, Node)],
-        within: Within,
-        checker: &mut Checker<'_>,
-    ) -> Self {
-        let mut fields = Self {
-            known: Vec::new(),
-            has_later: false,
-            meant: Vec::new(),
-            map,
-            within,
-        };
-        let mut lines = HashMap::new();
-        for (key, value) in entries {
-            let Value::Text(name) = &key.value else {
-                checker
-                    .error(&key.span, "a key must be a word")
-                    .help(known_keys(within));
-                continue;
-            };
-            let line = checker.source.line(key.span.start);
-            if let Some(first) = lines.get(name) {
-                let message = format!("{} is already set on line {first}", quoted(name));
-                checker
-                    .error(&key.span, message)
-                    .label("a key can be set only once")
-                    .help("remove one of the two");
-                continue;
-            }
-            lines.insert(name, line);
-            if within.keys().contains(&name.as_str()) {
-                fields.known.push((name, value));
-            } else {
-                fields.unknown(key, name, checker);
-            }
-        }
-        fields
-    }
-
-    /// The value of a key, if it is set.
-    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
-        self.known
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| *value)
-    }
-
-    /// The value of a key that must be set.
-    pub(super) fn require(
-        &self,
-        key: &str,
-        example: &str,
-        checker: &mut Checker<'_>,
-    ) -> Option<&'n Node> {
-        let value = self.get(key);
-        if value.is_none() && !self.meant.contains(&key) {
-            let message = format!("{} has no `{key}`", self.within.noun());
-            let help = match example.lines().count() {
-                1 => format!("add `{key}`, as in `{example}`"),
-                _ => format!("add `{key}`, as in\n{example}"),
-            };
-            checker.error(&self.map.span, message).help(help);
-        }
-        value
-    }
-
-    fn unknown(&mut self, key: &Node, name: &str, checker: &mut Checker<'_>) {
-        let word = name.to_ascii_lowercase().replace('-', "_");
-        let here = self.within.keys();
-        let elsewhere = Within::ALL
-            .into_iter()
-            .find(|other| other.keys().contains(&word.as_str()))
-            // `port` in a listener is part of its address.
-            .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
-            // Nor does a `path` or `url` of a test explain one of a route.
-            .filter(|other| *other != Within::Test || words::renamed(&word).is_none());
-        let mut message = format!("unknown key {}", quoted(name));
-        let help = if words::is_later(&word) {
-            self.has_later = true;
-            message = format!("{} is not in this version of wsgate yet", quoted(name));
-            words::WITHOUT.to_owned()
-        } else if let Some(meant) = here.iter().find(|known| **known == word) {
-            self.meant.push(meant);
-            format!("write it as `{meant}`")
-        } else if let Some(elsewhere) = elsewhere {
-            message = format!("{} does not belong here", quoted(name));
-            format!("`{word}` stands {}", elsewhere.belongs())
-        } else if let Some(meant) = words::renamed(&word) {
-            self.meant.push(meant);
-            match Within::ALL
-                .into_iter()
-                .find(|within| within.keys().contains(&meant))
-            {
-                Some(within) if !here.contains(&meant) => {
-                    format!("the key is `{meant}`, {}", within.belongs())
-                }
-                _ => format!("the key is `{meant}`"),
-            }
-        } else if let Some(advice) = instead_of(&word) {
-            advice.to_owned()
-        } else if let Some(meant) = nearest(&word, self.within) {
-            self.meant.push(meant);
-            format!("did you mean `{meant}`?")
-        } else {
-            known_keys(self.within)
-        };
-        checker.error(&key.span, message).help(help);
-    }
-}
-
-/// The known key that a slip of the fingers would explain.
-fn nearest(word: &str, within: Within) -> Option<&'static str> {
-    let slips = (word.chars().count() / 3).max(1);
-    let near = within.keys().iter().map(|key| (distance(word, key), *key));
-    near.min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= slips)
-        .map(|(_, key)| key)
-}
-
-fn known_keys(within: Within) -> String {
-    let keys: Vec<_> = within.keys().iter().map(|key| format!("`{key}`")).collect();
-    format!("the keys {} are {}", within.belongs(), keys.join(", "))
+/// The key that was meant by one of another proxy, or of nginx.
+pub(super) fn renamed(name: &str) -> Option<&'static str> {
+    let mut keys = Within::ALL.iter().flat_map(|within| within.keys());
+    keys.find(|key| key.also.contains(&name))
+        .map(|key| key.name)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::check::keys::Within;
-    use crate::config::check::keys::nearest;
-    use crate::config::check::words;
-    use crate::config::unsupported::instead_of;
+    use std::collections::HashMap;
 
-    #[test]
-    fn the_nearest_key_is_one_that_a_slip_explains() {
-        assert_eq!(nearest("loaction", Within::Route), Some("location"));
-        assert_eq!(nearest("proxypass", Within::Route), Some("proxy_pass"));
-        assert_eq!(nearest("adress", Within::Listen), Some("address"));
-        assert_eq!(nearest("route", Within::Top), Some("routes"));
-        assert_eq!(nearest("keys", Within::Pair), Some("key"));
-        assert_eq!(nearest("zebra", Within::Top), None);
-        assert_eq!(nearest("", Within::Top), None);
-    }
+    use crate::config::check::keys::Within;
+    use crate::config::check::keys::renamed;
+    use crate::config::check::keys::without_planned;
+    use crate::config::unsupported::instead_of;
 
     #[test]
     fn no_known_key_is_called_unknown_elsewhere() {
         let known = Within::ALL.iter().flat_map(|within| within.keys());
+        let known = known.map(|key| key.name);
         // A condition's `port` and a test's `path` and `url` are others than what people mean elsewhere.
         for key in known.filter(|key| !["port", "path", "url"].contains(key)) {
-            assert!(!words::is_later(key), "{key}");
             assert_eq!(
-                (words::renamed(key), instead_of(key)),
-                (None, None),
+                (without_planned(key), renamed(key), instead_of(key)),
+                (None, None, None),
                 "{key}"
             );
+        }
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_means_one_key() {
+        let mut meant = HashMap::new();
+        for key in Within::ALL.iter().flat_map(|within| within.keys()) {
+            for also in key.also {
+                let other = meant.insert(*also, key.name);
+                assert_eq!(other, None, "{also} is also `{}`", key.name);
+            }
         }
     }
 }

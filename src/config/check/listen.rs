@@ -7,7 +7,7 @@ use crate::config::Tls;
 use crate::config::address;
 use crate::config::check::Checker;
 use crate::config::check::LISTEN;
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;

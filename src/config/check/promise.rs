@@ -7,7 +7,7 @@ use crate::clients::Url;
 use crate::config::Expect;
 use crate::config::Promise;
 use crate::config::check::Checker;
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;

@@ -6,7 +6,7 @@ use http::Method;
 use http::header;
 
 use crate::config::check::Checker;
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::scalar::texts;
 use crate::config::diagnostic::quoted;

@@ -11,8 +11,8 @@ use crate::config::Timeouts;
 use crate::config::check::Checker;
 use crate::config::check::ROUTE;
 use crate::config::check::access;
+use crate::config::check::fields::Fields;
 use crate::config::check::https::Https;
-use crate::config::check::keys::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::request;
 use crate::config::check::timeouts;
@@ -95,7 +95,7 @@ fn route(
         .unwrap_or_default();
     let line = node.map_or(0, |node| checker.source.line(node.span.start));
     if let (Some(node), Some(location), Some(hosts)) = (node, &location, &hosts)
-        && !fields.has_later
+        && !fields.has_planned
     {
         let selector = RouteSelector {
             location: location.clone(),
@@ -185,7 +185,7 @@ fn action(
         }
         return request::returns(node, checker).map(Action::Return);
     }
-    let node = if fields.has_later {
+    let node = if fields.has_planned {
         fields.get("proxy_pass")
     } else {
         fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::config::check::Checker;
-use crate::config::check::keys::Fields;
+use crate::config::check::fields::Fields;
 use crate::config::check::kind;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;

@@ -1,0 +1,169 @@
+//! The keys of a map of the file: known ones are found, and for an unknown one it is said what it might have been.
+
+use std::collections::HashMap;
+
+use crate::config::check::Checker;
+use crate::config::check::keys::Within;
+use crate::config::check::keys::renamed;
+use crate::config::check::keys::without_planned;
+use crate::config::diagnostic::quoted;
+use crate::config::schema::Node;
+use crate::config::schema::Value;
+use crate::config::unsupported::instead_of;
+use crate::config::values::distance;
+
+/// The keys of one map, checked.
+#[derive(Debug)]
+pub(super) struct Fields<'n> {
+    known: Vec<(&'n str, &'n Node)>,
+    /// Whether a planned key stands here. It would decide whether other keys are needed, and whether two routes are one.
+    pub(super) has_planned: bool,
+    /// Keys that an unknown one was meant to be; to say that they are missing would be to say it twice.
+    meant: Vec<&'static str>,
+    map: &'n Node,
+    within: Within,
+}
+
+impl<'n> Fields<'n> {
+    /// The keys of `map`, which is one; whatever is wrong with them is noted.
+    pub(super) fn of(
+        map: &'n Node,
+        entries: &'n [(Node, Node)],
+        within: Within,
+        checker: &mut Checker<'_>,
+    ) -> Self {
+        let mut fields = Self {
+            known: Vec::new(),
+            has_planned: false,
+            meant: Vec::new(),
+            map,
+            within,
+        };
+        let mut lines = HashMap::new();
+        for (key, value) in entries {
+            let Value::Text(name) = &key.value else {
+                checker
+                    .error(&key.span, "a key must be a word")
+                    .help(known_keys(within));
+                continue;
+            };
+            let line = checker.source.line(key.span.start);
+            if let Some(first) = lines.get(name) {
+                let message = format!("{} is already set on line {first}", quoted(name));
+                checker
+                    .error(&key.span, message)
+                    .label("a key can be set only once")
+                    .help("remove one of the two");
+                continue;
+            }
+            lines.insert(name, line);
+            if within.key(name).is_some() {
+                fields.known.push((name, value));
+            } else {
+                fields.unknown(key, name, checker);
+            }
+        }
+        fields
+    }
+
+    /// The value of a key, if it is set.
+    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.known
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+
+    /// The value of a key that must be set.
+    pub(super) fn require(
+        &self,
+        key: &str,
+        example: &str,
+        checker: &mut Checker<'_>,
+    ) -> Option<&'n Node> {
+        let value = self.get(key);
+        if value.is_none() && !self.meant.contains(&key) {
+            let message = format!("{} has no `{key}`", self.within.noun());
+            let help = match example.lines().count() {
+                1 => format!("add `{key}`, as in `{example}`"),
+                _ => format!("add `{key}`, as in\n{example}"),
+            };
+            checker.error(&self.map.span, message).help(help);
+        }
+        value
+    }
+
+    fn unknown(&mut self, key: &Node, name: &str, checker: &mut Checker<'_>) {
+        let word = name.to_ascii_lowercase().replace('-', "_");
+        let elsewhere = Within::ALL
+            .into_iter()
+            .find(|other| other.key(&word).is_some())
+            // `port` in a listener is part of its address.
+            .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
+            // Nor does a `path` or `url` of a test explain one of a route.
+            .filter(|other| *other != Within::Test || renamed(&word).is_none());
+        let mut message = format!("unknown key {}", quoted(name));
+        let help = if let Some(without) = without_planned(&word) {
+            self.has_planned = true;
+            message = format!("{} is not in this version of wsgate yet", quoted(name));
+            without.to_owned()
+        } else if let Some(meant) = self.within.key(&word) {
+            self.meant.push(meant);
+            format!("write it as `{meant}`")
+        } else if let Some(elsewhere) = elsewhere {
+            message = format!("{} does not belong here", quoted(name));
+            format!("`{word}` stands {}", elsewhere.belongs())
+        } else if let Some(meant) = renamed(&word) {
+            self.meant.push(meant);
+            let mut all = Within::ALL.into_iter();
+            match all.find(|within| within.key(meant).is_some()) {
+                Some(within) if self.within.key(meant).is_none() => {
+                    format!("the key is `{meant}`, {}", within.belongs())
+                }
+                _ => format!("the key is `{meant}`"),
+            }
+        } else if let Some(advice) = instead_of(&word) {
+            advice.to_owned()
+        } else if let Some(meant) = nearest(&word, self.within) {
+            self.meant.push(meant);
+            format!("did you mean `{meant}`?")
+        } else {
+            known_keys(self.within)
+        };
+        checker.error(&key.span, message).help(help);
+    }
+}
+
+/// The known key that a slip of the fingers would explain.
+fn nearest(word: &str, within: Within) -> Option<&'static str> {
+    let slips = (word.chars().count() / 3).max(1);
+    let names = within.keys().iter().map(|key| key.name);
+    let near = names.map(|name| (distance(word, name), name));
+    near.min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= slips)
+        .map(|(_, name)| name)
+}
+
+/// The keys that may stand in a map, as a message lists them.
+fn known_keys(within: Within) -> String {
+    let keys = within.keys().iter();
+    let keys: Vec<_> = keys.map(|key| format!("`{}`", key.name)).collect();
+    format!("the keys {} are {}", within.belongs(), keys.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::check::fields::nearest;
+    use crate::config::check::keys::Within;
+
+    #[test]
+    fn the_nearest_key_is_one_that_a_slip_explains() {
+        assert_eq!(nearest("loaction", Within::Route), Some("location"));
+        assert_eq!(nearest("proxypass", Within::Route), Some("proxy_pass"));
+        assert_eq!(nearest("adress", Within::Listen), Some("address"));
+        assert_eq!(nearest("route", Within::Top), Some("routes"));
+        assert_eq!(nearest("keys", Within::Pair), Some("key"));
+        assert_eq!(nearest("zebra", Within::Top), None);
+        assert_eq!(nearest("", Within::Top), None);
+    }
+}
