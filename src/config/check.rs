@@ -9,12 +9,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::access::Networks;
 use crate::config::AccessLog;
+use crate::config::Config;
 use crate::config::Limits;
-use crate::config::Listener;
-use crate::config::Promise;
-use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Level;
@@ -22,7 +19,6 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::Source;
-use crate::limits::PerAddress;
 
 mod access;
 mod fields;
@@ -45,28 +41,14 @@ use crate::config::check::scalar::Zero;
 
 /// What is checked against, and what was found so far.
 pub(super) struct Checker<'a> {
+    /// The file, as it was named.
+    pub(super) file: &'a Path,
     pub(super) source: &'a Source,
-    /// What relative paths are relative to.
-    pub(super) dir: &'a Path,
     /// The moment at which certificates must be in date.
     pub(super) now: OffsetDateTime,
     pub(super) found: Vec<Diagnostic>,
     /// Which files are named so far, whether they are there or not.
     pub(super) files: BTreeSet<PathBuf>,
-}
-
-/// The content of a file, to be served only if no error was found.
-pub(super) struct Checked {
-    pub(super) listeners: Vec<Listener>,
-    pub(super) routes: Vec<Route>,
-    pub(super) trusted_proxies: Networks,
-    pub(super) access_log: AccessLog,
-    pub(super) threads: NonZeroUsize,
-    pub(super) drain_timeout: Duration,
-    pub(super) limits: Limits,
-    pub(super) max_connections: Option<NonZeroUsize>,
-    pub(super) per_ip: PerAddress,
-    pub(super) promises: Vec<Promise>,
 }
 
 /// Longest wait for requests in flight after the signal to stop; less than the 90 s after which service managers kill.
@@ -80,7 +62,9 @@ const ROUTE: &str = "location: /socket.io\n  proxy_pass: http://127.0.0.1:3000";
 
 impl Checker<'_> {
     /// Checks the whole tree. `None` if it has no keys at all to check.
-    pub(super) fn check(&mut self, root: &Node) -> Option<Checked> {
+    ///
+    /// What is returned holds good only if nothing that was found is an error.
+    pub(super) fn check(&mut self, root: &Node) -> Option<Config> {
         let map = match &root.value {
             Value::Map(map) => map,
             _ => {
@@ -94,21 +78,12 @@ impl Checker<'_> {
         let drain_timeout = self
             .duration(&fields, "drain_timeout", Zero::Allowed)
             .unwrap_or(DRAIN_TIMEOUT);
-        let access_log = match fields
-            .get("access_log")
-            .and_then(|node| self.switch(node, "access_log"))
-        {
-            Some(false) => AccessLog::Off,
-            _ => AccessLog::On,
-        };
-        let trusted_proxies = fields
-            .get("trusted_proxies")
+        let access_log = access_log(&fields, self);
+        let trusted = fields.get("trusted_proxies");
+        let trusted_proxies = trusted
             .map(|node| access::networks(node, "trusted_proxies", self))
             .unwrap_or_default();
-        let threads = fields
-            .get("threads")
-            .and_then(|node| self.threads(node))
-            .unwrap_or_else(cores);
+        let threads = fields.get("threads").and_then(|node| self.threads(node));
         let max_connections = fields
             .get("max_connections")
             .and_then(|node| self.max_connections(node));
@@ -116,31 +91,36 @@ impl Checker<'_> {
             .get("per_ip")
             .map(|node| access::per_ip(node, self))
             .unwrap_or_default();
-        let listen = fields.require("listen", &listed("listen", LISTEN), self);
-        let listeners = listen
-            .map(|node| listen::listeners(node, fields.get("trusted_proxies"), self))
+        let listeners = fields
+            .require("listen", &listed("listen", LISTEN), self)
+            .map(|node| listen::listeners(node, trusted, self))
             .unwrap_or_default();
-        let routes = fields.require("routes", &listed("routes", ROUTE), self);
-        let routes = routes
+        let routes = fields
+            .require("routes", &listed("routes", ROUTE), self)
             .map(|node| route::routes(node, defaults, &listeners, self))
             .unwrap_or_default();
         let promises = fields
             .get("tests")
             .map(|node| promise::promises(node, self))
             .unwrap_or_default();
-
-        Some(Checked {
+        Some(Config {
+            file: self.file.to_owned(),
             listeners,
             routes,
             trusted_proxies,
             access_log,
-            threads,
+            threads: threads.unwrap_or_else(cores),
             drain_timeout,
-            limits,
             max_connections,
             per_ip,
+            limits,
             promises,
         })
+    }
+
+    /// A path of the file: relative ones are relative to the directory that the file is in.
+    pub(super) fn path(&self, written: impl AsRef<Path>) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(written)
     }
 
     pub(super) fn error(
@@ -233,34 +213,37 @@ impl Checker<'_> {
     }
 }
 
-/// The four time limits of a request, where set, and the `defaults` otherwise.
-fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) -> Timeouts {
-    let mut read = |key, default| {
-        checker
-            .duration(fields, key, Zero::Refused)
-            .unwrap_or(default)
-    };
-    Timeouts {
-        connect: read("connect_timeout", defaults.connect),
-        handshake: read("handshake_timeout", defaults.handshake),
-        response: read("response_timeout", defaults.response),
-        tunnel: read("tunnel_timeout", defaults.tunnel),
+/// Whether exchanges are logged, which they are unless `off` is written.
+fn access_log(fields: &Fields<'_>, checker: &mut Checker<'_>) -> AccessLog {
+    let node = fields.get("access_log");
+    match node.and_then(|node| checker.switch(node, "access_log")) {
+        Some(false) => AccessLog::Off,
+        Some(true) | None => AccessLog::On,
     }
+}
+
+/// The time limits of a request, where set, and the `defaults` otherwise.
+fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) -> Timeouts {
+    let mut timeouts = defaults;
+    for (key, limit) in timeouts.by_key() {
+        set(limit, key, fields, checker);
+    }
+    timeouts
 }
 
 /// The time limits of clients, where set.
 fn limits(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Limits {
-    let defaults = Limits::default();
-    let mut read = |key, default| {
-        checker
-            .duration(fields, key, Zero::Refused)
-            .unwrap_or(default)
-    };
-    Limits {
-        header: read("header_timeout", defaults.header),
-        tls_handshake: read("tls_handshake_timeout", defaults.tls_handshake),
-        body: read("body_timeout", defaults.body),
-        half_closed: read("half_closed_timeout", defaults.half_closed),
+    let mut limits = Limits::default();
+    for (key, limit) in limits.by_key() {
+        set(limit, key, fields, checker);
+    }
+    limits
+}
+
+/// Sets a time limit to what its key says, if it is there and right.
+fn set(limit: &mut Duration, key: &str, fields: &Fields<'_>, checker: &mut Checker<'_>) {
+    if let Some(written) = checker.duration(fields, key, Zero::Refused) {
+        *limit = written;
     }
 }
 

@@ -195,6 +195,18 @@ pub struct Timeouts {
     pub tunnel: Duration,
 }
 
+impl Timeouts {
+    /// Each limit, by the key that sets it.
+    pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
+        [
+            ("connect_timeout", &mut self.connect),
+            ("handshake_timeout", &mut self.handshake),
+            ("response_timeout", &mut self.response),
+            ("tunnel_timeout", &mut self.tunnel),
+        ]
+    }
+}
+
 impl Default for Timeouts {
     /// 5 s to connect (nginx waits 60 s, which outlasts most users' patience), 10 s for an upgrade, 120 s for an answer
     /// (twice nginx's, for long polls), 1 h for a tunnel (nginx's 60 s is what people look for when idle WebSockets are
@@ -220,6 +232,18 @@ pub struct Limits {
     pub body: Duration,
     /// Without a byte in a tunnel of which one end is done.
     pub half_closed: Duration,
+}
+
+impl Limits {
+    /// Each limit, by the key that sets it.
+    pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
+        [
+            ("header_timeout", &mut self.header),
+            ("tls_handshake_timeout", &mut self.tls_handshake),
+            ("body_timeout", &mut self.body),
+            ("half_closed_timeout", &mut self.half_closed),
+        ]
+    }
 }
 
 impl Default for Limits {
@@ -271,6 +295,24 @@ impl Config {
         reading
     }
 
+    /// A configuration of these listeners and routes, and of nothing else that a test decides.
+    #[cfg(test)]
+    pub(crate) fn of(listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
+        Self {
+            file: PathBuf::from("routes.yaml"),
+            listeners,
+            routes,
+            trusted_proxies: Networks::default(),
+            access_log: AccessLog::Off,
+            threads: NonZeroUsize::MIN,
+            drain_timeout: Duration::ZERO,
+            max_connections: None,
+            per_ip: PerAddress::default(),
+            limits: Limits::default(),
+            promises: Vec::new(),
+        }
+    }
+
     /// A line of the file, as messages name it: `routes.yaml:8`.
     pub fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.file.display())
@@ -287,10 +329,9 @@ impl Config {
                 };
             }
         };
-        let dir = file.parent().unwrap_or(Path::new(""));
         let mut checker = Checker {
+            file,
             source,
-            dir,
             now,
             found: Vec::new(),
             files: BTreeSet::new(),
@@ -298,20 +339,7 @@ impl Config {
         let checked = checker.check(&root);
         let found = Errors::new(checker.found);
         let outcome = match checked {
-            Some(checked) if found.iter().all(|one| one.level() == Level::Warning) => {
-                let config = Self {
-                    file: file.to_owned(),
-                    listeners: checked.listeners,
-                    routes: checked.routes,
-                    trusted_proxies: checked.trusted_proxies,
-                    access_log: checked.access_log,
-                    threads: checked.threads,
-                    drain_timeout: checked.drain_timeout,
-                    limits: checked.limits,
-                    max_connections: checked.max_connections,
-                    per_ip: checked.per_ip,
-                    promises: checked.promises,
-                };
+            Some(config) if found.iter().all(|one| one.level() == Level::Warning) => {
                 Ok((config, found.iter().cloned().collect()))
             }
             _ => Err(found),

@@ -276,21 +276,15 @@ mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod test_support {
-    use std::num::NonZeroUsize;
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use crate::access::Access;
-    use crate::access::Networks;
-    use crate::config::AccessLog;
     use crate::config::Action;
     use crate::config::Config;
-    use crate::config::Limits;
     use crate::config::Listener;
     use crate::config::Route;
     use crate::config::Timeouts;
     use crate::config::Tls;
-    use crate::limits::PerAddress;
     use crate::routing::When;
     use crate::upstream::Server;
     use crate::upstream::Upstream;
@@ -332,18 +326,9 @@ pub(super) mod test_support {
             timeouts: Timeouts::default(),
             line: at + 1,
         };
-        Config {
-            file: PathBuf::from("routes.yaml"),
-            listeners: listeners.iter().map(listener).collect(),
-            routes: routes.iter().enumerate().map(route).collect(),
-            trusted_proxies: Networks::default(),
-            access_log: AccessLog::Off,
-            threads: NonZeroUsize::MIN,
-            drain_timeout: Duration::ZERO,
-            limits: Limits::default(),
-            max_connections: None,
-            per_ip: PerAddress::default(),
-            promises: Vec::new(),
-        }
+        Config::of(
+            listeners.iter().map(listener).collect(),
+            routes.iter().enumerate().map(route).collect(),
+        )
     }
 }

@@ -4,8 +4,6 @@ mod listening;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroU32;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::config::AccessLog;
@@ -235,15 +233,10 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if was.missing_origin() != is.missing_origin() {
         found.push("missing_origin".to_owned());
     }
-    let (was, is) = (before.timeouts, after.timeouts);
-    for (key, was, is) in [
-        ("connect_timeout", was.connect, is.connect),
-        ("handshake_timeout", was.handshake, is.handshake),
-        ("response_timeout", was.response, is.response),
-        ("tunnel_timeout", was.tunnel, is.tunnel),
-    ] {
+    let (mut was, mut is) = (before.timeouts, after.timeouts);
+    for ((key, was), (_, is)) in was.by_key().into_iter().zip(is.by_key()) {
         if was != is {
-            found.push(format!("{key} {}", from_to(was, is)));
+            found.push(format!("{key} {}", from_to(*was, *is)));
         }
     }
     found
@@ -253,6 +246,7 @@ fn from_to(was: Duration, is: Duration) -> String {
     format!("{is:?} (was {was:?})")
 }
 
+/// The keys of the top that are different.
 fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
     let mut changed = |kind, name| {
         changes.push(Change {
@@ -264,46 +258,21 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
         });
     };
     let (was, is) = (before.config, after.config);
-    for (key, was, is) in [
-        ("header_timeout", was.limits.header, is.limits.header),
-        (
-            "tls_handshake_timeout",
-            was.limits.tls_handshake,
-            is.limits.tls_handshake,
-        ),
-        ("body_timeout", was.limits.body, is.limits.body),
-        (
-            "half_closed_timeout",
-            was.limits.half_closed,
-            is.limits.half_closed,
-        ),
-        ("drain_timeout", was.drain_timeout, is.drain_timeout),
-    ] {
+    let (mut old, mut new) = (was.limits, is.limits);
+    for ((key, was), (_, is)) in old.by_key().into_iter().zip(new.by_key()) {
         if was != is {
-            changed(key, from_to(was, is));
+            changed(key, from_to(*was, *is));
         }
     }
-    if was.max_connections != is.max_connections {
-        let word = |most: Option<NonZeroUsize>| {
-            most.map_or("what descriptors allow".to_owned(), |most| most.to_string())
-        };
-        let (was, is) = (word(was.max_connections), word(is.max_connections));
-        changed("max_connections", format!("{is} (was {was})"));
+    if was.drain_timeout != is.drain_timeout {
+        changed(
+            "drain_timeout",
+            from_to(was.drain_timeout, is.drain_timeout),
+        );
     }
-    let (per, now) = (was.per_ip, is.per_ip);
-    for (key, was, is) in [
-        ("connections", per.connections, now.connections),
-        (
-            "handshakes_per_second",
-            per.handshakes_per_second,
-            now.handshakes_per_second,
-        ),
-    ] {
+    for ((key, name, was), (_, _, is)) in counts(was).into_iter().zip(counts(is)) {
         if was != is {
-            let word = |most: Option<NonZeroU32>| {
-                most.map_or("no limit".to_owned(), |most| most.to_string())
-            };
-            changed("per_ip", format!("{key}: {} (was {})", word(is), word(was)));
+            changed(key, format!("{name}{is} (was {was})"));
         }
     }
     if was.access_log != is.access_log {
@@ -324,5 +293,97 @@ fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
             format!("{wanted} takes effect at the next start; until then {serve}")
         };
         changed("threads", name);
+    }
+}
+
+/// The keys of the top that are a number or no limit: the key, what a message puts before the number, and the number.
+fn counts(config: &Config) -> [(&'static str, &'static str, String); 3] {
+    let per_ip = config.per_ip;
+    let handshakes = count(per_ip.handshakes_per_second, "no limit");
+    [
+        (
+            "max_connections",
+            "",
+            count(config.max_connections, "what descriptors allow"),
+        ),
+        (
+            "per_ip",
+            "connections: ",
+            count(per_ip.connections, "no limit"),
+        ),
+        ("per_ip", "handshakes_per_second: ", handshakes),
+    ]
+}
+
+/// A number, or the words for none.
+fn count(most: Option<impl ToString>, without: &str) -> String {
+    most.map_or_else(|| without.to_owned(), |most| most.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+    use serde_json::json;
+    use time::OffsetDateTime;
+
+    use crate::config::Config;
+    use crate::config::JSON_SCHEMA;
+    use crate::server::changes::State;
+    use crate::server::changes::between;
+    use crate::server::changes::keep_upstreams;
+    use crate::server::listeners::Listeners;
+
+    /// The keys that are told of when `after` replaces `before`, each with what is said of it.
+    fn told(before: &Config, after: &Config) -> Vec<(&'static str, String)> {
+        let listeners = Listeners::default();
+        let state = |config| State {
+            config,
+            listeners: &listeners,
+            threads: 1,
+        };
+        let changes = between(state(before), state(after)).into_iter();
+        changes.map(|change| (change.kind, change.detail)).collect()
+    }
+
+    #[test]
+    fn a_reload_tells_of_every_key_at_the_top() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes.yaml");
+        let read = |file: &Value| {
+            fs::write(&path, file.to_string()).unwrap();
+            let (config, _) = Config::read(&path, OffsetDateTime::UNIX_EPOCH).unwrap();
+            config
+        };
+        let file = json!({
+            "listen": [{ "address": 8080 }],
+            "routes": [{ "location": "/", "proxy_pass": "http://127.0.0.1:3000" }],
+            // Left out, this would be the number of cores, which may be that of the example.
+            "threads": 1,
+        });
+        let before = read(&file);
+        let schema: Value = serde_json::from_str(JSON_SCHEMA).unwrap();
+        let mut asked = 0;
+        for (key, described) in schema["properties"].as_object().unwrap() {
+            // Their entries are told of one by one, and what a test expects changes nothing that serves.
+            if ["listen", "routes", "tests"].contains(&key.as_str()) {
+                continue;
+            }
+            let is_told = |example: &Value| {
+                let mut file = file.clone();
+                file[key] = example.clone();
+                let mut after = read(&file);
+                keep_upstreams(&mut after, &before);
+                let told = told(&before, &after);
+                told.iter()
+                    .any(|(kind, detail)| kind == key || detail.starts_with(key.as_str()))
+            };
+            let examples = described["examples"].as_array().unwrap();
+            assert!(examples.iter().any(is_told), "{key}");
+            asked += 1;
+        }
+        assert_eq!(asked, schema["properties"].as_object().unwrap().len() - 3);
     }
 }

@@ -91,7 +91,7 @@ impl Https {
 
     fn file(&mut self, node: &Node, checker: &mut Checker<'_>) -> Option<(PathBuf, Roots)> {
         let path = checker.pem_file(node, "ca", "ca: certs/ca.pem")?;
-        let path = checker.dir.join(path);
+        let path = checker.path(path);
         if let Some(roots) = self.files.get(&path) {
             return Some((path, roots.clone()));
         }

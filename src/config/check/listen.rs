@@ -174,7 +174,7 @@ fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {
         "write `self_signed`, or `{ cert: FILE, key: FILE }`, or a list of such pairs";
     match &node.value {
         Value::Text(text) if text == "self_signed" => Some(Tls::SelfSigned {
-            dir: checker.dir.join(SELF_SIGNED),
+            dir: checker.path(SELF_SIGNED),
         }),
         Value::Text(text) => {
             checker.error(&node.span, format!("`tls` cannot be {}", quoted(text))).help(match values::switch(text) {
@@ -221,8 +221,8 @@ fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<
     let cert = file(&fields, "cert", "cert: certs/example.com.pem", checker);
     let key = file(&fields, "key", "key: certs/example.com.key", checker);
     let ((cert_node, cert), (key_node, key)) = cert.zip(key)?;
-    let cert = checker.dir.join(cert);
-    let key = checker.dir.join(key);
+    let cert = checker.path(cert);
+    let key = checker.path(key);
     match Certificate::load(&cert, &key, checker.now) {
         Ok(certificate) => {
             if let Some(mode) = certificate.key_mode_too_open() {

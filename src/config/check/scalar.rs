@@ -85,7 +85,7 @@ impl Checker<'_> {
                 .help(format!("write a path, as in `{example}`"));
             None
         } else {
-            self.files.insert(self.dir.join(path));
+            self.files.insert(self.path(path));
             Some(path)
         }
     }
