@@ -40,6 +40,8 @@ pub(crate) use crate::config::own_listener::leads_to;
 pub(crate) use crate::config::set_headers::is_never_set;
 pub(crate) use crate::config::source::Source;
 pub(crate) use crate::config::unsupported::instead_of;
+pub(crate) use crate::config::values::LONGEST_DURATION;
+pub(crate) use crate::config::values::MOST_THREADS;
 use crate::limits::PerAddress;
 use crate::returns::Return;
 use crate::routing::HostPattern;

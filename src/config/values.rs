@@ -4,7 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 /// Longest duration that is accepted. Timers of longer ones could overflow, and nobody waits for them.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// More threads than any machine has cores are a slip of the fingers.
+pub(crate) const MOST_THREADS: u32 = 1024;
+
+/// More connections than any machine has descriptors for (`fs.nr_open` is at most 2^31, and each takes two).
+pub(crate) const MOST_CONNECTIONS: u32 = 1_000_000_000;
+
+/// More opening handshakes in a second than any machine takes: one each microsecond.
+pub(crate) const MOST_HANDSHAKES: u32 = 1_000_000;
 
 /// The units, from the longest to the shortest, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
@@ -56,7 +65,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, DurationError> {
         rest = rest[digits + letters..].trim_start();
     }
     match total.map(Duration::from_millis) {
-        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(duration) if duration <= LONGEST_DURATION => Ok(duration),
         _ => Err(DurationError::TooLong),
     }
 }

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use crate::config::Diagnostic;
 use crate::config::Level;
+use crate::config::MOST_THREADS;
 use crate::nginx::context::File;
 use crate::nginx::notes::Notes;
 use crate::nginx::scope::Scope;
@@ -232,8 +233,10 @@ fn http(directives: Vec<Directive>) -> Vec<Directive> {
 
 /// A number of threads as `routes.yaml` takes it.
 fn threads(text: &str) -> Option<String> {
-    let number: usize = text.parse().ok()?;
-    (1..=1024).contains(&number).then(|| number.to_string())
+    let number: u32 = text.parse().ok()?;
+    (1..=MOST_THREADS)
+        .contains(&number)
+        .then(|| number.to_string())
 }
 
 /// Notes what a plan cannot keep apart, and servers that nobody reaches.

@@ -219,12 +219,8 @@ fn resolve(table: &Table, host: &HostPattern) -> (usize, bool) {
 
 /// Whether every host that `host` means is below the wildcard `wide`.
 fn covers(wide: &HostPattern, host: &HostPattern) -> bool {
-    let HostPattern::Below(wide) = wide else {
-        return false;
-    };
     let (HostPattern::Exact(name) | HostPattern::Below(name)) = host;
-    name.strip_suffix(wide.as_str())
-        .is_some_and(|before| before.ends_with('.'))
+    matches!(wide, HostPattern::Below(_)) && wide.covers(name)
 }
 
 fn sites(tables: &BTreeMap<u16, Table>, servers: usize) -> Vec<Site> {

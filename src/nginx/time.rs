@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest duration of `routes.yaml`.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use crate::config::LONGEST_DURATION;
 
 /// nginx's units, from the longest to the shortest, in milliseconds: a month has 30 days, a year 365.
 const UNITS: [(&str, u64); 8] = [
@@ -42,7 +41,7 @@ pub(super) fn read(text: &str) -> Option<Duration> {
         total = total.saturating_add(number.saturating_mul(*milliseconds));
         rest = behind[letters..].trim_start();
     }
-    Some(Duration::from_millis(total).min(LONGEST))
+    Some(Duration::from_millis(total).min(LONGEST_DURATION))
 }
 
 /// As `routes.yaml` has it: `1h30m`.

@@ -10,12 +10,12 @@ use crate::access::Origins;
 use crate::config::check::Checker;
 use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
-use crate::config::check::scalar::MOST_CONNECTIONS;
-use crate::config::check::scalar::MOST_HANDSHAKES;
 use crate::config::check::scalar::texts;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::config::values::MOST_CONNECTIONS;
+use crate::config::values::MOST_HANDSHAKES;
 use crate::limits::PerAddress;
 
 /// The networks of `key`, as far as they are right.

@@ -11,6 +11,8 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::values;
+use crate::config::values::MOST_CONNECTIONS;
+use crate::config::values::MOST_THREADS;
 
 /// Whether a duration of nothing makes sense.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -21,15 +23,6 @@ pub(super) enum Zero {
 
 /// Whose values may end with a semicolon.
 const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "path"];
-
-/// More threads than any machine has cores are a slip of the fingers.
-pub(super) const MOST_THREADS: u32 = 1024;
-
-/// More connections than any machine has descriptors for (`fs.nr_open` is at most 2^31, and each takes two).
-pub(super) const MOST_CONNECTIONS: u32 = 1_000_000_000;
-
-/// More opening handshakes in a second than any machine takes: one each microsecond.
-pub(super) const MOST_HANDSHAKES: u32 = 1_000_000;
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())

@@ -16,10 +16,10 @@ use crate::clients::Kind;
 use crate::config::Config;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
-use crate::config::check::scalar::MOST_CONNECTIONS;
-use crate::config::check::scalar::MOST_HANDSHAKES;
-use crate::config::check::scalar::MOST_THREADS;
 use crate::config::set_headers::NEVER_SET;
+use crate::config::values::MOST_CONNECTIONS;
+use crate::config::values::MOST_HANDSHAKES;
+use crate::config::values::MOST_THREADS;
 
 fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()
