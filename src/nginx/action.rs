@@ -1,13 +1,14 @@
 //! What becomes of the requests of a `location` block: an upstream, or an answer that keeps them from going elsewhere.
 
 use crate::config;
-use crate::nginx::context::Surroundings;
+use crate::nginx::context::ServerContext;
 use crate::nginx::fields;
 use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
+use crate::nginx::other_directives::note_rest;
 use crate::nginx::route::Does;
-use crate::nginx::route::Route;
-use crate::nginx::route::Timeouts;
+use crate::nginx::route::ProxyTimeouts;
+use crate::nginx::route::RouteEntry;
 use crate::nginx::route::answering;
 use crate::nginx::route::beside;
 use crate::nginx::route::returned;
@@ -17,8 +18,7 @@ use crate::nginx::time;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
-use crate::nginx::upstreams::Asked;
-use crate::nginx::words::note_rest;
+use crate::nginx::upstreams::ResolvedUpstream;
 use crate::upstream::Address;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
@@ -36,10 +36,10 @@ const HANDLERS: [&str; 6] = [
 /// What becomes of the requests of a location.
 pub(super) fn action<'t>(
     block: &'t Directive,
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
-) -> Route {
+) -> RouteEntry {
     let inside = block.inside();
     if let Some(returns) = last(inside, "return") {
         return returned(returns, around.constants, notes);
@@ -72,13 +72,13 @@ pub(super) fn action<'t>(
 }
 
 /// Says who may pass to an upstream; an answer that keeps requests from going elsewhere is for everybody.
-fn guarded(route: &mut Route, scope: &Scope<'_>) {
-    let addresses = scope.addresses().unwrap_or_default();
+fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
+    let addresses = scope.access_rules().unwrap_or_default();
     if !matches!(route.does, Does::ProxyPass(_)) || addresses.is_open() {
         return;
     }
-    if route.addresses.is_open() || route.addresses == addresses {
-        route.addresses = addresses;
+    if route.access_rules.is_open() || route.access_rules == addresses {
+        route.access_rules = addresses;
         return;
     }
     // Of `try_files … @name`, where nginx asks both lists.
@@ -92,10 +92,10 @@ fn guarded(route: &mut Route, scope: &Scope<'_>) {
 
 fn unguarded<'t>(
     block: &'t Directive,
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
-) -> Route {
+) -> RouteEntry {
     let inside = block.inside();
     if last(inside, "proxy_pass").is_some() {
         return proxied(block, around, scope, notes);
@@ -125,9 +125,9 @@ fn unguarded<'t>(
 fn tried<'t>(
     files: &'t Directive,
     block: &'t Directive,
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     notes: &mut Notes<'_>,
-) -> Route {
+) -> RouteEntry {
     let name = files.args.last().map_or("", String::as_str);
     let named = all(around.server.inside(), "location")
         .find(|location| name.starts_with('@') && location.arg(0) == name);
@@ -159,13 +159,13 @@ fn tried<'t>(
 /// To what the `proxy_pass` of `block` says.
 fn proxied<'t>(
     block: &'t Directive,
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
-) -> Route {
+) -> RouteEntry {
     let pass = last(block.inside(), "proxy_pass").unwrap_or(block);
-    let mut asked = match upstream(pass, block, around, notes) {
-        Ok(asked) => asked,
+    let mut upstream = match upstream(pass, block, around, notes) {
+        Ok(upstream) => upstream,
         Err(why) => {
             let mut route = answering(block.place, "501");
             let why = format!("{why}; this answers 501");
@@ -173,9 +173,9 @@ fn proxied<'t>(
             return route;
         }
     };
-    let set_headers = fields::set_headers(&scope.fields, &mut asked, around.constants, notes);
-    let mut comments = asked.comments;
-    let https = is_https(&asked.to);
+    let set_headers = fields::set_headers(&scope.fields, &mut upstream, around.constants, notes);
+    let mut comments = upstream.comments;
+    let https = is_https(&upstream.to);
     let ca = scope
         .ca
         .filter(|_| https)
@@ -188,8 +188,8 @@ fn proxied<'t>(
         );
     }
     let timeouts = timeouts(scope, notes, &mut comments);
-    Route {
-        does: Does::ProxyPass(asked.to.to_string()),
+    RouteEntry {
+        does: Does::ProxyPass(upstream.to.to_string()),
         timeouts,
         set_headers,
         ca,
@@ -205,17 +205,17 @@ fn proxied<'t>(
 fn upstream(
     pass: &Directive,
     block: &Directive,
-    around: &Surroundings<'_, '_>,
+    around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
-) -> Result<Asked, String> {
-    let asked = around.file.groups.resolve(pass, notes)?;
+) -> Result<ResolvedUpstream, String> {
+    let upstream = around.file.groups.resolve(pass, notes)?;
     // nginx refuses it in both; a named location can be reached from a regex.
     let regex = block.arg(0).starts_with(['~', '@']);
-    if regex && asked.to.uri().is_some() {
+    if regex && upstream.to.uri().is_some() {
         let why = "a regex location has no part that the path in `proxy_pass` could replace";
         return Err(why.to_owned());
     }
-    if let Address::Port { host, port, .. } = asked.to.address() {
+    if let Address::Port { host, port, .. } = upstream.to.address() {
         let own = |listen: &&Listen| config::leads_to(host, *port, listen.address);
         if let Some(listen) = around.file.listens.iter().find(own) {
             let own = notes.show(listen.place);
@@ -224,11 +224,11 @@ fn upstream(
             ));
         }
     }
-    Ok(asked)
+    Ok(upstream)
 }
 
 /// The time limits that are in force.
-fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>) -> Timeouts {
+fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>) -> ProxyTimeouts {
     let mut limit = |directive: Option<&Directive>| {
         let directive = directive?;
         match time::read(directive.arg(0)) {
@@ -239,7 +239,7 @@ fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>
             }
         }
     };
-    Timeouts {
+    ProxyTimeouts {
         connect: limit(scope.connect_timeout),
         read: limit(scope.read_timeout),
     }

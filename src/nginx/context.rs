@@ -8,7 +8,7 @@ use crate::nginx::variables::Constants;
 
 /// What one server is read with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct File<'a, 't> {
+pub(super) struct FileContext<'a, 't> {
     pub(super) groups: &'a Groups<'t>,
     pub(super) listens: &'a [Listen],
     /// What certificates are relative to.
@@ -17,9 +17,9 @@ pub(super) struct File<'a, 't> {
 
 /// What a location stands in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings<'a, 't> {
+pub(super) struct ServerContext<'a, 't> {
     pub(super) server: &'t Directive,
     pub(super) scope: &'a Scope<'t>,
     pub(super) constants: &'a Constants,
-    pub(super) file: File<'a, 't>,
+    pub(super) file: FileContext<'a, 't>,
 }

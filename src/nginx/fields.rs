@@ -7,7 +7,7 @@ use crate::config;
 use crate::headers::host;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
-use crate::nginx::upstreams::Asked;
+use crate::nginx::upstreams::ResolvedUpstream;
 use crate::nginx::variables::Constants;
 use crate::template::Template;
 use crate::template::TemplateError;
@@ -20,7 +20,7 @@ const PASSED: &str = "goes on as the client sent it";
 /// The fields that the upstream gets beside those that it gets anyway.
 pub(super) fn set_headers(
     written: &[&Directive],
-    asked: &mut Asked,
+    upstream: &mut ResolvedUpstream,
     constants: &Constants,
     notes: &mut Notes<'_>,
 ) -> Vec<(String, String)> {
@@ -33,26 +33,26 @@ pub(super) fn set_headers(
             notes.needless(directive, why);
             continue;
         }
-        match field(name, value, asked, constants) {
+        match field(name, value, upstream, constants) {
             Ok(_)
                 if set
                     .iter()
                     .any(|(known, _)| known.eq_ignore_ascii_case(name)) =>
             {
-                asked
+                upstream
                     .comments
                     .push(notes.left(directive, "a field is set once"));
             }
             Ok(value) => set.push((name.to_owned(), value)),
-            Err(why) => asked.comments.push(notes.left(directive, why)),
+            Err(why) => upstream.comments.push(notes.left(directive, why)),
         }
     }
-    if !has_host && asked.has_own_name {
-        asked.comments.push(format!(
+    if !has_host && upstream.has_own_name {
+        upstream.comments.push(format!(
             "nginx sends Host: {} where no other is set",
-            asked.proxy_host
+            upstream.proxy_host
         ));
-        set.push(("Host".to_owned(), asked.proxy_host.clone()));
+        set.push(("Host".to_owned(), upstream.proxy_host.clone()));
     }
     set
 }
@@ -81,7 +81,12 @@ fn is_done(name: &str, value: &str) -> Option<&'static str> {
 }
 
 /// The value of a field in `set_headers`.
-fn field(name: &str, value: &str, asked: &Asked, constants: &Constants) -> Result<String, String> {
+fn field(
+    name: &str,
+    value: &str,
+    upstream: &ResolvedUpstream,
+    constants: &Constants,
+) -> Result<String, String> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "no field has this name")?;
     if name.contains('_') {
         return Err("fields with an underscore are dropped, which is nginx's default".to_owned());
@@ -94,10 +99,10 @@ fn field(name: &str, value: &str, asked: &Asked, constants: &Constants) -> Resul
         default_ports: false,
         ..constants.clone()
     };
-    let port = asked.proxy_host.rsplit(':').next().unwrap_or_default();
+    let port = upstream.proxy_host.rsplit(':').next().unwrap_or_default();
     let filled = constants.fill(
         value,
-        &[("proxy_host", &asked.proxy_host), ("proxy_port", port)],
+        &[("proxy_host", &upstream.proxy_host), ("proxy_port", port)],
     )?;
     if HeaderValue::from_str(&filled).is_err() || !filled.is_ascii() {
         return Err("its value has characters that no field may have".to_owned());

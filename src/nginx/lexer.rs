@@ -9,13 +9,13 @@ use std::ops::Range;
 /// A word, `;`, `{` or `}`, and which bytes of the text it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) span: Range<usize>,
 }
 
 /// What a token is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A word without its quotes and escapes.
     Word(String),
     /// `;`
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 
 /// Why a text is no nginx.conf.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Fault {
+pub(super) enum SyntaxError {
     /// A quoted word does not end.
     OpenQuote(char),
     /// Something stands right behind a quoted word.
@@ -47,7 +47,7 @@ pub(super) enum Fault {
     NotUtf8,
 }
 
-impl Fault {
+impl SyntaxError {
     /// What to do about it.
     pub(super) fn help(&self) -> String {
         match self {
@@ -65,7 +65,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OpenQuote(quote) => write!(f, "this {quote} is never closed"),
@@ -83,7 +83,7 @@ impl fmt::Display for Fault {
 }
 
 /// A fault and the bytes that have it.
-pub(super) type Refused = (Fault, Range<usize>);
+pub(super) type Refused = (SyntaxError, Range<usize>);
 
 /// Reads one text from the front.
 #[derive(Debug)]
@@ -113,9 +113,9 @@ impl<'t> Lexer<'t> {
         let start = self.at;
         let kind = match self.byte() {
             None => return Ok(None),
-            Some(b';') => Kind::End,
-            Some(b'{') => Kind::Open,
-            Some(b'}') => Kind::Close,
+            Some(b';') => TokenKind::End,
+            Some(b'{') => TokenKind::Open,
+            Some(b'}') => TokenKind::Close,
             Some(b'"') => return self.quoted('"').map(Some),
             Some(b'\'') => return self.quoted('\'').map(Some),
             Some(_) => return self.bare().map(Some),
@@ -166,7 +166,7 @@ impl<'t> Lexer<'t> {
         self.at += 1;
         loop {
             match self.byte() {
-                None => return Err((Fault::OpenQuote(quote), start..start + 1)),
+                None => return Err((SyntaxError::OpenQuote(quote), start..start + 1)),
                 Some(b'\\') => self.at += 2,
                 Some(byte) if char::from(byte) == quote => break,
                 Some(_) => self.at += 1,
@@ -180,7 +180,7 @@ impl<'t> Lexer<'t> {
             Some(_) => {
                 let found = self.text[self.at..].chars().next().unwrap_or_default();
                 return Err((
-                    Fault::BehindQuote(found),
+                    SyntaxError::BehindQuote(found),
                     self.at..self.at + found.len_utf8(),
                 ));
             }
@@ -214,9 +214,9 @@ impl<'t> Lexer<'t> {
     fn word(&self, inside: Range<usize>, span: Range<usize>) -> Result<Token, Refused> {
         let text = unescaped(self.text.get(inside).unwrap_or_default());
         if text.contains(char::REPLACEMENT_CHARACTER) {
-            return Err((Fault::NotUtf8, span));
+            return Err((SyntaxError::NotUtf8, span));
         }
-        let kind = Kind::Word(text);
+        let kind = TokenKind::Word(text);
         Ok(Token { kind, span })
     }
 }
@@ -251,10 +251,10 @@ fn unescaped(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::nginx::lexer::Fault;
-    use crate::nginx::lexer::Kind;
     use crate::nginx::lexer::Lexer;
     use crate::nginx::lexer::Refused;
+    use crate::nginx::lexer::SyntaxError;
+    use crate::nginx::lexer::TokenKind;
 
     /// The tokens, `;`, `{` and `}` as themselves in brackets.
     fn read(text: &str) -> Result<Vec<String>, Refused> {
@@ -263,10 +263,10 @@ mod tests {
         while let Some(token) = lexer.next()? {
             assert!(!token.span.is_empty(), "{token:?}");
             tokens.push(match token.kind {
-                Kind::Word(word) => word,
-                Kind::End => "[;]".to_owned(),
-                Kind::Open => "[{]".to_owned(),
-                Kind::Close => "[}]".to_owned(),
+                TokenKind::Word(word) => word,
+                TokenKind::End => "[;]".to_owned(),
+                TokenKind::Open => "[{]".to_owned(),
+                TokenKind::Close => "[}]".to_owned(),
             });
         }
         Ok(tokens)
@@ -303,11 +303,17 @@ mod tests {
 
     #[test]
     fn what_nginx_refuses_is_refused_at_the_same_place() {
-        assert_eq!(read("a 'b;"), Err((Fault::OpenQuote('\''), 2..3)));
-        assert_eq!(read("a \"b\\\""), Err((Fault::OpenQuote('"'), 2..3)));
-        assert_eq!(read("a \"b\"é;"), Err((Fault::BehindQuote('é'), 5..7)));
-        assert_eq!(read("a \"b\"};"), Err((Fault::BehindQuote('}'), 5..6)));
-        assert_eq!(read("a \u{fffd};"), Err((Fault::NotUtf8, 2..5)));
+        assert_eq!(read("a 'b;"), Err((SyntaxError::OpenQuote('\''), 2..3)));
+        assert_eq!(read("a \"b\\\""), Err((SyntaxError::OpenQuote('"'), 2..3)));
+        assert_eq!(
+            read("a \"b\"é;"),
+            Err((SyntaxError::BehindQuote('é'), 5..7))
+        );
+        assert_eq!(
+            read("a \"b\"};"),
+            Err((SyntaxError::BehindQuote('}'), 5..6))
+        );
+        assert_eq!(read("a \u{fffd};"), Err((SyntaxError::NotUtf8, 2..5)));
         assert_eq!(read("a; # \u{fffd}"), Ok(vec!["a".into(), "[;]".into()]));
     }
 
@@ -317,7 +323,7 @@ mod tests {
         lexer.next().unwrap();
         lexer.next().unwrap();
         assert!(lexer.skip_foreign());
-        assert_eq!(lexer.next().unwrap().unwrap().kind, Kind::Close);
+        assert_eq!(lexer.next().unwrap().unwrap().kind, TokenKind::Close);
         assert!(!lexer.skip_foreign());
     }
 

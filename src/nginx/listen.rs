@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
-use crate::nginx::tree::Place;
+use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::routing::HostPattern;
@@ -18,7 +18,7 @@ pub(super) struct Listen {
     pub(super) address: SocketAddr,
     pub(super) is_default: bool,
     pub(super) tls: bool,
-    pub(super) place: Place,
+    pub(super) place: SourceLine,
 }
 
 /// Where nginx listens if a server does not say.

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::nginx::action::action;
-use crate::nginx::context::Surroundings;
+use crate::nginx::context::ServerContext;
 use crate::nginx::notes::Notes;
-use crate::nginx::route::Route;
+use crate::nginx::other_directives::note_rest;
+use crate::nginx::route::RouteEntry;
 use crate::nginx::route::answering;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
-use crate::nginx::words::note_rest;
 use crate::routing::Kind;
 use crate::routing::Location;
 
@@ -32,17 +32,17 @@ struct Outside {
 
 /// The routes of a server's locations, in its order.
 pub(super) fn routes<'t>(
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     notes: &mut Notes<'_>,
     comments: &mut Vec<String>,
-) -> Vec<Route> {
+) -> Vec<RouteEntry> {
     let inside = around.server.inside();
     let named: BTreeSet<&str> = all(inside, "location")
         .flat_map(|location| all(location.inside(), "try_files"))
         .filter_map(|files| files.args.last())
         .map(String::as_str)
         .collect();
-    let mut found = Found {
+    let mut found = LocationRoutes {
         routes: Vec::new(),
         comments,
         notes,
@@ -65,15 +65,15 @@ pub(super) fn routes<'t>(
 }
 
 /// What locations have become so far, and what there is to say that belongs to none of them.
-struct Found<'f, 't> {
-    routes: Vec<Route>,
+struct LocationRoutes<'f, 't> {
+    routes: Vec<RouteEntry>,
     comments: &'f mut Vec<String>,
     notes: &'f mut Notes<'t>,
 }
 
-impl Found<'_, '_> {
+impl LocationRoutes<'_, '_> {
     /// The route beside which this location could not stand.
-    fn same_as(&self, location: &Location) -> Option<&Route> {
+    fn same_as(&self, location: &Location) -> Option<&RouteEntry> {
         self.routes.iter().find(|known| {
             let known = known.location.parse::<Location>();
             known.is_ok_and(|known| known.same_as(location))
@@ -83,9 +83,9 @@ impl Found<'_, '_> {
 
 fn one<'t>(
     block: &'t Directive,
-    around: &Surroundings<'_, 't>,
+    around: &ServerContext<'_, 't>,
     outer: Outer<'_, 't>,
-    found: &mut Found<'_, '_>,
+    found: &mut LocationRoutes<'_, '_>,
 ) {
     let scope = outer.scope.within(block.inside());
     let mut comments = Vec::new();
@@ -106,7 +106,7 @@ fn one<'t>(
         found.comments.push(comment);
     } else {
         comments.append(&mut route.comments);
-        found.routes.push(Route {
+        found.routes.push(RouteEntry {
             location: name.to_string(),
             comments,
             ..route
@@ -127,7 +127,12 @@ fn one<'t>(
 
 /// A location that cannot be written. If it keeps clients out by a regex with look-around, the regex without it, which
 /// matches more, keeps them out too.
-fn lost<'t>(block: &'t Directive, why: String, scope: &Scope<'t>, found: &mut Found<'_, '_>) {
+fn lost<'t>(
+    block: &'t Directive,
+    why: String,
+    scope: &Scope<'t>,
+    found: &mut LocationRoutes<'_, '_>,
+) {
     let closed = scope.guard(block.inside()).is_some();
     let wider = without_look_around(&block.args.join(" "))
         .parse::<Location>()

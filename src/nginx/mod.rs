@@ -5,8 +5,8 @@
 //! is counted; what wsgate makes unnecessary is listed at the end. A location that only some may enter (`auth_…`,
 //! `limit_except`) answers 403 rather than letting everybody in; `if` and limits are only noted.
 
+mod access_rules;
 mod action;
-mod addresses;
 mod context;
 mod fields;
 mod glob;
@@ -14,6 +14,7 @@ mod lexer;
 mod listen;
 mod location;
 mod notes;
+mod other_directives;
 mod reader;
 mod route;
 mod scope;
@@ -23,7 +24,6 @@ mod time;
 mod tree;
 mod upstreams;
 mod variables;
-mod words;
 mod write;
 mod yaml;
 
@@ -33,19 +33,19 @@ use std::time::Duration;
 use crate::config::Diagnostic;
 use crate::config::Level;
 use crate::config::MOST_THREADS;
-use crate::nginx::context::File;
+use crate::nginx::context::FileContext;
 use crate::nginx::notes::Notes;
+use crate::nginx::other_directives::note_rest;
 use crate::nginx::scope::Scope;
 use crate::nginx::server::Outline;
-use crate::nginx::server::Server;
-use crate::nginx::sites::Known;
+use crate::nginx::server::TranslatedServer;
 use crate::nginx::sites::Plan;
+use crate::nginx::sites::VirtualServer;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
-use crate::nginx::words::note_rest;
-use crate::nginx::write::Content;
+use crate::nginx::write::Translation;
 
 /// What became of an nginx.conf.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,24 +118,27 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     }
     let dir = file.parent().unwrap_or(Path::new("")).display().to_string();
     let groups = Groups::of(&http);
-    let file_of = File {
+    let file_of = FileContext {
         groups: &groups,
         listens: &listens,
         dir: &dir,
     };
-    let mut servers: Vec<Server> = Vec::new();
+    let mut servers: Vec<TranslatedServer> = Vec::new();
     for outline in outlines {
         servers.extend(server::servers(outline, file_of, &mut notes));
     }
-    let known: Vec<Known> = servers.iter().map(|server| server.known.clone()).collect();
-    let plan = sites::plan(&known);
+    let virtual_servers: Vec<VirtualServer> = servers
+        .iter()
+        .map(|server| server.virtual_server.clone())
+        .collect();
+    let plan = sites::plan(&virtual_servers);
     note_plan(&plan, &mut servers, &http, &mut notes);
-    let content = Content {
+    let translation = Translation {
         top: &top,
         servers: &servers,
         plan: &plan,
     };
-    let written = write::write(file, &content, &notes);
+    let written = write::write(file, &translation, &notes);
     let left = notes.all_left().into_iter();
     Ok(Imported {
         yaml: written.yaml,
@@ -240,7 +243,12 @@ fn threads(text: &str) -> Option<String> {
 }
 
 /// Notes what a plan cannot keep apart, and servers that nobody reaches.
-fn note_plan(plan: &Plan, servers: &mut [Server], http: &[Directive], notes: &mut Notes<'_>) {
+fn note_plan(
+    plan: &Plan,
+    servers: &mut [TranslatedServer],
+    http: &[Directive],
+    notes: &mut Notes<'_>,
+) {
     let block_of = |place| all(http, "server").find(|block| block.place == place);
     for (number, listen) in &plan.spread {
         let server = &mut servers[*number];
@@ -259,9 +267,9 @@ fn note_plan(plan: &Plan, servers: &mut [Server], http: &[Directive], notes: &mu
     for (number, server) in servers.iter().enumerate() {
         let reached = plan.sites.iter().any(|site| site.server == number);
         let redirects = plan
-            .doors
+            .listeners
             .iter()
-            .any(|door| door.redirects && door.servers.contains(&number));
+            .any(|listener| listener.redirects && listener.servers.contains(&number));
         if !reached
             && !redirects
             && server.comments.is_empty()

@@ -3,13 +3,13 @@
 
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::Files;
-use crate::nginx::tree::Place;
+use crate::nginx::tree::SourceLine;
 
 /// What was noted so far.
 #[derive(Debug)]
 pub(super) struct Notes<'t> {
     files: &'t Files,
-    left: Vec<(Place, String, String)>,
+    left: Vec<(SourceLine, String, String)>,
     needless: Vec<Needless>,
 }
 
@@ -18,7 +18,7 @@ pub(super) struct Notes<'t> {
 struct Needless {
     what: String,
     why: String,
-    places: Vec<Place>,
+    places: Vec<SourceLine>,
 }
 
 /// Places that a comment names at most.
@@ -34,7 +34,7 @@ impl<'t> Notes<'t> {
     }
 
     /// A place as messages name it.
-    pub(super) fn show(&self, place: Place) -> String {
+    pub(super) fn show(&self, place: SourceLine) -> String {
         self.files.show(place)
     }
 
@@ -96,7 +96,7 @@ impl<'t> Notes<'t> {
     }
 
     /// `nginx.conf:3, 9, site.conf:4`
-    fn places(&self, places: &[Place]) -> String {
+    fn places(&self, places: &[SourceLine]) -> String {
         let mut sorted = places.to_vec();
         sorted.sort();
         let mut text = String::new();

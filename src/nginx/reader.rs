@@ -15,10 +15,10 @@ use crate::config::Diagnostic;
 use crate::config::Level;
 use crate::nginx::ImportError;
 use crate::nginx::glob;
-use crate::nginx::lexer::Fault;
-use crate::nginx::lexer::Kind;
 use crate::nginx::lexer::Lexer;
 use crate::nginx::lexer::Refused;
+use crate::nginx::lexer::SyntaxError;
+use crate::nginx::lexer::TokenKind;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::Files;
 
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<Directive>, Files), ImportError> 
         ImportError::Unreadable(Box::new(diagnostic))
     };
     let text = text(path, MOST_BYTES).map_err(unreadable)?;
-    let mut reader = Reader {
+    let mut reader = IncludeReader {
         dir: path.parent().unwrap_or(Path::new("")).to_owned(),
         left: MOST_BYTES.saturating_sub(text.len() as u64),
         open: path.canonicalize().into_iter().collect(),
@@ -72,7 +72,7 @@ fn text(path: &Path, most: u64) -> io::Result<String> {
     })
 }
 
-struct Reader {
+struct IncludeReader {
     /// Of the main file.
     dir: PathBuf,
     /// Bytes that may still be read.
@@ -90,7 +90,7 @@ struct Position<'t> {
     file: usize,
 }
 
-impl Reader {
+impl IncludeReader {
     fn file(
         &mut self,
         name: String,
@@ -127,19 +127,19 @@ impl Reader {
         loop {
             let Some(token) = position.lexer.next()? else {
                 return match opened {
-                    Some(span) => Err((Fault::OpenBlock, span).into()),
+                    Some(span) => Err((SyntaxError::OpenBlock, span).into()),
                     None => Ok(directives),
                 };
             };
             let name = match token.kind {
-                Kind::Word(name) => name,
-                Kind::Close if opened.is_some() => return Ok(directives),
-                Kind::Close => return Err((Fault::NothingToClose, token.span).into()),
-                Kind::End => return Err((Fault::NoWord(';'), token.span).into()),
-                Kind::Open => return Err((Fault::NoWord('{'), token.span).into()),
+                TokenKind::Word(name) => name,
+                TokenKind::Close if opened.is_some() => return Ok(directives),
+                TokenKind::Close => return Err((SyntaxError::NothingToClose, token.span).into()),
+                TokenKind::End => return Err((SyntaxError::NoWord(';'), token.span).into()),
+                TokenKind::Open => return Err((SyntaxError::NoWord('{'), token.span).into()),
             };
             if depth >= DEEPEST {
-                return Err((Fault::TooDeep, token.span).into());
+                return Err((SyntaxError::TooDeep, token.span).into());
             }
             let mut directive = Directive {
                 name,
@@ -152,20 +152,22 @@ impl Reader {
             loop {
                 let token = position.lexer.next()?;
                 match token.map(|token| token.kind) {
-                    Some(Kind::Word(word)) => directive.args.push(word),
-                    Some(Kind::End) => break,
-                    Some(Kind::Open) if directive.name.ends_with("_by_lua_block") => {
+                    Some(TokenKind::Word(word)) => directive.args.push(word),
+                    Some(TokenKind::End) => break,
+                    Some(TokenKind::Open) if directive.name.ends_with("_by_lua_block") => {
                         if !position.lexer.skip_foreign() {
-                            return Err((Fault::OpenBlock, start).into());
+                            return Err((SyntaxError::OpenBlock, start).into());
                         }
                         directive.block = Some(Vec::new());
                         break;
                     }
-                    Some(Kind::Open) => {
+                    Some(TokenKind::Open) => {
                         directive.block = Some(self.block(position, Some(start), depth + 1)?);
                         break;
                     }
-                    Some(Kind::Close) | None => return Err((Fault::NoSemicolon, start).into()),
+                    Some(TokenKind::Close) | None => {
+                        return Err((SyntaxError::NoSemicolon, start).into());
+                    }
                 }
             }
             if directive.name == "include" && directive.block.is_none() && directive.args.len() == 1

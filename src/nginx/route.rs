@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use crate::nginx::addresses::Addresses;
+use crate::nginx::access_rules::AccessRules;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
-use crate::nginx::tree::Place;
+use crate::nginx::tree::SourceLine;
 use crate::nginx::variables::Constants;
 use crate::returns::Return;
 
 /// An entry of `routes`, but for host and port.
 #[derive(Clone, Debug)]
-pub(super) struct Route {
-    pub(super) place: Place,
+pub(super) struct RouteEntry {
+    pub(super) place: SourceLine,
     pub(super) location: String,
     pub(super) does: Does,
-    pub(super) addresses: Addresses,
-    pub(super) timeouts: Timeouts,
+    pub(super) access_rules: AccessRules,
+    pub(super) timeouts: ProxyTimeouts,
     pub(super) set_headers: Vec<(String, String)>,
     pub(super) ca: Option<String>,
     pub(super) comments: Vec<String>,
 }
 
-impl Route {
+impl RouteEntry {
     /// Whether it sends everybody to https, as `redirect: https` does.
     pub(super) fn goes_to_https(&self) -> bool {
         let to = "https://$host$request_uri";
@@ -42,7 +42,7 @@ pub(super) enum Does {
 
 /// Time limits, where nginx's file sets one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timeouts {
+pub(super) struct ProxyTimeouts {
     pub(super) connect: Option<Duration>,
     pub(super) read: Option<Duration>,
 }
@@ -52,7 +52,7 @@ pub(super) fn returned(
     directive: &Directive,
     constants: &Constants,
     notes: &mut Notes<'_>,
-) -> Route {
+) -> RouteEntry {
     let written = directive.args.join(" ");
     let read = constants
         .fill(&written, &[])
@@ -78,21 +78,21 @@ pub(super) fn returned(
 }
 
 /// What answers where no location does.
-pub(super) fn nothing_else(place: Place) -> Route {
-    Route {
+pub(super) fn nothing_else(place: SourceLine) -> RouteEntry {
+    RouteEntry {
         location: "/".to_owned(),
         ..answering(place, "404")
     }
 }
 
 /// An answer without an upstream, for no location yet.
-pub(super) fn answering(place: Place, returns: &str) -> Route {
-    Route {
+pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
+    RouteEntry {
         place,
         location: String::new(),
         does: Does::Return(returns.to_owned()),
-        addresses: Addresses::default(),
-        timeouts: Timeouts::default(),
+        access_rules: AccessRules::default(),
+        timeouts: ProxyTimeouts::default(),
         set_headers: Vec::new(),
         ca: None,
         comments: Vec::new(),

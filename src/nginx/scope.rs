@@ -1,7 +1,7 @@
 //! What a location inherits from the blocks around it, by nginx's rule: a level that says something about a thing says
 //! all of it.
 
-use crate::nginx::addresses::Addresses;
+use crate::nginx::access_rules::AccessRules;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
@@ -83,7 +83,7 @@ impl<'t> Scope<'t> {
         if first.is_some_and(|one| is(&one, "deny", "all")) {
             return Some(Guard::Closed);
         }
-        if self.addresses().is_none()
+        if self.access_rules().is_none()
             && let Some(denies) = rules.find(|one| is(one, "deny", "all"))
         {
             return Some(Guard::Some(denies));
@@ -96,8 +96,8 @@ impl<'t> Scope<'t> {
     }
 
     /// The addresses that may pass. `None` if that cannot be said.
-    pub(super) fn addresses(&self) -> Option<Addresses> {
-        Addresses::of(&self.access)
+    pub(super) fn access_rules(&self) -> Option<AccessRules> {
+        AccessRules::of(&self.access)
     }
 
     /// Whether this rule is one that the import obeys, by saying the same, by closing what it guards or by there being nothing
@@ -105,7 +105,7 @@ impl<'t> Scope<'t> {
     pub(super) fn obeys(&self, directive: &Directive) -> bool {
         match directive.name.as_str() {
             "allow" | "deny" => {
-                self.addresses().is_some() || self.access.iter().any(|one| one.arg(0) == "all")
+                self.access_rules().is_some() || self.access.iter().any(|one| one.arg(0) == "all")
             }
             _ => true,
         }

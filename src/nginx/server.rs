@@ -1,31 +1,31 @@
 //! A `server` block: its addresses, names and certificates, and its locations as routes.
 
-use crate::nginx::context::File;
-use crate::nginx::context::Surroundings;
+use crate::nginx::context::FileContext;
+use crate::nginx::context::ServerContext;
 use crate::nginx::listen;
 use crate::nginx::listen::Listen;
 use crate::nginx::location;
 use crate::nginx::notes::Notes;
+use crate::nginx::other_directives::note_rest;
 use crate::nginx::route;
-use crate::nginx::route::Route;
+use crate::nginx::route::RouteEntry;
 use crate::nginx::scope::Scope;
-use crate::nginx::sites::Known;
+use crate::nginx::sites::VirtualServer;
 use crate::nginx::tree::Directive;
-use crate::nginx::tree::Place;
+use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::variables::Constants;
-use crate::nginx::words::note_rest;
 use crate::routing::HostPattern;
 
 /// A server, translated.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) place: Place,
-    pub(super) known: Known,
+pub(super) struct TranslatedServer {
+    pub(super) place: SourceLine,
+    pub(super) virtual_server: VirtualServer,
     /// Certificates and their keys, as files.
     pub(super) pairs: Vec<(String, String)>,
-    pub(super) routes: Vec<Route>,
+    pub(super) routes: Vec<RouteEntry>,
     pub(super) comments: Vec<String>,
 }
 
@@ -58,9 +58,9 @@ pub(super) fn outline<'t>(
 /// Translates a server; a second one where Certbot's `if ($host = …)` gives some names an answer of their own.
 pub(super) fn servers(
     mut outline: Outline<'_>,
-    file: File<'_, '_>,
+    file: FileContext<'_, '_>,
     notes: &mut Notes<'_>,
-) -> Vec<Server> {
+) -> Vec<TranslatedServer> {
     let ports = outline.listens.iter();
     let ports = ports
         .map(|listen| (listen.address.port(), listen.tls))
@@ -75,45 +75,45 @@ pub(super) fn servers(
         mut comments,
     } = outline;
     let pairs = pairs(&scope, file.dir, notes, &mut comments);
-    let surroundings = Surroundings {
+    let surroundings = ServerContext {
         server: block,
         scope: &scope,
         constants: &constants,
         file,
     };
     let routes = routes(&surroundings, notes, &mut comments);
-    let known = Known {
+    let virtual_server = VirtualServer {
         redirects: matches!(routes.as_slice(), [only] if only.goes_to_https())
             && answered.is_empty(),
         listens,
         names,
     };
-    let main = Server {
+    let main = TranslatedServer {
         place: block.place,
-        known,
+        virtual_server,
         pairs,
         routes,
         comments,
     };
-    let others: Vec<Server> = answered
+    let others: Vec<TranslatedServer> = answered
         .into_iter()
         .map(|(host, route)| main.answering(host, route))
         .collect();
     std::iter::once(main).chain(others).collect()
 }
 
-impl Server {
+impl TranslatedServer {
     /// A server at the same addresses that answers one host by one route.
-    fn answering(&self, host: HostPattern, route: Route) -> Self {
-        let mut known = self.known.clone();
-        known.names = vec![host];
-        known.redirects = route.goes_to_https();
-        for listen in &mut known.listens {
+    fn answering(&self, host: HostPattern, route: RouteEntry) -> Self {
+        let mut virtual_server = self.virtual_server.clone();
+        virtual_server.names = vec![host];
+        virtual_server.redirects = route.goes_to_https();
+        for listen in &mut virtual_server.listens {
             listen.is_default = false;
         }
         Self {
             place: route.place,
-            known,
+            virtual_server,
             pairs: self.pairs.clone(),
             routes: vec![route],
             comments: Vec::new(),
@@ -126,8 +126,8 @@ fn answers_of_hosts(
     outline: &mut Outline<'_>,
     constants: &Constants,
     notes: &mut Notes<'_>,
-) -> Vec<(HostPattern, Route)> {
-    let mut answered: Vec<(HostPattern, Route)> = Vec::new();
+) -> Vec<(HostPattern, RouteEntry)> {
+    let mut answered: Vec<(HostPattern, RouteEntry)> = Vec::new();
     let comments = &mut outline.comments;
     for one in outline.block.inside() {
         match one.name.as_str() {
@@ -150,10 +150,10 @@ fn answers_of_hosts(
 
 /// The routes of a server: its `return`, which comes before every location, or its locations.
 fn routes(
-    around: &Surroundings<'_, '_>,
+    around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
     comments: &mut Vec<String>,
-) -> Vec<Route> {
+) -> Vec<RouteEntry> {
     let block = around.server;
     if let Some(returns) = last(block.inside(), "return") {
         let mut route = route::returned(returns, around.constants, notes);
@@ -191,7 +191,7 @@ fn answer_of_host(
     condition: &Directive,
     constants: &Constants,
     notes: &mut Notes<'_>,
-) -> Option<(HostPattern, Route)> {
+) -> Option<(HostPattern, RouteEntry)> {
     let written = condition.args.join(" ");
     let inside = written.strip_prefix('(')?.strip_suffix(')')?.trim();
     let (variable, name) = inside.split_once('=')?;

@@ -13,7 +13,7 @@ use crate::routing::HostPattern;
 
 /// A server as this module sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct VirtualServer {
     pub(super) listens: Vec<Listen>,
     pub(super) names: Vec<HostPattern>,
     /// Whether it does nothing but `return 301 https://$host$request_uri`.
@@ -22,7 +22,7 @@ pub(super) struct Known {
 
 /// A listener of `routes.yaml`.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct PlannedListener {
     pub(super) listen: Listen,
     /// The servers behind it, by number, the default one first.
     pub(super) servers: Vec<usize>,
@@ -43,7 +43,7 @@ pub(super) struct Site {
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) doors: Vec<Door>,
+    pub(super) listeners: Vec<PlannedListener>,
     pub(super) sites: Vec<Site>,
     /// Servers that answer here at every address of a port, and in nginx at one of them only.
     pub(super) spread: Vec<(usize, Listen)>,
@@ -51,69 +51,73 @@ pub(super) struct Plan {
 
 /// The servers of one port, merged over its addresses.
 #[derive(Debug)]
-struct Table {
+struct PortTable {
     default: usize,
     names: Vec<(HostPattern, usize)>,
 }
 
 /// Plans listeners and sites.
-pub(super) fn plan(servers: &[Known]) -> Plan {
+pub(super) fn plan(servers: &[VirtualServer]) -> Plan {
     let mut plan = Plan {
-        doors: doors(servers),
+        listeners: listeners(servers),
         ..Plan::default()
     };
     let mut ports: Vec<u16> = Vec::new();
-    for door in &plan.doors {
-        if !ports.contains(&door.listen.address.port()) {
-            ports.push(door.listen.address.port());
+    for listener in &plan.listeners {
+        if !ports.contains(&listener.listen.address.port()) {
+            ports.push(listener.listen.address.port());
         }
     }
     let to_tls = plan
-        .doors
+        .listeners
         .iter()
-        .find(|door| door.listen.tls)
-        .map(|door| door.listen.address.port());
+        .find(|listener| listener.listen.tls)
+        .map(|listener| listener.listen.address.port());
     for port in &ports {
-        let of_port = |door: &&Door| door.listen.address.port() == *port;
+        let of_port = |listener: &&PlannedListener| listener.listen.address.port() == *port;
         let redirects = to_tls == Some(443)
-            && plan.doors.iter().filter(of_port).all(|door| {
-                !door.listen.tls && door.servers.iter().all(|server| servers[*server].redirects)
+            && plan.listeners.iter().filter(of_port).all(|listener| {
+                !listener.listen.tls
+                    && listener
+                        .servers
+                        .iter()
+                        .all(|server| servers[*server].redirects)
             });
-        for door in plan
-            .doors
+        for listener in plan
+            .listeners
             .iter_mut()
-            .filter(|door| door.listen.address.port() == *port)
+            .filter(|listener| listener.listen.address.port() == *port)
         {
-            door.redirects = redirects;
+            listener.redirects = redirects;
         }
     }
     let mut tables = BTreeMap::new();
     for port in ports {
-        let doors: Vec<&Door> = plan
-            .doors
+        let listeners: Vec<&PlannedListener> = plan
+            .listeners
             .iter()
-            .filter(|door| door.listen.address.port() == port)
+            .filter(|listener| listener.listen.address.port() == port)
             .collect();
-        if doors.iter().all(|door| !door.redirects) {
-            tables.insert(port, table(&doors, servers));
-            plan.spread.extend(spread(&doors, servers));
+        if listeners.iter().all(|listener| !listener.redirects) {
+            tables.insert(port, table(&listeners, servers));
+            plan.spread.extend(spread(&listeners, servers));
         }
     }
     plan.sites = sites(&tables, servers.len());
-    plan.doors = opened(plan.doors);
+    plan.listeners = opened(plan.listeners);
     plan
 }
 
-/// A door for each address, in file order.
-fn doors(servers: &[Known]) -> Vec<Door> {
-    let mut doors: Vec<Door> = Vec::new();
+/// A listener for each address, in file order.
+fn listeners(servers: &[VirtualServer]) -> Vec<PlannedListener> {
+    let mut listeners: Vec<PlannedListener> = Vec::new();
     for (number, server) in servers.iter().enumerate() {
         for listen in &server.listens {
-            let known = doors
+            let known = listeners
                 .iter_mut()
-                .find(|door| door.listen.address == listen.address);
-            let Some(door) = known else {
-                doors.push(Door {
+                .find(|listener| listener.listen.address == listen.address);
+            let Some(listener) = known else {
+                listeners.push(PlannedListener {
                     listen: listen.clone(),
                     servers: vec![number],
                     redirects: false,
@@ -121,26 +125,29 @@ fn doors(servers: &[Known]) -> Vec<Door> {
                 continue;
             };
             // nginx: TLS is the address's, whichever server says so.
-            door.listen.tls |= listen.tls;
-            if door.servers.contains(&number) {
+            listener.listen.tls |= listen.tls;
+            if listener.servers.contains(&number) {
                 continue;
             }
-            if listen.is_default && !door.listen.is_default {
-                door.listen.is_default = true;
-                door.servers.insert(0, number);
+            if listen.is_default && !listener.listen.is_default {
+                listener.listen.is_default = true;
+                listener.servers.insert(0, number);
             } else {
-                door.servers.push(number);
+                listener.servers.push(number);
             }
         }
     }
-    doors
+    listeners
 }
 
-/// The doors that are opened: one at an address is part of the one at all addresses of its port, which would be in use.
-fn opened(doors: Vec<Door>) -> Vec<Door> {
-    let all: Vec<SocketAddr> = doors.iter().map(|door| door.listen.address).collect();
-    let is_open = |door: &Door| {
-        let address = door.listen.address;
+/// The listeners that are opened: one at an address is part of the one at all addresses of its port, which would be in use.
+fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
+    let all: Vec<SocketAddr> = listeners
+        .iter()
+        .map(|listener| listener.listen.address)
+        .collect();
+    let is_open = |listener: &PlannedListener| {
+        let address = listener.listen.address;
         address.ip().is_unspecified()
             || !all.iter().any(|other| {
                 other.port() == address.port()
@@ -148,37 +155,37 @@ fn opened(doors: Vec<Door>) -> Vec<Door> {
                     && other.ip().is_unspecified()
             })
     };
-    doors.into_iter().filter(is_open).collect()
+    listeners.into_iter().filter(is_open).collect()
 }
 
-fn table(doors: &[&Door], servers: &[Known]) -> Table {
-    let main = doors
+fn table(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> PortTable {
+    let main = listeners
         .iter()
-        .find(|door| door.listen.address.ip().is_unspecified());
+        .find(|listener| listener.listen.address.ip().is_unspecified());
     let default = main
-        .or(doors.first())
-        .and_then(|door| door.servers.first())
+        .or(listeners.first())
+        .and_then(|listener| listener.servers.first())
         .copied();
     let mut names: Vec<(HostPattern, usize)> = Vec::new();
-    for server in doors.iter().flat_map(|door| &door.servers) {
+    for server in listeners.iter().flat_map(|listener| &listener.servers) {
         for name in &servers[*server].names {
             if names.iter().all(|(known, _)| known != name) {
                 names.push((name.clone(), *server));
             }
         }
     }
-    Table {
+    PortTable {
         default: default.unwrap_or_default(),
         names,
     }
 }
 
 /// The servers of a port that are not behind all of its addresses; the two that mean every interface count as one.
-fn spread(doors: &[&Door], servers: &[Known]) -> Vec<(usize, Listen)> {
+fn spread(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> Vec<(usize, Listen)> {
     let kind = |ip: IpAddr| (!ip.is_unspecified()).then_some(ip);
     let mut kinds: Vec<Option<IpAddr>> = Vec::new();
-    for door in doors {
-        let kind = kind(door.listen.address.ip());
+    for listener in listeners {
+        let kind = kind(listener.listen.address.ip());
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -189,9 +196,9 @@ fn spread(doors: &[&Door], servers: &[Known]) -> Vec<(usize, Listen)> {
             .listens
             .iter()
             .filter(|listen| {
-                doors
+                listeners
                     .iter()
-                    .any(|door| door.listen.address == listen.address)
+                    .any(|listener| listener.listen.address == listen.address)
             })
             .collect();
         let has = |kind_of: &Option<IpAddr>| {
@@ -208,7 +215,7 @@ fn spread(doors: &[&Door], servers: &[Known]) -> Vec<(usize, Listen)> {
 }
 
 /// The server that nginx asks for `host`, and whether it was found by a name.
-fn resolve(table: &Table, host: &HostPattern) -> (usize, bool) {
+fn resolve(table: &PortTable, host: &HostPattern) -> (usize, bool) {
     if let Some((_, server)) = table.names.iter().find(|(name, _)| name == host) {
         return (*server, true);
     }
@@ -223,7 +230,7 @@ fn covers(wide: &HostPattern, host: &HostPattern) -> bool {
     matches!(wide, HostPattern::Below(_)) && wide.covers(name)
 }
 
-fn sites(tables: &BTreeMap<u16, Table>, servers: usize) -> Vec<Site> {
+fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
     let mut all: Vec<&HostPattern> = Vec::new();
     for (name, _) in tables.values().flat_map(|table| &table.names) {
         if !all.contains(&name) {
@@ -278,19 +285,19 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::nginx::listen::Listen;
-    use crate::nginx::sites::Known;
+    use crate::nginx::sites::VirtualServer;
     use crate::nginx::sites::plan;
-    use crate::nginx::tree::Place;
+    use crate::nginx::tree::SourceLine;
     use crate::routing::HostPattern;
 
-    fn server(listens: &[(&str, bool)], names: &[&str]) -> Known {
+    fn server(listens: &[(&str, bool)], names: &[&str]) -> VirtualServer {
         let listens = listens.iter().map(|(address, is_default)| Listen {
             address: address.parse().unwrap(),
             is_default: *is_default,
             tls: address.ends_with(":443"),
-            place: Place { file: 0, line: 1 },
+            place: SourceLine { file: 0, line: 1 },
         });
-        Known {
+        VirtualServer {
             listens: listens.collect(),
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
             redirects: false,
@@ -298,7 +305,7 @@ mod tests {
     }
 
     /// `server hosts ports` of each site.
-    fn shown(servers: &[Known]) -> Vec<String> {
+    fn shown(servers: &[VirtualServer]) -> Vec<String> {
         let sites = plan(servers).sites.into_iter().map(|site| {
             let hosts: Vec<String> = site.hosts.iter().map(ToString::to_string).collect();
             format!("{} [{}] {:?}", site.server, hosts.join(" "), site.ports)
@@ -362,15 +369,20 @@ mod tests {
         servers[0].redirects = true;
         let made = plan(&servers);
         assert_eq!(
-            made.doors
+            made.listeners
                 .iter()
-                .map(|door| door.redirects)
+                .map(|listener| listener.redirects)
                 .collect::<Vec<_>>(),
             [true, false]
         );
         assert_eq!(shown(&servers), ["1 [] []"]);
         servers[1].listens[0].address.set_port(8443);
-        assert!(plan(&servers).doors.iter().all(|door| !door.redirects));
+        assert!(
+            plan(&servers)
+                .listeners
+                .iter()
+                .all(|listener| !listener.redirects)
+        );
     }
 
     #[test]
@@ -380,7 +392,7 @@ mod tests {
             server(&[("0.0.0.0:80", false)], &["b"]),
         ];
         let made = plan(&servers);
-        assert_eq!(made.doors.len(), 1);
+        assert_eq!(made.listeners.len(), 1);
         let spread: Vec<usize> = made.spread.iter().map(|(server, _)| *server).collect();
         assert_eq!(spread, [0, 1]);
         assert_eq!(shown(&servers), ["0 [a] []", "1 [] []"]);
@@ -397,7 +409,7 @@ mod tests {
     ];
 
     /// The site that wsgate would choose: the nearest table that any site has, then those without host.
-    fn chosen(servers: &[Known], host: &str, port: u16) -> Option<usize> {
+    fn chosen(servers: &[VirtualServer], host: &str, port: u16) -> Option<usize> {
         let sites = plan(servers).sites;
         let fits = |pattern: &HostPattern| match pattern {
             HostPattern::Exact(name) => name == host,
@@ -425,8 +437,8 @@ mod tests {
     }
 
     /// What nginx does, told without any table.
-    fn slow(servers: &[Known], host: &str, port: u16) -> Option<usize> {
-        let at = |server: &Known| {
+    fn slow(servers: &[VirtualServer], host: &str, port: u16) -> Option<usize> {
+        let at = |server: &VirtualServer| {
             server
                 .listens
                 .iter()
@@ -460,7 +472,7 @@ mod tests {
                 1..6,
             ),
         ) {
-            let servers: Vec<Known> = servers.iter().map(|(addresses, names)| {
+            let servers: Vec<VirtualServer> = servers.iter().map(|(addresses, names)| {
                 let listens: Vec<(&str, bool)> = addresses.iter().map(|address| (*address, false)).collect();
                 server(&listens, names)
             }).collect();

@@ -6,7 +6,7 @@ use crate::config::Source;
 
 /// A place in one of the files.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Place {
+pub(super) struct SourceLine {
     /// Which of the [`Files`].
     pub(super) file: usize,
     /// The line, from 1.
@@ -23,7 +23,7 @@ pub(super) struct Directive {
     /// What stands in its block, if it has one, with included files in their places.
     pub(super) block: Option<Vec<Directive>>,
     /// Where its name stands.
-    pub(super) place: Place,
+    pub(super) place: SourceLine,
     /// Why an `include` has brought nothing.
     pub(super) problem: Option<String>,
 }
@@ -81,9 +81,9 @@ impl Files {
     }
 
     /// A place in the file `file`.
-    pub(super) fn place(&self, file: usize, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, file: usize, span: &Range<usize>) -> SourceLine {
         let line = self.source(file).line(span.start);
-        Place { file, line }
+        SourceLine { file, line }
     }
 
     /// One of the files, by the number that [`add`](Self::add) gave it.
@@ -92,12 +92,12 @@ impl Files {
     }
 
     /// A place as messages name it: `nginx.conf:12`.
-    pub(super) fn show(&self, place: Place) -> String {
+    pub(super) fn show(&self, place: SourceLine) -> String {
         format!("{}:{}", self.name(place), place.line)
     }
 
     /// The file of a place.
-    pub(super) fn name(&self, place: Place) -> &str {
+    pub(super) fn name(&self, place: SourceLine) -> &str {
         &self.0[place.file].0
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Groups<'t>(HashMap<String, &'t Directive>);
 
 /// A `proxy_pass` that stands for itself.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ResolvedUpstream {
     /// As `routes.yaml` has it.
     pub(super) to: ProxyPass,
     /// nginx's `$proxy_host`: what it sends as `Host` if it is not told otherwise.
@@ -41,7 +41,7 @@ impl<'t> Groups<'t> {
         &self,
         directive: &Directive,
         notes: &mut Notes<'_>,
-    ) -> Result<Asked, String> {
+    ) -> Result<ResolvedUpstream, String> {
         let text = directive.arg(0);
         if text.contains('$') {
             return Err(
@@ -78,7 +78,7 @@ impl<'t> Groups<'t> {
             } => name.contains('.') && name != "localhost",
             _ => false,
         };
-        Ok(Asked {
+        Ok(ResolvedUpstream {
             has_own_name: group.is_none() && name,
             proxy_host: authority.to_owned(),
             to,

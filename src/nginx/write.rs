@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::access::Network;
 use crate::config;
 use crate::nginx::Top;
-use crate::nginx::addresses;
+use crate::nginx::access_rules;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
-use crate::nginx::route::Route;
-use crate::nginx::server::Server;
-use crate::nginx::sites::Door;
+use crate::nginx::route::RouteEntry;
+use crate::nginx::server::TranslatedServer;
 use crate::nginx::sites::Plan;
+use crate::nginx::sites::PlannedListener;
 use crate::nginx::sites::Site;
 use crate::nginx::time;
 use crate::nginx::yaml::comment;
@@ -29,19 +29,19 @@ pub(super) struct Written {
 }
 
 /// The time limits of a route, by the keys of `routes.yaml`.
-type Limits = Vec<(&'static str, Duration)>;
+type TimeLimits = Vec<(&'static str, Duration)>;
 
 /// What is to be written.
 #[derive(Debug)]
-pub(super) struct Content<'a> {
+pub(super) struct Translation<'a> {
     pub(super) top: &'a Top,
-    pub(super) servers: &'a [Server],
+    pub(super) servers: &'a [TranslatedServer],
     pub(super) plan: &'a Plan,
 }
 
 /// Writes it all.
-pub(super) fn write(file: &Path, content: &Content<'_>, notes: &Notes<'_>) -> Written {
-    let Content { top, servers, plan } = content;
+pub(super) fn write(file: &Path, translation: &Translation<'_>, notes: &Notes<'_>) -> Written {
+    let Translation { top, servers, plan } = translation;
     let mut writer = Writer {
         servers,
         notes,
@@ -59,8 +59,8 @@ pub(super) fn write(file: &Path, content: &Content<'_>, notes: &Notes<'_>) -> Wr
     writer.text.push('\n');
     writer.top(top);
     writer.text.push_str("listen:\n");
-    for door in &plan.doors {
-        writer.listener(door);
+    for listener in &plan.listeners {
+        writer.listener(listener);
     }
     writer.text.push_str("routes:\n");
     let mut routes = 0;
@@ -71,17 +71,17 @@ pub(super) fn write(file: &Path, content: &Content<'_>, notes: &Notes<'_>) -> Wr
     writer.needless();
     Written {
         yaml: writer.text,
-        listeners: plan.doors.len(),
+        listeners: plan.listeners.len(),
         routes,
     }
 }
 
 /// The text so far, and what its next parts are made of.
 struct Writer<'a> {
-    servers: &'a [Server],
+    servers: &'a [TranslatedServer],
     notes: &'a Notes<'a>,
     /// Time limits that stand at the top of the file, and at no route.
-    shared: Limits,
+    shared: TimeLimits,
     text: String,
 }
 
@@ -113,27 +113,27 @@ impl Writer<'_> {
     }
 
     /// An entry of `listen`.
-    fn listener(&mut self, door: &Door) {
-        let address = door.listen.address;
+    fn listener(&mut self, listener: &PlannedListener) {
+        let address = listener.listen.address;
         let shown = if address.ip().is_unspecified() && address.is_ipv4() {
             address.port().to_string()
         } else {
             scalar(&address.to_string())
         };
-        let place = self.notes.show(door.listen.place);
+        let place = self.notes.show(listener.listen.place);
         self.text += &format!("  - address: {shown} # {place}\n");
-        if door.redirects {
+        if listener.redirects {
             self.text.push_str("    redirect: https\n");
         }
-        if door.listen.tls {
-            self.tls(door);
+        if listener.listen.tls {
+            self.tls(listener);
         }
     }
 
     /// The certificates of the servers behind a listener, each once.
-    fn tls(&mut self, door: &Door) {
+    fn tls(&mut self, listener: &PlannedListener) {
         let mut pairs: Vec<&(String, String)> = Vec::new();
-        let all = door.servers.iter();
+        let all = listener.servers.iter();
         for pair in all.flat_map(|server| &self.servers[*server].pairs) {
             if !pairs.contains(&pair) {
                 pairs.push(pair);
@@ -163,7 +163,7 @@ impl Writer<'_> {
         let server = &self.servers[site.server];
         self.comment(&title(site, server, self.notes), 2);
         self.comments(&server.comments, 2);
-        let is_for_all = |route: &Route| matches!(route.location.as_str(), "/" | "^~ /");
+        let is_for_all = |route: &RouteEntry| matches!(route.location.as_str(), "/" | "^~ /");
         let mut routes = server.routes.clone();
         if !site.hosts.is_empty() && !routes.iter().any(is_for_all) {
             let mut last = route::nothing_else(server.place);
@@ -180,7 +180,7 @@ impl Writer<'_> {
     }
 
     /// An entry of `routes`.
-    fn route(&mut self, route: &Route, site: &Site) {
+    fn route(&mut self, route: &RouteEntry, site: &Site) {
         self.comments(&route.comments, 2);
         let location = scalar(&route.location);
         let place = self.notes.show(route.place);
@@ -190,8 +190,8 @@ impl Writer<'_> {
             Does::ProxyPass(to) => self.text += &format!("    proxy_pass: {}\n", scalar(to)),
             Does::Return(answer) => self.text += &format!("    return: {}\n", scalar(answer)),
         }
-        self.networks("allow", &route.addresses.allow);
-        self.networks("deny", &route.addresses.deny);
+        self.networks("allow", &route.access_rules.allow);
+        self.networks("deny", &route.access_rules.deny);
         if let Some(ca) = &route.ca {
             self.text += &format!("    ca: {}\n", scalar(ca));
         }
@@ -210,7 +210,7 @@ impl Writer<'_> {
 
     /// `allow` or `deny`, if it names any.
     fn networks(&mut self, key: &str, networks: &[Network]) {
-        let networks = addresses::written(networks);
+        let networks = access_rules::written(networks);
         let networks: Vec<String> = networks.iter().map(|text| flow(text)).collect();
         match networks.as_slice() {
             [] => {}
@@ -244,8 +244,13 @@ impl Writer<'_> {
 }
 
 /// The comment above the routes of a site: which server they are of.
-fn title(site: &Site, server: &Server, notes: &Notes<'_>) -> String {
-    let names: Vec<String> = server.known.names.iter().map(ToString::to_string).collect();
+fn title(site: &Site, server: &TranslatedServer, notes: &Notes<'_>) -> String {
+    let names: Vec<String> = server
+        .virtual_server
+        .names
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut title = format!("{}: server", notes.show(server.place));
     if !names.is_empty() {
         title += " ";
@@ -286,7 +291,7 @@ fn when(site: &Site) -> String {
 }
 
 /// The limits that a route sets: those of nginx's file, where they are not wsgate's own.
-fn limits(route: &Route) -> Limits {
+fn limits(route: &RouteEntry) -> TimeLimits {
     let own = config::Timeouts::default();
     let read = route.timeouts.read;
     let limits = [
@@ -307,7 +312,7 @@ fn limits(route: &Route) -> Limits {
 }
 
 /// The limits that all routes with an upstream have alike, which are written once.
-fn shared(servers: &[Server], plan: &Plan) -> Limits {
+fn shared(servers: &[TranslatedServer], plan: &Plan) -> TimeLimits {
     let mut all = plan
         .sites
         .iter()

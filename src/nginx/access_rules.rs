@@ -7,12 +7,12 @@ use crate::nginx::tree::Directive;
 
 /// The networks of `allow` and of `deny`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Addresses {
+pub(super) struct AccessRules {
     pub(super) allow: Vec<Network>,
     pub(super) deny: Vec<Network>,
 }
 
-impl Addresses {
+impl AccessRules {
     /// What these directives say. `None` if one of them names no network.
     ///
     /// Networks are apart or one within the other. What stands behind a wider one is never reached in nginx, and is left
@@ -92,10 +92,10 @@ mod tests {
 
     use crate::access::Access;
     use crate::access::Network;
-    use crate::nginx::addresses::Addresses;
-    use crate::nginx::addresses::written;
+    use crate::nginx::access_rules::AccessRules;
+    use crate::nginx::access_rules::written;
     use crate::nginx::tree::Directive;
-    use crate::nginx::tree::Place;
+    use crate::nginx::tree::SourceLine;
 
     fn directive(rule: &str) -> Directive {
         let (name, network) = rule.split_once(' ').unwrap();
@@ -103,14 +103,14 @@ mod tests {
             name: name.to_owned(),
             args: vec![network.to_owned()],
             block: None,
-            place: Place { file: 0, line: 1 },
+            place: SourceLine { file: 0, line: 1 },
             problem: None,
         }
     }
 
-    fn of(rules: &[&str]) -> Option<Addresses> {
+    fn of(rules: &[&str]) -> Option<AccessRules> {
         let rules: Vec<Directive> = rules.iter().map(|rule| directive(rule)).collect();
-        Addresses::of(&rules.iter().collect::<Vec<_>>())
+        AccessRules::of(&rules.iter().collect::<Vec<_>>())
     }
 
     #[test]

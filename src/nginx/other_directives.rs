@@ -10,7 +10,7 @@ use crate::nginx::tree::Directive;
 
 /// What becomes of a directive.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Verdict {
+enum Disposition {
     /// It is read elsewhere.
     Taken,
     /// Nothing, and nothing is missed.
@@ -265,32 +265,32 @@ pub(super) fn note_rest(
 ) {
     for directive in directives {
         match judge(directive) {
-            Verdict::Taken if scope.obeys(directive) => {}
-            Verdict::Taken => {
+            Disposition::Taken if scope.obeys(directive) => {}
+            Disposition::Taken => {
                 comments.push(notes.left(directive, "what it names is no address and no network"));
             }
-            Verdict::Needless(why) => notes.needless(directive, why),
-            Verdict::Left(why) => comments.push(notes.left(directive, why)),
+            Disposition::Needless(why) => notes.needless(directive, why),
+            Disposition::Left(why) => comments.push(notes.left(directive, why)),
         }
     }
 }
 
 /// What becomes of `directive`, by its name and, for some, its value.
-fn judge(directive: &Directive) -> Verdict {
+fn judge(directive: &Directive) -> Disposition {
     by_value(directive).unwrap_or_else(|| by_name(directive.name.as_str()))
 }
 
 /// What becomes of a directive whose value decides.
-fn by_value(directive: &Directive) -> Option<Verdict> {
+fn by_value(directive: &Directive) -> Option<Disposition> {
     let value = directive.arg(0).to_ascii_lowercase();
-    let left = |why: &str| Some(Verdict::Left(why.to_owned()));
+    let left = |why: &str| Some(Disposition::Left(why.to_owned()));
     match (directive.name.as_str(), value.as_str()) {
         ("include", _) => Some(match &directive.problem {
-            None => Verdict::Taken,
+            None => Disposition::Taken,
             Some(_) if directive.arg(0).ends_with("mime.types") => {
-                Verdict::Needless(FILES.to_owned())
+                Disposition::Needless(FILES.to_owned())
             }
-            Some(problem) => Verdict::Left(problem.clone()),
+            Some(problem) => Disposition::Left(problem.clone()),
         }),
         ("proxy_ssl_verify", "off") => left(config::instead_of("insecure").unwrap_or(NO_EFFECT)),
         ("proxy_ssl_name", _) => left("an upstream is asked for the host of `proxy_pass`"),
@@ -305,14 +305,14 @@ fn by_value(directive: &Directive) -> Option<Verdict> {
             left("fields with an underscore are dropped, which is nginx's default")
         }
         ("merge_slashes" | "underscores_in_headers" | "ignore_invalid_headers", _)
-        | ("ssl_verify_client", "off") => Some(Verdict::Needless(NO_EFFECT.to_owned())),
+        | ("ssl_verify_client", "off") => Some(Disposition::Needless(NO_EFFECT.to_owned())),
         _ => None,
     }
 }
 
 /// What becomes of a directive with this name, whatever its value.
-fn by_name(name: &str) -> Verdict {
-    let left = |why: &str| Verdict::Left(why.to_owned());
+fn by_name(name: &str) -> Disposition {
+    let left = |why: &str| Disposition::Left(why.to_owned());
     let of = |table: &[(&[&str], &'static str)]| {
         table
             .iter()
@@ -321,24 +321,24 @@ fn by_name(name: &str) -> Verdict {
     };
     let begins = |beginnings: &[&str]| beginnings.iter().any(|begin| name.starts_with(begin));
     if TAKEN.contains(&name) {
-        return Verdict::Taken;
+        return Disposition::Taken;
     }
     if let Some(why) = of(LEFT) {
         return left(why);
     }
     if let Some(why) = of(NEEDLESS) {
-        return Verdict::Needless(why.to_owned());
+        return Disposition::Needless(why.to_owned());
     }
     if begins(&["gzip_", "brotli_"]) {
-        return Verdict::Needless(COMPRESSED.to_owned());
+        return Disposition::Needless(COMPRESSED.to_owned());
     }
     if begins(&["fastcgi_", "uwsgi_", "scgi_", "grpc_"]) {
-        return Verdict::Needless("only http is spoken with upstreams".to_owned());
+        return Disposition::Needless("only http is spoken with upstreams".to_owned());
     }
     match config::instead_of(name) {
         Some(advice) => match advice.strip_prefix("not needed: ") {
-            Some(why) => Verdict::Needless(why.to_owned()),
-            None if name.starts_with("proxy_send") => Verdict::Needless(advice.to_owned()),
+            Some(why) => Disposition::Needless(why.to_owned()),
+            None if name.starts_with("proxy_send") => Disposition::Needless(advice.to_owned()),
             None => left(advice),
         },
         None => left("wsgate has nothing that takes its place"),
