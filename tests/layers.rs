@@ -26,19 +26,62 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("returns", &["template"]),
     ("upstream", &["observe", "stream", "tls"]),
     // floor 3
-    ("config", &["access", "clients", "engineio", "headers", "limits", "returns", "routing", "template", "tls", "upstream"]),
-    ("decision", &["access", "headers", "returns", "routing", "template"]),
+    (
+        "config",
+        &[
+            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "template",
+            "tls", "upstream",
+        ],
+    ),
+    (
+        "decision",
+        &["access", "headers", "returns", "routing", "template"],
+    ),
     // floor 4
-    ("nginx", &["access", "config", "headers", "returns", "routing", "template", "upstream"]),
-    ("proxy", &["access", "decision", "headers", "http1", "limits", "observe", "routing", "stream", "tunnel", "upstream"]),
+    (
+        "nginx",
+        &[
+            "access", "config", "headers", "returns", "routing", "template", "upstream",
+        ],
+    ),
+    (
+        "proxy",
+        &[
+            "access", "decision", "headers", "http1", "limits", "observe", "routing", "stream",
+            "tunnel", "upstream",
+        ],
+    ),
     ("table", &["config", "decision", "routing", "upstream"]),
     // floor 5
-    ("explain", &["clients", "config", "decision", "headers", "routing", "table"]),
-    ("listener", &["access", "decision", "headers", "http1", "limits", "observe", "proxy", "stream", "tls", "tunnel"]),
+    (
+        "explain",
+        &[
+            "clients", "config", "decision", "headers", "routing", "table",
+        ],
+    ),
+    (
+        "listener",
+        &[
+            "access", "decision", "headers", "http1", "limits", "observe", "proxy", "stream",
+            "tls", "tunnel",
+        ],
+    ),
     // floor 6
-    ("server", &["config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing", "table", "tls", "tunnel", "upstream"]),
+    (
+        "server",
+        &[
+            "config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing",
+            "table", "tls", "tunnel", "upstream",
+        ],
+    ),
     // floor 7
-    ("cli", &["access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing", "server", "tls", "upstream"]),
+    (
+        "cli",
+        &[
+            "access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing",
+            "server", "tls", "upstream",
+        ],
+    ),
 ];
 
 fn sources() -> Vec<PathBuf> {

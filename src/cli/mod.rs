@@ -66,7 +66,7 @@ enum Command {
         strict: bool,
     },
     /// Say what a client requests for a URL, which listener and which route take it, and what the upstream is asked for
-    Explain(explain::Question),
+    Explain(explain::ExplainArguments),
     /// Print the JSON Schema of routes.yaml, for editors: `wsgate schema > routes.schema.json`
     Schema,
     /// Print the script that completes wsgate's words in a shell: `source <(wsgate completions bash)`
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
             file,
             strict: false,
         } => import::run(&file, Strictness::Lenient),
-        Command::Explain(question) => explain::run(&arguments.config, &question),
+        Command::Explain(explain) => explain::run(&arguments.config, &explain),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::script(Arguments::command(), shell),
         Command::Man => completions::page(Arguments::command()),

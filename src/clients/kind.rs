@@ -8,7 +8,7 @@ use crate::engineio::Transport;
 
 /// A client, as far as it matters for what is requested.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum ClientKind {
     /// socket.io-client 3 and 4.
     SocketIo,
     /// socket.io-client 2.
@@ -27,9 +27,9 @@ pub enum Kind {
 
 /// A client that is not known.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KindError(String);
+pub struct ClientKindError(String);
 
-impl Kind {
+impl ClientKind {
     /// All of them, the usual first.
     pub const ALL: [Self; 7] = [
         Self::SocketIo,
@@ -86,33 +86,36 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ClientKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl KindError {
+impl ClientKindError {
     /// What to write instead.
     pub fn help(&self) -> String {
-        let names: Vec<String> = Kind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
+        let names: Vec<String> = ClientKind::ALL
+            .iter()
+            .map(|kind| format!("`{kind}`"))
+            .collect();
         format!("the clients are {}", names.join(", "))
     }
 }
 
-impl fmt::Display for KindError {
+impl fmt::Display for ClientKindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no such client: `{}`", self.0)
     }
 }
 
-impl std::error::Error for KindError {}
+impl std::error::Error for ClientKindError {}
 
-impl FromStr for Kind {
-    type Err = KindError;
+impl FromStr for ClientKind {
+    type Err = ClientKindError;
 
-    /// Reads a name as [`Kind::name`] writes it, in any case, and the usual other names of the same.
-    fn from_str(text: &str) -> Result<Self, KindError> {
+    /// Reads a name as [`ClientKind::name`] writes it, in any case, and the usual other names of the same.
+    fn from_str(text: &str) -> Result<Self, ClientKindError> {
         Ok(match text.to_ascii_lowercase().as_str() {
             "socket.io" | "socketio" | "socket.io@3" | "socket.io@4" => Self::SocketIo,
             "socket.io@2" | "socketio@2" => Self::SocketIo2,
@@ -121,21 +124,23 @@ impl FromStr for Kind {
             "weapp@3" | "weapp.socket.io@3" => Self::Weapp3,
             "websocket" | "ws" => Self::WebSocket,
             "http" => Self::Http,
-            _ => return Err(KindError(text.to_owned())),
+            _ => return Err(ClientKindError(text.to_owned())),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::Kind;
+    use crate::clients::ClientKind;
 
     #[test]
     fn every_client_is_read_by_its_own_name() {
-        for kind in Kind::ALL {
+        for kind in ClientKind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
-        let error = "mqtt".parse::<Kind>().map_err(|error| error.to_string());
+        let error = "mqtt"
+            .parse::<ClientKind>()
+            .map_err(|error| error.to_string());
         assert_eq!(error, Err("no such client: `mqtt`".to_owned()));
     }
 }

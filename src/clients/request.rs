@@ -8,7 +8,7 @@ use http::Request as HttpRequest;
 use http::header;
 use http::request::Parts;
 
-use crate::clients::Kind;
+use crate::clients::ClientKind;
 use crate::clients::Scheme;
 use crate::clients::Url;
 use crate::engineio;
@@ -28,7 +28,7 @@ const FILES: [&str; 16] = [
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Options {
     /// Which client it is; guessed if that is not said.
-    pub kind: Option<Kind>,
+    pub kind: Option<ClientKind>,
     /// The option `path` of a Socket.IO client.
     pub path: Option<engineio::Path>,
 }
@@ -44,9 +44,9 @@ pub enum Chosen {
 
 /// What a client asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Asks {
+pub struct ClientRequests {
     /// Which client.
-    pub kind: Kind,
+    pub kind: ClientKind,
     /// Why this one.
     pub chosen: Chosen,
     /// To a Socket.IO client: the namespace that the URL's path is, `/` if it has none.
@@ -61,14 +61,14 @@ pub struct Request {
     /// When this one is made, if there are others.
     pub when: &'static str,
     /// What is asked for.
-    pub what: What,
+    pub what: RequestKind,
     /// Path and query.
     pub target: String,
 }
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum What {
+pub enum RequestKind {
     /// A page or anything else.
     Page,
     /// An Engine.IO session over polling.
@@ -81,12 +81,12 @@ pub enum What {
 
 /// Why a client cannot be given these options.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AsksError {
+pub enum OptionsError {
     /// It has no option `path`.
-    NoPath(Kind),
+    NoPath(ClientKind),
 }
 
-impl AsksError {
+impl OptionsError {
     /// What to write instead.
     pub fn help(&self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl AsksError {
     }
 }
 
-impl fmt::Display for AsksError {
+impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPath(kind) => write!(
@@ -106,21 +106,21 @@ impl fmt::Display for AsksError {
     }
 }
 
-impl std::error::Error for AsksError {}
+impl std::error::Error for OptionsError {}
 
-impl Asks {
+impl ClientRequests {
     /// What a client asks for that is given `url`.
     ///
     /// # Errors
     /// The options contradict each other.
-    pub fn new(url: &Url, options: &Options) -> Result<Self, AsksError> {
+    pub fn new(url: &Url, options: &Options) -> Result<Self, OptionsError> {
         let (kind, chosen) = match options.kind {
             Some(kind) => (kind, Chosen::Said),
-            None if options.path.is_some() => (Kind::SocketIo, Chosen::Guessed),
+            None if options.path.is_some() => (ClientKind::SocketIo, Chosen::Guessed),
             None => (guess(url), Chosen::Guessed),
         };
         if options.path.is_some() && !kind.is_socket_io() {
-            return Err(AsksError::NoPath(kind));
+            return Err(OptionsError::NoPath(kind));
         }
         let path = options.path.clone().unwrap_or_default();
         let handshakes = kind.handshakes().iter();
@@ -128,8 +128,8 @@ impl Asks {
             .map(|(protocol, transport, when)| Request {
                 when,
                 what: match transport {
-                    Transport::Polling => What::Polling,
-                    Transport::WebSocket => What::EngineIo,
+                    Transport::Polling => RequestKind::Polling,
+                    Transport::WebSocket => RequestKind::EngineIo,
                 },
                 target: path.handshake(url.query().unwrap_or_default(), *protocol, *transport),
             })
@@ -138,8 +138,8 @@ impl Asks {
             requests.push(Request {
                 when: "",
                 what: match kind {
-                    Kind::Http => What::Page,
-                    _ => What::WebSocket,
+                    ClientKind::Http => RequestKind::Page,
+                    _ => RequestKind::WebSocket,
                 },
                 target: url.target(),
             });
@@ -154,26 +154,26 @@ impl Asks {
 }
 
 /// The likely client: one of Socket.IO, unless the URL has a query, which is more than people give to one, or is a file's.
-fn guess(url: &Url) -> Kind {
+fn guess(url: &Url) -> ClientKind {
     let name = url.path().rsplit('/').next().unwrap_or_default();
     let is_file = name
         .rsplit_once('.')
         .is_some_and(|(_, ending)| FILES.contains(&ending.to_ascii_lowercase().as_str()));
     match url.scheme() {
-        _ if url.query().is_none() && !is_file => Kind::SocketIo,
-        Scheme::Ws | Scheme::Wss => Kind::WebSocket,
-        Scheme::Http | Scheme::Https => Kind::Http,
+        _ if url.query().is_none() && !is_file => ClientKind::SocketIo,
+        Scheme::Ws | Scheme::Wss => ClientKind::WebSocket,
+        Scheme::Http | Scheme::Https => ClientKind::Http,
     }
 }
 
 impl Request {
     /// Whether it asks for a WebSocket.
     pub fn is_upgrade(&self) -> bool {
-        matches!(self.what, What::WebSocket | What::EngineIo)
+        matches!(self.what, RequestKind::WebSocket | RequestKind::EngineIo)
     }
 
     /// The head of the request, with the fields that decide about anything. `None` if the target can stand in no
-    /// request, which one of [`Asks`] can.
+    /// request, which one of [`ClientRequests`] can.
     pub fn head(&self, url: &Url) -> Option<Parts> {
         let mut request = HttpRequest::builder()
             .method(Method::GET)
@@ -199,19 +199,19 @@ impl Request {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::clients::Asks;
-    use crate::clients::AsksError;
     use crate::clients::Chosen;
-    use crate::clients::Kind;
+    use crate::clients::ClientKind;
+    use crate::clients::ClientRequests;
     use crate::clients::Options;
+    use crate::clients::OptionsError;
     use crate::clients::Url;
 
-    fn asks(url: &str, kind: Option<Kind>, path: Option<&str>) -> Asks {
+    fn asks(url: &str, kind: Option<ClientKind>, path: Option<&str>) -> ClientRequests {
         let path = path.map(|path| path.parse().unwrap());
-        Asks::new(&url.parse().unwrap(), &Options { kind, path }).unwrap()
+        ClientRequests::new(&url.parse().unwrap(), &Options { kind, path }).unwrap()
     }
 
-    fn targets(asks: &Asks) -> Vec<&str> {
+    fn targets(asks: &ClientRequests) -> Vec<&str> {
         asks.requests
             .iter()
             .map(|one| one.target.as_str())
@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn a_url_without_a_query_is_given_to_socket_io_whose_namespace_its_path_is() {
         let asks = asks("ws://www.example.com/hello", None, None);
-        assert_eq!((asks.kind, asks.chosen), (Kind::SocketIo, Chosen::Guessed));
+        assert_eq!(
+            (asks.kind, asks.chosen),
+            (ClientKind::SocketIo, Chosen::Guessed)
+        );
         assert_eq!(asks.namespace.as_deref(), Some("/hello"));
         assert_eq!(
             targets(&asks),
@@ -235,13 +238,13 @@ mod tests {
     #[test]
     fn the_likely_client_is_guessed_from_query_ending_and_scheme() {
         for (url, kind) in [
-            ("ws://h", Kind::SocketIo),
-            ("https://h/chat", Kind::SocketIo),
-            ("ws://h/chat?room=1", Kind::WebSocket),
-            ("https://h/chat?room=1", Kind::Http),
-            ("http://h/index.HTML", Kind::Http),
-            ("ws://h/a.json", Kind::WebSocket),
-            ("http://h/v1.2/", Kind::SocketIo),
+            ("ws://h", ClientKind::SocketIo),
+            ("https://h/chat", ClientKind::SocketIo),
+            ("ws://h/chat?room=1", ClientKind::WebSocket),
+            ("https://h/chat?room=1", ClientKind::Http),
+            ("http://h/index.HTML", ClientKind::Http),
+            ("ws://h/a.json", ClientKind::WebSocket),
+            ("http://h/v1.2/", ClientKind::SocketIo),
         ] {
             assert_eq!(asks(url, None, None).kind, kind, "{url}");
         }
@@ -251,43 +254,43 @@ mod tests {
     fn each_client_asks_in_its_own_way() {
         let of = |kind, path| asks("ws://h/hello?a=1", Some(kind), path);
         assert_eq!(
-            targets(&of(Kind::SocketIo2, None)),
+            targets(&of(ClientKind::SocketIo2, None)),
             [
                 "/socket.io/?a=1&EIO=3&transport=polling",
                 "/socket.io/?a=1&EIO=3&transport=websocket"
             ]
         );
         assert_eq!(
-            targets(&of(Kind::Weapp, Some("/hello"))),
+            targets(&of(ClientKind::Weapp, Some("/hello"))),
             [
                 "/hello/?a=1&EIO=3&transport=websocket",
                 "/hello/?a=1&EIO=4&transport=websocket"
             ]
         );
-        assert_eq!(targets(&of(Kind::Weapp3, None)).len(), 1);
-        let websocket = of(Kind::WebSocket, None);
+        assert_eq!(targets(&of(ClientKind::Weapp3, None)).len(), 1);
+        let websocket = of(ClientKind::WebSocket, None);
         assert_eq!(targets(&websocket), ["/hello?a=1"]);
         assert_eq!(websocket.namespace, None);
         assert!(websocket.requests[0].is_upgrade());
-        assert!(!of(Kind::Http, None).requests[0].is_upgrade());
+        assert!(!of(ClientKind::Http, None).requests[0].is_upgrade());
         let options = Options {
-            kind: Some(Kind::Http),
+            kind: Some(ClientKind::Http),
             path: Some("/x".parse().unwrap()),
         };
         assert_eq!(
-            Asks::new(&"http://h".parse().unwrap(), &options),
-            Err(AsksError::NoPath(Kind::Http))
+            ClientRequests::new(&"http://h".parse().unwrap(), &options),
+            Err(OptionsError::NoPath(ClientKind::Http))
         );
     }
 
     proptest! {
         #[test]
         fn whatever_is_asked_for_can_stand_in_a_request(
-            rest in "[/\\\\?]\\PC{0,16}", path in "/[!-~]{0,9}", kind in prop::sample::select(Kind::ALL.to_vec()),
+            rest in "[/\\\\?]\\PC{0,16}", path in "/[!-~]{0,9}", kind in prop::sample::select(ClientKind::ALL.to_vec()),
         ) {
             if let Ok(url) = format!("ws://h:81{rest}").parse::<Url>() {
                 let path = path.parse().ok().filter(|_| kind.is_socket_io());
-                for request in &Asks::new(&url, &Options { kind: Some(kind), path }).unwrap().requests {
+                for request in &ClientRequests::new(&url, &Options { kind: Some(kind), path }).unwrap().requests {
                     let head = request.head(&url).unwrap();
                     prop_assert_eq!(head.uri.to_string(), request.target.as_str());
                     prop_assert_eq!(&head.headers["host"], "h:81");

@@ -14,11 +14,11 @@ use crate::config::Config;
 use crate::config::Limits;
 use crate::config::Timeouts;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostic::Level;
+use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 
 mod access;
 mod fields;
@@ -43,7 +43,7 @@ use crate::config::check::scalar::Zero;
 pub(super) struct Checker<'a> {
     /// The file, as it was named.
     pub(super) file: &'a Path,
-    pub(super) source: &'a Source,
+    pub(super) source: &'a SourceText,
     /// The moment at which certificates must be in date.
     pub(super) now: OffsetDateTime,
     pub(super) found: Vec<Diagnostic>,
@@ -128,7 +128,7 @@ impl Checker<'_> {
         span: &Range<usize>,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        self.note(Level::Error, span, message)
+        self.note(Severity::Error, span, message)
     }
 
     pub(super) fn warning(
@@ -136,24 +136,24 @@ impl Checker<'_> {
         span: &Range<usize>,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        self.note(Level::Warning, span, message)
+        self.note(Severity::Warning, span, message)
     }
 
     fn note(
         &mut self,
-        level: Level,
+        severity: Severity,
         span: &Range<usize>,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
         let at = self.found.len();
-        self.found.push(self.source.about(level, span, message));
+        self.found.push(self.source.about(severity, span, message));
         &mut self.found[at]
     }
 
     fn no_map(&mut self, root: &Node) {
         let found = match &root.value {
             Value::Nothing => {
-                let mut empty = self.source.whole(Level::Error, "the file says nothing");
+                let mut empty = self.source.whole(Severity::Error, "the file says nothing");
                 empty.help(format!("write at least\n{}", crate::config::EXAMPLE));
                 self.found.push(empty);
                 return;

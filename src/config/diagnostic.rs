@@ -17,9 +17,9 @@ use annotate_snippets::Snippet;
 /// `Display` prints it without colour and without a line end; it has several lines.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    level: Level,
+    severity: Severity,
     file: String,
-    place: Option<Place>,
+    place: Option<MarkedLine>,
     message: String,
     label: String,
     help: Option<String>,
@@ -38,7 +38,7 @@ impl Spot {
     /// An error about it.
     pub fn error(&self, message: impl Into<String>, help: Option<String>) -> Diagnostic {
         Diagnostic {
-            level: Level::Error,
+            severity: Severity::Error,
             message: message.into(),
             help,
             ..self.0.clone()
@@ -48,7 +48,7 @@ impl Spot {
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Level {
+pub enum Severity {
     /// wsgate does not start.
     Error,
     /// wsgate starts.
@@ -66,7 +66,7 @@ pub enum Paint {
 
 /// Where in the file: one line of it, and the part of that line to mark.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct MarkedLine {
     pub(super) offset: usize,
     pub(super) line: usize,
     pub(super) column: usize,
@@ -77,14 +77,14 @@ pub(crate) struct Place {
 impl Diagnostic {
     /// About the file as a whole, or about one place in it.
     pub(crate) fn new(
-        level: Level,
+        severity: Severity,
         file: &str,
-        place: Option<Place>,
+        place: Option<MarkedLine>,
         message: impl Into<String>,
     ) -> Self {
         let (label, help) = (String::new(), None);
         Self {
-            level,
+            severity,
             file: file.to_owned(),
             place,
             message: message.into(),
@@ -111,8 +111,8 @@ impl Diagnostic {
     }
 
     /// How bad it is.
-    pub fn level(&self) -> Level {
-        self.level
+    pub fn severity(&self) -> Severity {
+        self.severity
     }
 
     /// What is wrong, without place and help.
@@ -140,9 +140,9 @@ impl Diagnostic {
 
     fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
         let (bold, reset) = (paint.escape("\x1b[1m"), paint.escape("\x1b[0m"));
-        let (word, colour) = match self.level {
-            Level::Error => ("error", paint.escape("\x1b[1m\x1b[91m")),
-            Level::Warning => ("warning", paint.escape("\x1b[1m\x1b[33m")),
+        let (word, colour) = match self.severity {
+            Severity::Error => ("error", paint.escape("\x1b[1m\x1b[91m")),
+            Severity::Warning => ("warning", paint.escape("\x1b[1m\x1b[33m")),
         };
         write!(f, "{bold}{}", clean(&self.file))?;
         if let Some(place) = &self.place {
@@ -172,10 +172,10 @@ impl Diagnostic {
         Ok(())
     }
 
-    fn snippet(&self, place: &Place, paint: Paint) -> String {
-        let level = match self.level {
-            Level::Error => annotate_snippets::Level::ERROR,
-            Level::Warning => annotate_snippets::Level::WARNING,
+    fn snippet(&self, place: &MarkedLine, paint: Paint) -> String {
+        let level = match self.severity {
+            Severity::Error => annotate_snippets::Level::ERROR,
+            Severity::Warning => annotate_snippets::Level::WARNING,
         };
         let renderer = match paint {
             Paint::Plain => Renderer::plain(),
@@ -308,23 +308,24 @@ fn without_passwords(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::config::diagnostic::Diagnostic;
-    use crate::config::diagnostic::Level;
+    use crate::config::diagnostic::MarkedLine;
     use crate::config::diagnostic::Paint;
-    use crate::config::diagnostic::Place;
+    use crate::config::diagnostic::Severity;
     use crate::config::diagnostic::clean;
     use crate::config::diagnostic::quoted;
     use crate::config::diagnostic::without_passwords;
 
     fn about(text: &str, part: &str) -> Diagnostic {
         let start = text.find(part).unwrap_or(text.len());
-        let place = Place {
+        let place = MarkedLine {
             offset: 0,
             line: 8,
             column: start + 1,
             text: text.to_owned(),
             marked: start..start + part.len(),
         };
-        let mut diagnostic = Diagnostic::new(Level::Error, "routes.yaml", Some(place), "message");
+        let mut diagnostic =
+            Diagnostic::new(Severity::Error, "routes.yaml", Some(place), "message");
         diagnostic.label("label").help("help\nexample");
         diagnostic
     }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use crate::config::EXAMPLE;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostic::Level;
-use crate::config::source::Source;
+use crate::config::diagnostic::Severity;
+use crate::config::source::SourceText;
 
 /// Largest file that is read: ten times what 10,000 routes take.
 const LARGEST: u64 = 16 << 20;
@@ -72,7 +72,7 @@ impl FileError {
 
     /// The error as it is printed for the file `name`.
     pub(super) fn diagnostic(self, name: &str) -> Diagnostic {
-        let whole = |message: &str| Diagnostic::new(Level::Error, name, None, message);
+        let whole = |message: &str| Diagnostic::new(Severity::Error, name, None, message);
         let mut diagnostic = match &self {
             Self::Missing => whole("there is no such file"),
             Self::Directory { .. } => whole("this is a directory"),
@@ -80,9 +80,9 @@ impl FileError {
             Self::TooLarge => whole("the file is larger than 16 MiB"),
             Self::Utf16 => whole("the file is UTF-16, not UTF-8"),
             Self::NotUtf8 { byte, before } => {
-                let source = Source::new(name.to_owned(), before.clone());
+                let source = SourceText::new(name.to_owned(), before.clone());
                 source.about(
-                    Level::Error,
+                    Severity::Error,
                     &(before.len()..before.len()),
                     format!("byte 0x{byte:02X} is no UTF-8"),
                 )

@@ -33,12 +33,12 @@ use crate::clients;
 use crate::config::check::Checker;
 pub use crate::config::diagnostic::Diagnostic;
 pub use crate::config::diagnostic::Errors;
-pub use crate::config::diagnostic::Level;
 pub use crate::config::diagnostic::Paint;
+pub use crate::config::diagnostic::Severity;
 pub use crate::config::diagnostic::Spot;
 pub(crate) use crate::config::own_listener::leads_to;
 pub(crate) use crate::config::set_headers::is_never_set;
-pub(crate) use crate::config::source::Source;
+pub(crate) use crate::config::source::SourceText;
 pub(crate) use crate::config::unsupported::instead_of;
 pub(crate) use crate::config::values::LONGEST_DURATION;
 pub(crate) use crate::config::values::MOST_THREADS;
@@ -287,7 +287,7 @@ impl Config {
     pub fn look_at(file: &Path, now: OffsetDateTime) -> Reading {
         let name = file.display().to_string();
         let mut reading = match file::read(file) {
-            Ok(text) => Self::check(file, &Source::new(name, text), now),
+            Ok(text) => Self::check(file, &SourceText::new(name, text), now),
             Err(error) => Reading {
                 outcome: Err(Errors::new(vec![error.diagnostic(&name)])),
                 files: BTreeSet::new(),
@@ -320,7 +320,7 @@ impl Config {
         format!("{}:{line}", self.file.display())
     }
 
-    fn check(file: &Path, source: &Source, now: OffsetDateTime) -> Reading {
+    fn check(file: &Path, source: &SourceText, now: OffsetDateTime) -> Reading {
         let root = match schema::read(source.text()) {
             Ok(root) => root,
             Err(refused) => {
@@ -341,7 +341,7 @@ impl Config {
         let checked = checker.check(&root);
         let found = Errors::new(checker.found);
         let outcome = match checked {
-            Some(config) if found.iter().all(|one| one.level() == Level::Warning) => {
+            Some(config) if found.iter().all(|one| one.severity() == Severity::Warning) => {
                 Ok((config, found.iter().cloned().collect()))
             }
             _ => Err(found),
@@ -365,10 +365,10 @@ mod tests {
     use crate::config::EXAMPLE;
     use crate::config::Errors;
     use crate::config::Timeouts;
-    use crate::config::source::Source;
+    use crate::config::source::SourceText;
 
     fn read(text: &str) -> Result<Config, Errors> {
-        let source = Source::new("routes.yaml".to_owned(), text.to_owned());
+        let source = SourceText::new("routes.yaml".to_owned(), text.to_owned());
         Config::check(
             Path::new("routes.yaml"),
             &source,

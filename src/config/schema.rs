@@ -59,14 +59,14 @@ pub(super) enum Value {
 #[derive(Debug)]
 pub(super) struct NotYaml {
     /// What is wrong.
-    pub(super) fault: Fault,
+    pub(super) fault: YamlFault,
     /// The byte at which the reader gave up.
     pub(super) at: usize,
 }
 
 /// What is wrong with a text that is no YAML.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum YamlFault {
     /// A second document begins.
     SecondDocument,
     /// The reader's budget is used up: aliases of aliases, most of all.
@@ -119,13 +119,13 @@ enum Shape {
 
 impl<'de> Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(ShapeVisitor)
     }
 }
 
-struct Reader;
+struct ShapeVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for ShapeVisitor {
     type Value = Shape;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -277,29 +277,29 @@ fn offset(location: Location, source: &str) -> usize {
             .map_or(line.len(), |(at, _)| at)
 }
 
-fn fault(error: &serde_yaml::Error) -> Fault {
+fn fault(error: &serde_yaml::Error) -> YamlFault {
     use serde_yaml::Error;
     use serde_yaml::budget::BudgetBreach;
     match error {
         Error::AliasError { error, .. } => fault(error),
-        Error::MultipleDocuments { .. } => Fault::SecondDocument,
+        Error::MultipleDocuments { .. } => YamlFault::SecondDocument,
         Error::Budget {
             breach: BudgetBreach::Depth { .. },
             ..
-        } => Fault::TooDeep,
+        } => YamlFault::TooDeep,
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => Fault::TooMuch,
-        Error::UnknownAnchor { .. } => Fault::UnknownAlias,
-        Error::RecursiveReferencesRequireWeakTypes { .. } => Fault::EndlessAlias,
-        Error::UnsupportedTag { .. } => Fault::Tag,
-        Error::MergeValueNotMapOrSeqOfMaps { .. } => Fault::Merge,
+        | Error::AliasReplayCounterOverflow { .. } => YamlFault::TooMuch,
+        Error::UnknownAnchor { .. } => YamlFault::UnknownAlias,
+        Error::RecursiveReferencesRequireWeakTypes { .. } => YamlFault::EndlessAlias,
+        Error::UnsupportedTag { .. } => YamlFault::Tag,
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => YamlFault::Merge,
         other => {
             let text = other.to_string();
             let words = text.split(" at line ").next().unwrap_or_default();
-            Fault::Syntax(words.to_owned())
+            YamlFault::Syntax(words.to_owned())
         }
     }
 }
@@ -307,9 +307,9 @@ fn fault(error: &serde_yaml::Error) -> Fault {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::config::schema::Fault;
     use crate::config::schema::Node;
     use crate::config::schema::Value;
+    use crate::config::schema::YamlFault;
     use crate::config::schema::read;
 
     /// Each scalar with what its span and its verbatim text show in the file, in file order.
@@ -404,11 +404,11 @@ mod tests {
         }
         assert!(matches!(
             read("a: *x").unwrap_err().fault,
-            Fault::UnknownAlias
+            YamlFault::UnknownAlias
         ));
         assert!(matches!(
             read(&"[".repeat(100_000)).unwrap_err().fault,
-            Fault::TooDeep | Fault::Syntax(_)
+            YamlFault::TooDeep | YamlFault::Syntax(_)
         ));
     }
 }

@@ -3,20 +3,20 @@
 use std::ops::Range;
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostic::Level;
-use crate::config::diagnostic::Place;
+use crate::config::diagnostic::MarkedLine;
+use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::Spot;
 
 /// The file's name and its text.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct SourceText {
     file: String,
     text: String,
     /// The byte at which each line begins.
     lines: Vec<usize>,
 }
 
-impl Source {
+impl SourceText {
     pub(crate) fn new(file: String, text: String) -> Self {
         // A byte order mark belongs to no line.
         let first = if text.starts_with('\u{feff}') {
@@ -52,19 +52,19 @@ impl Source {
     }
 
     /// An error or a warning about the file as a whole.
-    pub(crate) fn whole(&self, level: Level, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(level, &self.file, None, message)
+    pub(crate) fn whole(&self, severity: Severity, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(severity, &self.file, None, message)
     }
 
     /// The place of some bytes, for what turns out about them later.
     pub(super) fn spot(&self, span: &Range<usize>) -> Spot {
-        Spot::new(self.about(Level::Error, span, ""))
+        Spot::new(self.about(Severity::Error, span, ""))
     }
 
     /// An error or a warning about some bytes, of which those on the first line are marked.
     pub(crate) fn about(
         &self,
-        level: Level,
+        severity: Severity,
         span: &Range<usize>,
         message: impl Into<String>,
     ) -> Diagnostic {
@@ -80,13 +80,13 @@ impl Source {
         };
         let marked = boundary(span.start)..boundary(span.end);
         let column = text[..marked.start].chars().count() + 1;
-        let place = Place {
+        let place = MarkedLine {
             offset: span.start,
             line,
             column,
             text: text.to_owned(),
             marked,
         };
-        Diagnostic::new(level, &self.file, Some(place), message)
+        Diagnostic::new(severity, &self.file, Some(place), message)
     }
 }

@@ -19,9 +19,9 @@ use http::header;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use crate::clients::Asks;
-use crate::clients::AsksError;
+use crate::clients::ClientRequests;
 use crate::clients::Options;
+use crate::clients::OptionsError;
 use crate::clients::Request;
 use crate::clients::Url;
 use crate::config::Config;
@@ -56,7 +56,7 @@ pub struct Explanation {
     /// The URL.
     pub url: Url,
     /// What the client makes of it.
-    pub asks: Asks,
+    pub asks: ClientRequests,
     /// Which of [`Config::listeners`] takes the connection.
     pub entrance: Result<usize, NoEntrance>,
     /// What becomes of each request of `asks`; none if no listener takes them.
@@ -145,8 +145,8 @@ impl Outcome {
 ///
 /// # Errors
 /// The options contradict each other.
-pub fn explain(config: &Config, url: &Url, options: &Options) -> Result<Explanation, AsksError> {
-    Ok(Explainer::new(config).explain(url, Asks::new(url, options)?))
+pub fn explain(config: &Config, url: &Url, options: &Options) -> Result<Explanation, OptionsError> {
+    Ok(Explainer::new(config).explain(url, ClientRequests::new(url, options)?))
 }
 
 /// A configuration, ready for several questions.
@@ -163,7 +163,7 @@ impl<'c> Explainer<'c> {
         }
     }
 
-    fn explain(&self, url: &Url, asks: Asks) -> Explanation {
+    fn explain(&self, url: &Url, asks: ClientRequests) -> Explanation {
         let entrance = entrance::find(self.config, url);
         let traces = match &entrance {
             Ok(listener) => {

@@ -1,7 +1,7 @@
 //! The `tests` of a file, held against what would really happen.
 
-use crate::clients::Asks;
 use crate::clients::Chosen;
+use crate::clients::ClientRequests;
 use crate::clients::Request;
 use crate::config::Action;
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub fn promises(config: &Config) -> Result<usize, Errors> {
 
 fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic> {
     let config = explainer.config;
-    let asks = match Asks::new(&promise.url, &promise.options) {
+    let asks = match ClientRequests::new(&promise.url, &promise.options) {
         Ok(asks) => asks,
         Err(error) => {
             let help = Some(error.help().to_owned());

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use crate::clients::Kind;
+use crate::clients::ClientKind;
 use crate::clients::Options;
 use crate::config::Config;
 use crate::explain::Outcome;
@@ -19,7 +19,7 @@ const TO: &str = "http://127.0.0.1:1";
 
 fn trace(config: &Config, url: &str) -> Trace {
     let options = Options {
-        kind: Some(Kind::Http),
+        kind: Some(ClientKind::Http),
         path: None,
     };
     let mut explanation = explain(config, &url.parse().unwrap(), &options).unwrap();

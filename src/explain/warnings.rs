@@ -1,7 +1,7 @@
 //! What to mind about a URL, whatever becomes of it.
 
+use crate::clients::RequestKind;
 use crate::clients::Url;
-use crate::clients::What;
 use crate::config::Action;
 use crate::config::Config;
 use crate::config::Listener;
@@ -148,7 +148,9 @@ fn namespaces(config: &Config, explanation: &Explanation, warnings: &mut Vec<War
 fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     for request in &explanation.asks.requests {
         let path = request.target.split('?').next().unwrap_or_default();
-        if matches!(request.what, What::WebSocket | What::Page) && path == "/socket.io" {
+        if matches!(request.what, RequestKind::WebSocket | RequestKind::Page)
+            && path == "/socket.io"
+        {
             warnings.push(Warning::NoSlash(path.to_owned()));
         }
     }
@@ -194,7 +196,7 @@ fn over(listener: &Listener, at: usize, explanation: &Explanation, warnings: &mu
             .asks
             .requests
             .iter()
-            .any(|one| one.what != What::Page)
+            .any(|one| one.what != RequestKind::Page)
             && !entrance::is_local(url) =>
         {
             warnings.push(Warning::Plain);
@@ -295,7 +297,7 @@ fn never(config: &Config, warnings: &mut Vec<Warning>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::clients::Kind;
+    use crate::clients::ClientKind;
     use crate::clients::Options;
     use crate::explain::Warning;
     use crate::explain::explain;
@@ -304,7 +306,7 @@ mod tests {
 
     const TO: &str = "http://127.0.0.1:1";
 
-    fn of(routes: &[Short<'_>], url: &str, kind: Option<Kind>) -> Vec<Warning> {
+    fn of(routes: &[Short<'_>], url: &str, kind: Option<ClientKind>) -> Vec<Warning> {
         let listeners = ["0.0.0.0:80", "tls 0.0.0.0:443", "127.0.0.1:8080"];
         let options = Options { kind, path: None };
         let config = config(&listeners, routes);
@@ -342,11 +344,15 @@ mod tests {
             ]
         );
         assert_eq!(
-            of(&routes, "ws://localhost/socket.io", Some(Kind::WebSocket)),
+            of(
+                &routes,
+                "ws://localhost/socket.io",
+                Some(ClientKind::WebSocket)
+            ),
             [Warning::NoSlash("/socket.io".to_owned()), open.clone()]
         );
         assert_eq!(
-            of(&routes, "ws://localhost", Some(Kind::SocketIo2)),
+            of(&routes, "ws://localhost", Some(ClientKind::SocketIo2)),
             [open, Warning::AllowEio3]
         );
     }
@@ -355,13 +361,13 @@ mod tests {
     fn the_way_to_the_listener_has_its_traps() {
         let routes = [("", "/", TO, "")];
         assert_eq!(of(&routes, "ws://a.test", None), [Warning::Plain]);
-        assert_eq!(of(&routes, "http://a.test", Some(Kind::Http)), []);
+        assert_eq!(of(&routes, "http://a.test", Some(ClientKind::Http)), []);
         assert_eq!(
-            of(&routes, "ws://a.test", Some(Kind::Weapp3)),
+            of(&routes, "ws://a.test", Some(ClientKind::Weapp3)),
             [Warning::WeappNeedsTls]
         );
         assert_eq!(
-            of(&routes, "wss://a.test", Some(Kind::Weapp3)),
+            of(&routes, "wss://a.test", Some(ClientKind::Weapp3)),
             [Warning::WeappNeedsTrust(1)]
         );
         assert_eq!(of(&routes, "wss://a.test", None), [Warning::SelfSigned(1)]);
@@ -382,7 +388,7 @@ mod tests {
             ("a.test", "/e", TO, ""),
         ];
         assert_eq!(
-            of(&routes, "http://localhost/", Some(Kind::Http)),
+            of(&routes, "http://localhost/", Some(ClientKind::Http)),
             [
                 Warning::NeverBesideRegex { route: 0, regex: 1 },
                 Warning::NeverBesideRegex { route: 2, regex: 1 }

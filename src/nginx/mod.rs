@@ -31,8 +31,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::Diagnostic;
-use crate::config::Level;
 use crate::config::MOST_THREADS;
+use crate::config::Severity;
 use crate::nginx::context::FileContext;
 use crate::nginx::notes::Notes;
 use crate::nginx::other_directives::note_rest;
@@ -208,7 +208,7 @@ fn no_listener(file: &Path, servers: &[Outline<'_>]) -> ImportError {
         )
     };
     let name = file.display().to_string();
-    let mut diagnostic = Diagnostic::new(Level::Error, &name, None, message);
+    let mut diagnostic = Diagnostic::new(Severity::Error, &name, None, message);
     diagnostic.help(help);
     ImportError::Refused(Box::new(diagnostic))
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::config::Diagnostic;
-use crate::config::Level;
+use crate::config::Severity;
 use crate::nginx::ImportError;
 use crate::nginx::glob;
 use crate::nginx::lexer::Lexer;
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<Directive>, Files), ImportError> 
             io::ErrorKind::IsADirectory => "this is a directory".to_owned(),
             kind => format!("the file cannot be read: {kind}"),
         };
-        let mut diagnostic = Diagnostic::new(Level::Error, &name, None, message);
+        let mut diagnostic = Diagnostic::new(Severity::Error, &name, None, message);
         diagnostic.help("name nginx's main file, as in `wsgate import /etc/nginx/nginx.conf`");
         ImportError::Unreadable(Box::new(diagnostic))
     };
@@ -108,7 +108,7 @@ impl IncludeReader {
                     let mut diagnostic =
                         self.files
                             .source(file)
-                            .about(Level::Error, &span, fault.to_string());
+                            .about(Severity::Error, &span, fault.to_string());
                     diagnostic.help(fault.help());
                     Box::new(diagnostic)
                 }

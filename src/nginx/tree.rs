@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::Source;
+use crate::config::SourceText;
 
 /// A place in one of the files.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -68,7 +68,7 @@ pub(super) fn last<'d>(directives: &'d [Directive], name: &'static str) -> Optio
 
 /// The files that were read, the main one first.
 #[derive(Debug, Default)]
-pub(super) struct Files(Vec<(String, Source)>);
+pub(super) struct Files(Vec<(String, SourceText)>);
 
 impl Files {
     /// Adds a file and returns its number, which is the same for one that is included again.
@@ -76,7 +76,7 @@ impl Files {
         if let Some(known) = self.0.iter().position(|(known, _)| *known == name) {
             return known;
         }
-        self.0.push((name.clone(), Source::new(name, text)));
+        self.0.push((name.clone(), SourceText::new(name, text)));
         self.0.len() - 1
     }
 
@@ -87,7 +87,7 @@ impl Files {
     }
 
     /// One of the files, by the number that [`add`](Self::add) gave it.
-    pub(super) fn source(&self, file: usize) -> &Source {
+    pub(super) fn source(&self, file: usize) -> &SourceText {
         &self.0[file].1
     }
 

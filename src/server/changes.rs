@@ -19,7 +19,7 @@ pub(super) use crate::server::changes::listening::certificate;
 
 /// How something is different.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sign {
+pub enum ChangeSign {
     /// It was not there before.
     Added,
     /// It is there no more.
@@ -28,7 +28,7 @@ pub enum Sign {
     Changed,
 }
 
-impl Sign {
+impl ChangeSign {
     /// As a word.
     pub fn word(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Sign {
     }
 }
 
-impl fmt::Display for Sign {
+impl fmt::Display for ChangeSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Added => "+",
@@ -53,7 +53,7 @@ impl fmt::Display for Sign {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
     /// How.
-    pub sign: Sign,
+    pub sign: ChangeSign,
     /// What it is: `location`, `listen`, `tls`, or a key of the top.
     pub kind: &'static str,
     /// Which one.
@@ -82,7 +82,7 @@ impl fmt::Display for Change {
 
 /// A configuration and its listeners.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State<'a> {
+pub(super) struct ServingState<'a> {
     pub(super) config: &'a Config,
     pub(super) listeners: &'a Listeners,
     /// How many serve, whatever the file says.
@@ -90,7 +90,7 @@ pub(super) struct State<'a> {
 }
 
 /// All that is different: listeners, certificates, routes, and the keys of the top.
-pub(super) fn between(before: State<'_>, after: State<'_>) -> Vec<Change> {
+pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     listeners(before, after, &mut changes);
     certificates(before, after, &mut changes);
@@ -113,26 +113,31 @@ fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
         });
         let place = Some(after.place(route.line));
         let Some(at) = known else {
-            changes.push(location(Sign::Added, route, to(route), place));
+            changes.push(location(ChangeSign::Added, route, to(route), place));
             continue;
         };
         moved |= last.is_some_and(|last| at < last);
         last = Some(at);
         let different = differences(&before.routes[at], route);
         if !different.is_empty() {
-            changes.push(location(Sign::Changed, route, different.join(", "), place));
+            changes.push(location(
+                ChangeSign::Changed,
+                route,
+                different.join(", "),
+                place,
+            ));
         }
     }
     let mut gone: Vec<usize> = gone.into_values().flatten().collect();
     gone.sort_unstable();
     changes.extend(gone.into_iter().map(|at| {
         let route = &before.routes[at];
-        location(Sign::Removed, route, to(route), None)
+        location(ChangeSign::Removed, route, to(route), None)
     }));
     // It decides between regexes.
     if moved {
         changes.push(Change {
-            sign: Sign::Changed,
+            sign: ChangeSign::Changed,
             kind: "routes",
             name: "stand in another order".to_owned(),
             detail: String::new(),
@@ -175,7 +180,7 @@ pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
     }
 }
 
-fn location(sign: Sign, route: &Route, detail: String, place: Option<String>) -> Change {
+fn location(sign: ChangeSign, route: &Route, detail: String, place: Option<String>) -> Change {
     let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
     let mut name = match hosts.as_slice() {
         [] => route.location.to_string(),
@@ -247,10 +252,10 @@ fn from_to(was: Duration, is: Duration) -> String {
 }
 
 /// The keys of the top that are different.
-fn settings(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+fn settings(before: ServingState<'_>, after: ServingState<'_>, changes: &mut Vec<Change>) {
     let mut changed = |kind, name| {
         changes.push(Change {
-            sign: Sign::Changed,
+            sign: ChangeSign::Changed,
             kind,
             name,
             detail: String::new(),
@@ -331,7 +336,7 @@ mod tests {
 
     use crate::config::Config;
     use crate::config::JSON_SCHEMA;
-    use crate::server::changes::State;
+    use crate::server::changes::ServingState;
     use crate::server::changes::between;
     use crate::server::changes::keep_upstreams;
     use crate::server::listeners::Listeners;
@@ -339,7 +344,7 @@ mod tests {
     /// The keys that are told of when `after` replaces `before`, each with what is said of it.
     fn told(before: &Config, after: &Config) -> Vec<(&'static str, String)> {
         let listeners = Listeners::default();
-        let state = |config| State {
+        let state = |config| ServingState {
             config,
             listeners: &listeners,
             threads: 1,

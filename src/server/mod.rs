@@ -56,7 +56,7 @@ use crate::server::worker::Worker;
 use crate::tls;
 
 pub use crate::server::changes::Change;
-pub use crate::server::changes::Sign;
+pub use crate::server::changes::ChangeSign;
 pub use crate::server::error::StartError;
 pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;

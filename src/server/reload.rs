@@ -15,8 +15,8 @@ use crate::server::Running;
 use crate::server::StartError;
 use crate::server::changes;
 use crate::server::changes::Change;
-use crate::server::changes::Sign;
-use crate::server::changes::State;
+use crate::server::changes::ChangeSign;
+use crate::server::changes::ServingState;
 use crate::server::changes::keep_upstreams;
 use crate::server::descriptors;
 use crate::server::listeners::Means;
@@ -56,7 +56,7 @@ impl Running {
             now,
         };
         let (listeners, sockets) = self.listeners.prepare(&config, means)?;
-        let state = |config, listeners| State {
+        let state = |config, listeners| ServingState {
             config,
             listeners,
             threads: self.workers.len(),
@@ -97,7 +97,7 @@ impl Running {
                 Ok(certificate) => {
                     renewed
                         .changes
-                        .push(changes::certificate(Sign::Changed, &certificate));
+                        .push(changes::certificate(ChangeSign::Changed, &certificate));
                     fresh = certificate;
                 }
                 Err(error) => renewed.kept.push(error),

@@ -7,8 +7,8 @@ use http::header;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
 
-use crate::cli::explain::heard::Heard;
-use crate::clients::What;
+use crate::cli::explain::upstream_answer::UpstreamAnswer;
+use crate::clients::RequestKind;
 use crate::config::Action;
 use crate::config::Config;
 use crate::config::Route;
@@ -29,17 +29,22 @@ use crate::upstream::Server;
 ///
 /// # Errors
 /// The system gives no runtime.
-pub(super) fn all(config: &Config, explanation: &Explanation) -> io::Result<Vec<Option<Heard>>> {
+pub(super) fn all(
+    config: &Config,
+    explanation: &Explanation,
+) -> io::Result<Vec<Option<UpstreamAnswer>>> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    let heard = runtime.block_on(async {
-        let mut heard: Vec<Option<Heard>> = Vec::new();
+    let answers = runtime.block_on(async {
+        let mut answers: Vec<Option<UpstreamAnswer>> = Vec::new();
         let requests = &explanation.asks.requests;
-        let polls = requests.iter().any(|request| request.what == What::Polling);
+        let polls = requests
+            .iter()
+            .any(|request| request.what == RequestKind::Polling);
         for (request, trace) in requests.iter().zip(&explanation.traces) {
-            heard.push(match &trace.outcome {
-                _ if polls && request.what == What::EngineIo => None,
+            answers.push(match &trace.outcome {
+                _ if polls && request.what == RequestKind::EngineIo => None,
                 Outcome::Upstream {
                     route,
                     request: outgoing,
@@ -48,18 +53,22 @@ pub(super) fn all(config: &Config, explanation: &Explanation) -> io::Result<Vec<
                 Outcome::Answer { .. } | Outcome::Refused { .. } => None,
             });
         }
-        heard
+        answers
     });
     // A name that is being looked up would hold the process for as long as the resolver likes.
     runtime.shutdown_background();
-    Ok(heard)
+    Ok(answers)
 }
 
 /// Asks the upstream of a route; `None` if it has none.
-async fn ask(route: &Route, request: &OutgoingRequest, what: What) -> Option<Heard> {
+async fn ask(
+    route: &Route,
+    request: &OutgoingRequest,
+    kind: RequestKind,
+) -> Option<UpstreamAnswer> {
     match &route.to {
         Action::ProxyPass(upstream) => {
-            Some(ask_server(route, &upstream.pick(), request, what).await)
+            Some(ask_server(route, &upstream.pick(), request, kind).await)
         }
         Action::Return(_) => None,
     }
@@ -69,11 +78,13 @@ async fn ask_server(
     route: &Route,
     server: &Server,
     outgoing: &OutgoingRequest,
-    what: What,
-) -> Heard {
-    let (limit, key) = match what {
-        What::WebSocket | What::EngineIo => (route.timeouts.handshake, "handshake_timeout"),
-        What::Page | What::Polling => (route.timeouts.response, "response_timeout"),
+    kind: RequestKind,
+) -> UpstreamAnswer {
+    let (limit, key) = match kind {
+        RequestKind::WebSocket | RequestKind::EngineIo => {
+            (route.timeouts.handshake, "handshake_timeout")
+        }
+        RequestKind::Page | RequestKind::Polling => (route.timeouts.response, "response_timeout"),
     };
     let head = outgoing.head.clone();
     let timeouts = AskTimeouts {
@@ -82,29 +93,31 @@ async fn ask_server(
     };
     let answer = match upstream::ask(server, head, timeouts).await {
         Ok(answer) => answer,
-        Err(ProbeError::Connect(error)) => return Heard::NoConnection(error.to_string()),
-        Err(ProbeError::Timeout) => return Heard::Silence { limit, key },
+        Err(ProbeError::Connect(error)) => return UpstreamAnswer::NoConnection(error.to_string()),
+        Err(ProbeError::Timeout) => return UpstreamAnswer::Silence { limit, key },
         Err(ProbeError::Http(error)) => return no_answer(&error),
     };
     let head = answer.head().clone();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         if let Err(error) = upgrade::agreed(&outgoing.checked.asked, &head.headers) {
-            return Heard::Disagreed(error);
+            return UpstreamAnswer::Disagreed(error);
         }
-        return match what {
-            What::EngineIo => Heard::Switched(Some(opened(answer).await)),
-            _ => Heard::Switched(None),
+        return match kind {
+            RequestKind::EngineIo => UpstreamAnswer::Switched(Some(opened(answer).await)),
+            _ => UpstreamAnswer::Switched(None),
         };
     }
     let text = |name| {
         let value = head.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let engine_io = match what {
-        What::Polling | What::EngineIo => Some(engineio::read_polling(&answer.beginning().await)),
-        What::Page | What::WebSocket => None,
+    let engine_io = match kind {
+        RequestKind::Polling | RequestKind::EngineIo => {
+            Some(engineio::read_polling(&answer.beginning().await))
+        }
+        RequestKind::Page | RequestKind::WebSocket => None,
     };
-    Heard::Http {
+    UpstreamAnswer::Http {
         status: head.status,
         content_type: text(header::CONTENT_TYPE),
         location: text(header::LOCATION),
@@ -112,13 +125,13 @@ async fn ask_server(
     }
 }
 
-fn no_answer(error: &hyper::Error) -> Heard {
+fn no_answer(error: &hyper::Error) -> UpstreamAnswer {
     if error.is_parse() {
-        Heard::NotHttp(error.to_string())
+        UpstreamAnswer::NotHttp(error.to_string())
     } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        Heard::Closed
+        UpstreamAnswer::Closed
     } else {
-        Heard::Broken(error.to_string())
+        UpstreamAnswer::Broken(error.to_string())
     }
 }
 

@@ -31,13 +31,13 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
     };
     let requests = asks.requests.iter().enumerate().map(|(at, request)| {
         let trace = explanation.traces.get(at);
-        let heard = findings.heard.get(at).and_then(Option::as_ref);
-        let says = heard.map(|heard| {
+        let answer = findings.answers.get(at).and_then(Option::as_ref);
+        let says = answer.map(|answer| {
             json!({
-                "kind": heard.code(),
-                "status": heard.status().map(|status| status.as_u16()),
-                "text": heard.to_string(),
-                "help": heard.help(asks.kind, request),
+                "kind": answer.code(),
+                "status": answer.status().map(|status| status.as_u16()),
+                "text": answer.to_string(),
+                "help": answer.help(asks.kind, request),
             })
         });
         json!({

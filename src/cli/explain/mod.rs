@@ -1,9 +1,9 @@
 //! `wsgate explain URL`: what a URL would do, and why. Data on stdout, for a person or with `--json` for a program.
 
 mod ask;
-mod heard;
 mod json;
 mod text;
+mod upstream_answer;
 mod words;
 
 use std::fmt::Display;
@@ -16,7 +16,7 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use crate::cli::check;
-use crate::cli::explain::heard::Heard;
+use crate::cli::explain::upstream_answer::UpstreamAnswer;
 use crate::cli::logging;
 use crate::cli::report::say;
 use crate::clients;
@@ -28,7 +28,7 @@ use crate::explain::Explanation;
 
 /// What is asked on the command line.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Question {
+pub(super) struct ExplainArguments {
     /// What the client is given: `io(…)`, `new WebSocket(…)`, `wx.connectSocket`
     url: String,
     /// Which client: socket.io, socket.io@2, weapp, weapp@2, weapp@3, websocket or http [default: a guess]
@@ -50,13 +50,13 @@ struct Findings<'a> {
     config: &'a Config,
     explanation: Explanation,
     /// What the upstream said to each of the requests, if it was asked.
-    heard: Vec<Option<Heard>>,
+    answers: Vec<Option<UpstreamAnswer>>,
 }
 
 /// Explains. Exit code 0 whatever becomes of the URL, and also if the upstream does not answer: that is the answer. 2 for
 /// a wrong URL, wrong options, or a file that cannot be served; 1 if nobody can be asked.
-pub(super) fn run(file: &Path, question: &Question) -> ExitCode {
-    let (url, options) = match read(question) {
+pub(super) fn run(file: &Path, arguments: &ExplainArguments) -> ExitCode {
+    let (url, options) = match read(arguments) {
         Ok(read) => read,
         Err(wrong) => return usage(&wrong),
     };
@@ -67,9 +67,9 @@ pub(super) fn run(file: &Path, question: &Question) -> ExitCode {
         Ok(explanation) => explanation,
         Err(error) => return usage(&Wrong::new(&error, error.help())),
     };
-    let heard = if question.connect {
+    let answers = if arguments.connect {
         match ask::all(&config, &explanation) {
-            Ok(heard) => heard,
+            Ok(answers) => answers,
             Err(error) => {
                 say(&format!("cannot ask the upstream: {error}\n"));
                 return ExitCode::FAILURE;
@@ -81,9 +81,9 @@ pub(super) fn run(file: &Path, question: &Question) -> ExitCode {
     let findings = Findings {
         config: &config,
         explanation,
-        heard,
+        answers,
     };
-    let printed = if question.json {
+    let printed = if arguments.json {
         json::of(&findings)
     } else {
         text::of(&findings, logging::paint(&io::stdout()))
@@ -108,14 +108,14 @@ impl Wrong {
     }
 }
 
-fn read(question: &Question) -> Result<(Url, Options), Wrong> {
-    let url = question
+fn read(arguments: &ExplainArguments) -> Result<(Url, Options), Wrong> {
+    let url = arguments
         .url
         .parse()
         .map_err(|error: clients::UrlError| Wrong::new(&error, error.help()))?;
-    let kind = question.client.as_deref().map(str::parse).transpose();
-    let kind = kind.map_err(|error: clients::KindError| Wrong::new(&error, error.help()))?;
-    let path = question.path.as_deref().map(str::parse).transpose();
+    let kind = arguments.client.as_deref().map(str::parse).transpose();
+    let kind = kind.map_err(|error: clients::ClientKindError| Wrong::new(&error, error.help()))?;
+    let path = arguments.path.as_deref().map(str::parse).transpose();
     let path =
         path.map_err(|error: crate::engineio::PathError| Wrong::new(&error, error.help()))?;
     Ok((url, Options { kind, path }))

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use crate::cli::explain::Findings;
-use crate::cli::explain::heard::Heard;
+use crate::cli::explain::upstream_answer::UpstreamAnswer;
 use crate::cli::explain::words;
 use crate::cli::report::requests;
-use crate::clients::Asks;
 use crate::clients::Chosen;
+use crate::clients::ClientRequests;
 use crate::clients::Request;
-use crate::clients::What;
+use crate::clients::RequestKind;
 use crate::config::Paint;
 use crate::explain;
 use crate::explain::Outcome;
@@ -206,19 +206,19 @@ impl Page {
             }
         }
         for at in group {
-            if let Some(Some(heard)) = findings.heard.get(*at) {
-                self.heard(heard, asks, &asks.requests[*at]);
+            if let Some(Some(answer)) = findings.answers.get(*at) {
+                self.answer(answer, asks, &asks.requests[*at]);
             }
         }
-        if !findings.heard.is_empty() && !matches!(trace.outcome, Outcome::Upstream { .. }) {
+        if !findings.answers.is_empty() && !matches!(trace.outcome, Outcome::Upstream { .. }) {
             self.label = "says";
             self.line("", "there is no upstream to ask", "");
         }
     }
 
-    fn heard(&mut self, heard: &Heard, asks: &Asks, request: &Request) {
+    fn answer(&mut self, answer: &UpstreamAnswer, asks: &ClientRequests, request: &Request) {
         self.label = "says";
-        let colour = if heard.is_good() { GREEN } else { RED };
+        let colour = if answer.is_good() { GREEN } else { RED };
         let when = if asks.requests.len() > 1 {
             request.when
         } else {
@@ -228,8 +228,8 @@ impl Page {
             "first" => "",
             when => when,
         };
-        self.line(colour, &heard.to_string(), aside);
-        if let Some(help) = heard.help(asks.kind, request) {
+        self.line(colour, &answer.to_string(), aside);
+        if let Some(help) = answer.help(asks.kind, request) {
             self.line("", &format!("= help: {help}"), "");
         }
     }
@@ -237,9 +237,9 @@ impl Page {
 
 fn row(request: &Request) -> Vec<String> {
     let what = match request.what {
-        What::Page => "",
-        What::Polling => "polling",
-        What::WebSocket | What::EngineIo => "an upgrade to WebSocket",
+        RequestKind::Page => "",
+        RequestKind::Polling => "polling",
+        RequestKind::WebSocket | RequestKind::EngineIo => "an upgrade to WebSocket",
     };
     let words: Vec<&str> = [what, request.when]
         .into_iter()

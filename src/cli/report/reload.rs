@@ -11,7 +11,7 @@ use crate::cli::report::say;
 use crate::config::Config;
 use crate::config::Diagnostic;
 use crate::config::Errors;
-use crate::config::Level;
+use crate::config::Severity;
 use crate::server::Change;
 use crate::server::Renewed;
 use crate::server::StartError;
@@ -148,9 +148,9 @@ impl Voice {
 fn diagnostic(diagnostic: &Diagnostic) {
     let (place, reason, help) = diagnostic.in_parts();
     let (place, reason, help) = (place.as_str(), reason.as_str(), help.as_deref());
-    match diagnostic.level() {
-        Level::Error => tracing::error!(place, reason, help, "configuration"),
-        Level::Warning => tracing::warn!(place, reason, help, "configuration"),
+    match diagnostic.severity() {
+        Severity::Error => tracing::error!(place, reason, help, "configuration"),
+        Severity::Warning => tracing::warn!(place, reason, help, "configuration"),
     }
 }
 

@@ -4,7 +4,7 @@
 
 /// One key.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct KnownKey {
     /// As it is written.
     pub(super) name: &'static str,
     /// What nginx, other proxies and people call it.
@@ -12,13 +12,13 @@ pub(super) struct Key {
 }
 
 /// A key that nothing else is mistaken for.
-const fn key(name: &'static str) -> Key {
+const fn key(name: &'static str) -> KnownKey {
     named(name, &[])
 }
 
 /// A key, and its names elsewhere.
-const fn named(name: &'static str, also: &'static [&'static str]) -> Key {
-    Key { name, also }
+const fn named(name: &'static str, also: &'static [&'static str]) -> KnownKey {
+    KnownKey { name, also }
 }
 
 /// Which map of the file it is.
@@ -53,7 +53,7 @@ impl Within {
     ];
 
     /// The keys of this map, in the order in which messages list them.
-    pub(super) fn keys(self) -> &'static [Key] {
+    pub(super) fn keys(self) -> &'static [KnownKey] {
         match self {
             Self::Top => TOP,
             Self::Listen => LISTEN,
@@ -98,7 +98,7 @@ impl Within {
     }
 }
 
-const TOP: &[Key] = &[
+const TOP: &[KnownKey] = &[
     key("listen"),
     key("routes"),
     key("handshake_timeout"),
@@ -121,7 +121,7 @@ const TOP: &[Key] = &[
     key("tests"),
 ];
 
-const LISTEN: &[Key] = &[
+const LISTEN: &[KnownKey] = &[
     named("address", &["port", "bind", "addr", "ip"]),
     named("tls", &["ssl", "https"]),
     key("redirect"),
@@ -129,7 +129,7 @@ const LISTEN: &[Key] = &[
     key("proxy_protocol"),
 ];
 
-const ROUTE: &[Key] = &[
+const ROUTE: &[KnownKey] = &[
     named("host", &["server_name", "hostname", "domain"]),
     named("location", &["path", "prefix", "match"]),
     key("when"),
@@ -162,7 +162,7 @@ const ROUTE: &[Key] = &[
     key("tunnel_timeout"),
 ];
 
-const PAIR: &[Key] = &[
+const PAIR: &[KnownKey] = &[
     named(
         "cert",
         &[
@@ -185,11 +185,11 @@ const PAIR: &[Key] = &[
     ),
 ];
 
-const WHEN: &[Key] = &[key("query"), key("header"), key("method"), key("port")];
+const WHEN: &[KnownKey] = &[key("query"), key("header"), key("method"), key("port")];
 
-const PER_IP: &[Key] = &[key("connections"), key("handshakes_per_second")];
+const PER_IP: &[KnownKey] = &[key("connections"), key("handshakes_per_second")];
 
-const TEST: &[Key] = &[key("url"), key("expect"), key("client"), key("path")];
+const TEST: &[KnownKey] = &[key("url"), key("expect"), key("client"), key("path")];
 
 /// Keys that are planned and not there yet, and what to do without them. To ignore one would be to do something else
 /// than what was written.

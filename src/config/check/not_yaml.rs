@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostic::Level;
+use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::quoted;
-use crate::config::schema::Fault;
 use crate::config::schema::NotYaml;
-use crate::config::source::Source;
+use crate::config::schema::YamlFault;
+use crate::config::source::SourceText;
 
 /// The one error of a file that could not be read as YAML.
-pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagnostic {
+pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &SourceText) -> Diagnostic {
     if let Some(at) = tab(refused.at, source) {
-        let mut diagnostic = source.about(Level::Error, &at, "this line is indented with a tab");
+        let mut diagnostic = source.about(Severity::Error, &at, "this line is indented with a tab");
         diagnostic
             .label("YAML takes only spaces here")
             .help("put two spaces for each level");
@@ -22,7 +22,7 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagn
         return diagnostic;
     }
     let mut diagnostic = match &refused.fault {
-        Fault::Syntax(words) => syntax(words, refused.at, source),
+        YamlFault::Syntax(words) => syntax(words, refused.at, source),
         fault => explained(fault, refused.at, source),
     };
     if !source.text().contains('\n') && source.text().len() > 200 {
@@ -32,77 +32,77 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &Source) -> Diagn
 }
 
 /// What is said about a fault that the reader names, at the byte `at` where it gave up.
-fn explained(fault: &Fault, at: usize, source: &Source) -> Diagnostic {
+fn explained(fault: &YamlFault, at: usize, source: &SourceText) -> Diagnostic {
     let here = character(at, source);
     let token = token(at, source);
     let word = at..at + token.len();
     let (span, message, label, help) = match fault {
-        Fault::SecondDocument => (
+        YamlFault::SecondDocument => (
             document_start(at, source).unwrap_or(here),
             "a second document begins here",
             "all that follows would be ignored",
             "remove this line; a configuration is one document",
         ),
-        Fault::TooMuch => (
+        YamlFault::TooMuch => (
             word,
             "the aliases of this file multiply to more than can be read",
             "",
             "write the entries out instead of repeating lists of aliases",
         ),
-        Fault::TooDeep => (
+        YamlFault::TooDeep => (
             here,
             "lists and maps are nested too deeply",
             "",
             "a configuration needs no more than five levels; is a bracket missing?",
         ),
-        Fault::UnknownAlias => {
+        YamlFault::UnknownAlias => {
             let message = format!("there is no anchor for {}", quoted(token));
             let help = format!("if it is meant as it stands, put it in quotes: `\"{token}\"`");
-            let mut diagnostic = source.about(Level::Error, &word, message);
+            let mut diagnostic = source.about(Severity::Error, &word, message);
             diagnostic.label("`*` begins an alias in YAML").help(help);
             return diagnostic;
         }
-        Fault::EndlessAlias => (
+        YamlFault::EndlessAlias => (
             word,
             "an alias stands within what it repeats",
             "",
             "write the value out",
         ),
-        Fault::Tag => (
+        YamlFault::Tag => (
             tag_before(at, source),
             "this value has a tag",
             "`!` begins a tag in YAML",
             "take the tag out; if the `!` belongs to the value, put all of it in quotes",
         ),
-        Fault::Merge => (
+        YamlFault::Merge => (
             here,
             "`<<` takes a map or an alias of one",
             "",
             "write the keys out",
         ),
-        Fault::Syntax(words) => return syntax(words, at, source),
+        YamlFault::Syntax(words) => return syntax(words, at, source),
     };
-    let mut diagnostic = source.about(Level::Error, &span, message);
+    let mut diagnostic = source.about(Severity::Error, &span, message);
     diagnostic.label(label).help(help);
     diagnostic
 }
 
 /// The last line up to the byte `at` that begins with `---`.
-fn document_start(at: usize, source: &Source) -> Option<Range<usize>> {
+fn document_start(at: usize, source: &SourceText) -> Option<Range<usize>> {
     let lines = (1..=source.line(at)).rev();
     let mut lines = lines.map(|line| source.line_span(line));
     lines.find(|line| source.text()[line.clone()].starts_with("---"))
 }
 
 /// The tag that ends before the byte `at`, where its value begins.
-fn tag_before(at: usize, source: &Source) -> Range<usize> {
+fn tag_before(at: usize, source: &SourceText) -> Range<usize> {
     let before = source.text().get(..at).unwrap_or_default();
     let start = before.rfind('!').unwrap_or(at);
     start..before.trim_end().len().max(start)
 }
 
 /// The place of a tab in the indentation of the line at `at`, or of the next, which is the one meant.
-fn tab(at: usize, source: &Source) -> Option<Range<usize>> {
+fn tab(at: usize, source: &SourceText) -> Option<Range<usize>> {
     let line = source.line(at);
     [line, line + 1].into_iter().find_map(|line| {
         let span = source.line_span(line);
@@ -114,7 +114,7 @@ fn tab(at: usize, source: &Source) -> Option<Range<usize>> {
 }
 
 /// An error of its own for an nginx.conf: blocks that open with a brace, and lines that end with a semicolon.
-pub(in crate::config) fn nginx(source: &Source) -> Option<Diagnostic> {
+pub(in crate::config) fn nginx(source: &SourceText) -> Option<Diagnostic> {
     const BLOCKS: [&str; 7] = [
         "server", "http", "location", "upstream", "events", "map", "stream",
     ];
@@ -130,7 +130,7 @@ pub(in crate::config) fn nginx(source: &Source) -> Option<Diagnostic> {
     let (at, line) = at.filter(|(_, line)| opens(line)).min()?;
     text.lines().find(|line| line.trim_end().ends_with(';'))?;
     let mut diagnostic = source.about(
-        Level::Error,
+        Severity::Error,
         &(at..at + line.len()),
         "this is an nginx configuration, not YAML",
     );
@@ -142,7 +142,7 @@ pub(in crate::config) fn nginx(source: &Source) -> Option<Diagnostic> {
 }
 
 /// What stands at `at`, up to the next space or bracket, on its line.
-fn token(at: usize, source: &Source) -> &str {
+fn token(at: usize, source: &SourceText) -> &str {
     let line = source.line_span(source.line(at));
     let rest = source.text().get(at..line.end.max(at)).unwrap_or_default();
     rest.split([' ', '\t', ',', '}', ']'])
@@ -151,7 +151,7 @@ fn token(at: usize, source: &Source) -> &str {
 }
 
 /// The bytes of the character at `at`.
-fn character(at: usize, source: &Source) -> Range<usize> {
+fn character(at: usize, source: &SourceText) -> Range<usize> {
     let length = source
         .text()
         .get(at..)
@@ -161,7 +161,7 @@ fn character(at: usize, source: &Source) -> Range<usize> {
 }
 
 /// An error in the words of the reader, translated where they would not help.
-fn syntax(words: &str, at: usize, source: &Source) -> Diagnostic {
+fn syntax(words: &str, at: usize, source: &SourceText) -> Diagnostic {
     let is = |part: &str| words.contains(part);
     let span = character(at, source);
     let found = source
@@ -211,7 +211,7 @@ fn syntax(words: &str, at: usize, source: &Source) -> Diagnostic {
             "a line is `key: value` or `- key: value`, indented with spaces",
         )
     };
-    let mut diagnostic = source.about(Level::Error, &span, message);
+    let mut diagnostic = source.about(Severity::Error, &span, message);
     diagnostic.help(help);
     diagnostic
 }
@@ -261,15 +261,18 @@ const KNOWN: [(&str, &str, &str); 8] = [
 ];
 
 /// A colon where no key can stand: a space is missing further up, the line is indented too far, or it is in a value.
-fn colon(at: usize, source: &Source) -> Diagnostic {
+fn colon(at: usize, source: &SourceText) -> Diagnostic {
     let line = source.line(at);
     let here = source.line_span(line);
     let above = source.line_span(line.saturating_sub(1).max(1));
     for place in [above, here.clone()] {
         if let Some(key) = glued_key(source.text().get(place.clone()).unwrap_or_default()) {
             let span = place.start + key.start..place.start + key.end;
-            let mut diagnostic =
-                source.about(Level::Error, &span, "a space is missing after this colon");
+            let mut diagnostic = source.about(
+                Severity::Error,
+                &span,
+                "a space is missing after this colon",
+            );
             diagnostic.help("write `key: value`, with a space");
             return diagnostic;
         }
@@ -277,7 +280,7 @@ fn colon(at: usize, source: &Source) -> Diagnostic {
     let text = source.text().get(here.start..at).unwrap_or_default();
     if text.contains(": ") {
         let mut diagnostic = source.about(
-            Level::Error,
+            Severity::Error,
             &(at..at + 1),
             "there is a colon within the value",
         );
@@ -287,7 +290,11 @@ fn colon(at: usize, source: &Source) -> Diagnostic {
         return diagnostic;
     }
     let start = here.start + text.len() - text.trim_start().len();
-    let mut diagnostic = source.about(Level::Error, &(start..at), "this line is indented too far");
+    let mut diagnostic = source.about(
+        Severity::Error,
+        &(start..at),
+        "this line is indented too far",
+    );
     diagnostic
         .label("it would continue the value above")
         .help("let the keys of one entry begin in the same column");

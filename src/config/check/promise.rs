@@ -1,7 +1,7 @@
 //! The rules of `tests`: what each entry promises. Whether it is kept is for those who know what answers a request.
 
-use crate::clients::Asks;
-use crate::clients::Kind;
+use crate::clients::ClientKind;
+use crate::clients::ClientRequests;
 use crate::clients::Options;
 use crate::clients::Url;
 use crate::config::Expect;
@@ -42,7 +42,8 @@ pub(super) fn promises(node: &Node, checker: &mut Checker<'_>) -> Vec<Promise> {
         let (Some((url, url_node)), true) = (url, checker.found.len() == before) else {
             continue;
         };
-        if let (Err(error), Some(node)) = (Asks::new(&url, &options), fields.get("path")) {
+        if let (Err(error), Some(node)) = (ClientRequests::new(&url, &options), fields.get("path"))
+        {
             checker
                 .error(&node.span, error.to_string())
                 .help(error.help());
@@ -129,9 +130,9 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
     }
 }
 
-fn kind(node: &Node, checker: &mut Checker<'_>) -> Option<Kind> {
+fn kind(node: &Node, checker: &mut Checker<'_>) -> Option<ClientKind> {
     let text = checker.text(node, "client", "a client such as `socket.io`")?;
-    match text.parse::<Kind>() {
+    match text.parse::<ClientKind>() {
         Ok(kind) => Some(kind),
         Err(error) => {
             checker

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
-use crate::clients::Kind;
+use crate::clients::ClientKind;
 use crate::config::Config;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
@@ -289,7 +289,7 @@ fn the_defaults_are_those_of_the_code() {
 fn what_the_schema_enumerates_is_all_there_is() {
     let schema = schema();
     let clients = &schema["definitions"]["test"]["properties"]["client"]["anyOf"][0];
-    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    let names: Vec<&str> = ClientKind::ALL.iter().map(|kind| kind.name()).collect();
     assert_eq!(clients["enum"], json!(names));
     assert_eq!(
         clients["enumDescriptions"].as_array().unwrap().len(),

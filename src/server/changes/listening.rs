@@ -6,14 +6,18 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use crate::server::changes::Change;
-use crate::server::changes::Sign;
-use crate::server::changes::State;
+use crate::server::changes::ChangeSign;
+use crate::server::changes::ServingState;
 use crate::server::listeners::Id;
 use crate::server::listeners::Listener;
 use crate::server::listeners::Listeners;
 use crate::tls::Certificate;
 
-pub(super) fn listeners(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+pub(super) fn listeners(
+    before: ServingState<'_>,
+    after: ServingState<'_>,
+    changes: &mut Vec<Change>,
+) {
     let mut gone: BTreeMap<_, _> = of(before).collect();
     for (id, (listener, line)) in of(after) {
         let place = Some(after.config.place(line));
@@ -26,16 +30,16 @@ pub(super) fn listeners(before: State<'_>, after: State<'_>, changes: &mut Vec<C
         };
         let now = entrance(listener);
         match gone.remove(&id) {
-            None => changes.push(change(Sign::Added, now)),
+            None => changes.push(change(ChangeSign::Added, now)),
             Some((was, _)) if entrance(was) != now => {
                 let now = if now.is_empty() { "plain".into() } else { now };
-                changes.push(change(Sign::Changed, now));
+                changes.push(change(ChangeSign::Changed, now));
             }
             Some(_) => {}
         }
     }
     changes.extend(gone.into_values().map(|(listener, _)| Change {
-        sign: Sign::Removed,
+        sign: ChangeSign::Removed,
         kind: "listen",
         name: listener.address.to_string(),
         detail: "(its connections go on)".to_owned(),
@@ -43,7 +47,7 @@ pub(super) fn listeners(before: State<'_>, after: State<'_>, changes: &mut Vec<C
     }));
 }
 
-fn of(state: State<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
+fn of(state: ServingState<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
     let lines = state.config.listeners.iter().map(|written| written.line);
     let all = state.listeners.all.iter().zip(lines);
     all.map(|(listener, line)| (listener.id, (listener, line)))
@@ -65,20 +69,24 @@ fn entrance(listener: &Listener) -> String {
 }
 
 /// Certificates by their files, each once, though several listeners may show it.
-pub(super) fn certificates(before: State<'_>, after: State<'_>, changes: &mut Vec<Change>) {
+pub(super) fn certificates(
+    before: ServingState<'_>,
+    after: ServingState<'_>,
+    changes: &mut Vec<Change>,
+) {
     let mut gone: BTreeMap<&Path, &Certificate> = pairs(before.listeners);
     for (path, pair) in pairs(after.listeners) {
         match gone.remove(path) {
-            None => changes.push(certificate(Sign::Added, pair)),
+            None => changes.push(certificate(ChangeSign::Added, pair)),
             Some(was) if !was.shows_the_same_as(pair) => {
-                changes.push(certificate(Sign::Changed, pair));
+                changes.push(certificate(ChangeSign::Changed, pair));
             }
             Some(_) => {}
         }
     }
     changes.extend(
         gone.into_values()
-            .map(|pair| certificate(Sign::Removed, pair)),
+            .map(|pair| certificate(ChangeSign::Removed, pair)),
     );
 }
 
@@ -88,7 +96,7 @@ fn pairs(listeners: &Listeners) -> BTreeMap<&Path, &Certificate> {
 }
 
 /// The line about a certificate.
-pub(in crate::server) fn certificate(sign: Sign, pair: &Certificate) -> Change {
+pub(in crate::server) fn certificate(sign: ChangeSign, pair: &Certificate) -> Change {
     Change {
         sign,
         kind: "tls",

@@ -9,7 +9,7 @@ use wsgate::clients::Options;
 use wsgate::clients::Url;
 use wsgate::config::Config;
 use wsgate::config::Diagnostic;
-use wsgate::config::Level;
+use wsgate::config::Severity;
 use wsgate::config::Paint;
 use wsgate::explain;
 
@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
     match (&first, &again) {
         (Ok((config, warnings)), Ok((same, same_warnings))) => {
             for warning in warnings {
-                assert_eq!(warning.level(), Level::Warning, "{warning}");
+                assert_eq!(warning.severity(), Severity::Warning, "{warning}");
                 lines.have(warning);
             }
             assert_eq!(shown(warnings), shown(same_warnings));
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
             let count = errors
                 .iter()
                 .inspect(|error| lines.have(error))
-                .filter(|error| error.level() == Level::Error)
+                .filter(|error| error.severity() == Severity::Error)
                 .count();
             assert_ne!(count, 0, "refused without an error");
             assert_eq!(errors.to_string(), same.to_string());

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use wsgate::config::Level;
+use wsgate::config::Severity;
 use wsgate::nginx::ImportError;
 use wsgate::nginx::import;
 
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
             imported
         }
         (Err(ImportError::Refused(error)), Err(ImportError::Refused(same))) => {
-            assert_eq!(error.level(), Level::Error);
+            assert_eq!(error.severity(), Severity::Error);
             let printed = error.to_string();
             assert_eq!(printed, same.to_string());
             assert!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::clients::Kind;
+use crate::clients::ClientKind;
 use crate::clients::Request;
 use crate::engineio;
 use crate::engineio::Open;
@@ -15,7 +15,7 @@ use crate::headers::upgrade::DisagreedError;
 
 /// What an upstream said.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum UpstreamAnswer {
     /// There is no connection; why.
     NoConnection(String),
     /// It closed without a word.
@@ -40,7 +40,7 @@ pub(super) enum Heard {
     },
 }
 
-impl Heard {
+impl UpstreamAnswer {
     /// Its name, for programs.
     pub(super) fn code(&self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Heard {
     }
 
     /// What a client of this kind can do about what its request was answered, if there is something.
-    pub(super) fn help(&self, kind: Kind, request: &Request) -> Option<String> {
+    pub(super) fn help(&self, kind: ClientKind, request: &Request) -> Option<String> {
         match self {
             Self::Closed if request.is_upgrade() => Some(hints::CLOSED_UPGRADE.to_owned()),
             Self::Switched(Some(answer))
@@ -95,7 +95,7 @@ impl Heard {
             } => match answer {
                 engineio::Answer::Refused(code) => code.help().map(str::to_owned),
                 engineio::Answer::Open(open)
-                    if open.framed_as == Some(Protocol::V3) && kind == Kind::SocketIo =>
+                    if open.framed_as == Some(Protocol::V3) && kind == ClientKind::SocketIo =>
                 {
                     Some(
                         "the server is of version 2, which socket.io-client 3 and 4 do not speak: `--client socket.io@2` is \
@@ -119,7 +119,7 @@ fn of_engine_io(answer: &engineio::Answer) -> &'static str {
     }
 }
 
-impl fmt::Display for Heard {
+impl fmt::Display for UpstreamAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoConnection(why) => f.write_str(why),
@@ -133,7 +133,11 @@ impl fmt::Display for Heard {
             Self::Switched(None) => f.write_str("101: a WebSocket is open"),
             Self::Switched(Some(answer)) => match answer {
                 engineio::Answer::Open(open) => {
-                    write!(f, "101, and an Engine.IO session is open: {}", Told(open))
+                    write!(
+                        f,
+                        "101, and an Engine.IO session is open: {}",
+                        SessionTerms(open)
+                    )
                 }
                 engineio::Answer::Refused(code) => write!(
                     f,
@@ -152,7 +156,7 @@ impl fmt::Display for Heard {
                 write!(f, "{}", status.as_u16())?;
                 match engine_io {
                     Some(engineio::Answer::Open(open)) => {
-                        return write!(f, ": an Engine.IO session is open: {}", Told(open));
+                        return write!(f, ": an Engine.IO session is open: {}", SessionTerms(open));
                     }
                     Some(engineio::Answer::Refused(code)) => {
                         return write!(f, " from an Engine.IO server that refuses: {code}");
@@ -179,9 +183,9 @@ impl fmt::Display for Heard {
 }
 
 /// What an open packet tells.
-struct Told<'a>(&'a Open);
+struct SessionTerms<'a>(&'a Open);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for SessionTerms<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Open {
             framed_as,
