@@ -82,6 +82,7 @@ fn ipv4(host: &str, port: u16) -> Result<Ipv4Addr, AddressError> {
     }
 }
 
+/// Reads a port, from 0 to 65535.
 fn port(text: &str) -> Result<u16, AddressError> {
     // `parse` would accept a plus sign.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -109,7 +110,7 @@ pub(super) enum AddressError {
 }
 
 impl AddressError {
-    /// What to write instead.
+    /// What to write instead of this address.
     pub(super) fn help(&self) -> String {
         match self {
             Self::Empty | Self::Nothing | Self::NotIpv4 => {

@@ -1,4 +1,4 @@
-//! The rules of `routes.yaml`: the tree that was read becomes a [`Config`], or a list of all that is wrong with it.
+//! The rules of `routes.yaml`: the tree that was read becomes a [`Config`], or a list of everything that is wrong.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -39,19 +39,22 @@ use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
 use crate::config::check::scalar::Zero;
 
-/// What is checked against, and what was found so far.
+/// Checks the file, and collects what is wrong with it.
 pub(super) struct Checker<'a> {
-    /// The file, as it was named.
+    /// The path of the file, as it was given.
     pub(super) file: &'a Path,
+    /// The text of the file.
     pub(super) source: &'a SourceText,
     /// The moment at which certificates must be in date.
     pub(super) now: OffsetDateTime,
+    /// The errors and warnings so far.
     pub(super) found: Vec<Diagnostic>,
-    /// Which files are named so far, whether they are there or not.
+    /// The files that the configuration names so far, existing or not.
     pub(super) files: BTreeSet<PathBuf>,
 }
 
-/// Longest wait for requests in flight after the signal to stop; less than the 90 s after which service managers kill.
+/// Longest wait for connections under way after the signal to stop; less than the 90 s after which service managers
+/// kill.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The smallest entry of `listen`, for examples.
@@ -61,9 +64,9 @@ const LISTEN: &str = "address: 8080";
 const ROUTE: &str = "location: /socket.io\n  proxy_pass: http://127.0.0.1:3000";
 
 impl Checker<'_> {
-    /// Checks the whole tree. `None` if it has no keys at all to check.
+    /// Checks the whole tree. `None` if the file is no map, and so has no keys to check.
     ///
-    /// What is returned holds good only if nothing that was found is an error.
+    /// A configuration is returned even where there are errors. It may be used only if there are none.
     pub(super) fn check(&mut self, root: &Node) -> Option<Config> {
         let map = match &root.value {
             Value::Map(map) => map,
@@ -118,11 +121,12 @@ impl Checker<'_> {
         })
     }
 
-    /// A path of the file: relative ones are relative to the directory that the file is in.
+    /// A path that is written in the file: a relative one is relative to the directory of the file.
     pub(super) fn path(&self, written: impl AsRef<Path>) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(written)
     }
 
+    /// Notes an error about the bytes `span`.
     pub(super) fn error(
         &mut self,
         span: &Range<usize>,
@@ -131,6 +135,7 @@ impl Checker<'_> {
         self.note(Severity::Error, span, message)
     }
 
+    /// Notes a warning about the bytes `span`.
     pub(super) fn warning(
         &mut self,
         span: &Range<usize>,
@@ -139,6 +144,7 @@ impl Checker<'_> {
         self.note(Severity::Warning, span, message)
     }
 
+    /// Notes an error or a warning about the bytes `span`.
     fn note(
         &mut self,
         severity: Severity,
@@ -150,6 +156,7 @@ impl Checker<'_> {
         &mut self.found[at]
     }
 
+    /// Notes that the file is no map.
     fn no_map(&mut self, root: &Node) {
         let found = match &root.value {
             Value::Nothing => {
@@ -171,7 +178,7 @@ impl Checker<'_> {
             .help(format!("write at least\n{}", crate::config::EXAMPLE));
     }
 
-    /// The entries of a list that must have at least one.
+    /// The entries of a list that must have at least one. The help of an error shows one like `example`.
     fn entries<'n>(&mut self, node: &'n Node, key: &str, example: &str) -> Option<&'n [Node]> {
         let (message, help) = match &node.value {
             Value::List(entries) if entries.is_empty() => (
@@ -194,7 +201,7 @@ impl Checker<'_> {
         None
     }
 
-    /// The keys and values of a list's entry, which must be a map.
+    /// The keys and values of a list's entry, which must be a map. The help of an error shows one like `example`.
     fn entry<'n>(
         &mut self,
         node: &'n Node,
@@ -213,7 +220,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether exchanges are logged, which they are unless `off` is written.
+/// Whether exchanges are logged: they are unless `off` is written.
 fn access_log(fields: &Fields<'_>, checker: &mut Checker<'_>) -> AccessLog {
     let node = fields.get("access_log");
     match node.and_then(|node| checker.switch(node, "access_log")) {
@@ -222,7 +229,7 @@ fn access_log(fields: &Fields<'_>, checker: &mut Checker<'_>) -> AccessLog {
     }
 }
 
-/// The time limits of a request, where set, and the `defaults` otherwise.
+/// The time limits of a request: those that are set, and `defaults` for the others.
 fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) -> Timeouts {
     let mut timeouts = defaults;
     for (key, limit) in timeouts.by_key() {
@@ -231,7 +238,7 @@ fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) 
     timeouts
 }
 
-/// The time limits of clients, where set.
+/// The time limits of clients: those that are set, and the defaults for the others.
 fn limits(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Limits {
     let mut limits = Limits::default();
     for (key, limit) in limits.by_key() {
@@ -247,6 +254,7 @@ fn set(limit: &mut Duration, key: &str, fields: &Fields<'_>, checker: &mut Check
     }
 }
 
+/// What a value is, in a message.
 fn kind(node: &Node) -> String {
     match &node.value {
         Value::Nothing => "nothing".to_owned(),
@@ -256,7 +264,7 @@ fn kind(node: &Node) -> String {
     }
 }
 
-/// An example of an entry, made of what was written if that is a port.
+/// An example of an entry, with what was written in it if that is a port.
 fn entry_like(node: &Node, example: &str) -> String {
     match &node.value {
         Value::Text(text) if example == LISTEN && text.parse::<u16>().is_ok() => {
@@ -266,7 +274,7 @@ fn entry_like(node: &Node, example: &str) -> String {
     }
 }
 
-/// A key with one entry, as it stands in the file.
+/// A key with one entry as the file would have it.
 fn listed(key: &str, example: &str) -> String {
     let mut text = format!("{key}:");
     for (number, line) in example.lines().enumerate() {
@@ -276,7 +284,7 @@ fn listed(key: &str, example: &str) -> String {
     text
 }
 
-/// The cores that the process may use; one if the system does not tell.
+/// The number of cores that the process may use; one if the system does not tell.
 fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

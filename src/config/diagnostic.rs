@@ -1,7 +1,8 @@
-//! How the errors of `routes.yaml` print: where, what, the line with a caret, and what to write instead.
+//! How an error of a configuration file prints: its place, what is wrong, the line with a caret, and what to write
+//! instead.
 //!
-//! Everything shown passes one door here: control bytes are made visible, and neither private keys nor the passwords
-//! of a URL are shown, wherever in the file they stand.
+//! All text that is shown is cleaned here: control characters are made visible, and neither private keys nor the
+//! passwords of a URL are shown, wherever in the file they stand.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +15,7 @@ use annotate_snippets::Snippet;
 
 /// One error or warning about the configuration, ready to print.
 ///
-/// `Display` prints it without colour and without a line end; it has several lines.
+/// `Display` prints several lines, without colour and without a line end behind the last.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     severity: Severity,
@@ -25,17 +26,17 @@ pub struct Diagnostic {
     help: Option<String>,
 }
 
-/// A place in the file, kept for what turns out about it later.
+/// A place in the file, kept for an error that is found only later.
 #[derive(Clone, Debug)]
 pub struct Spot(Diagnostic);
 
 impl Spot {
-    /// The place of a diagnostic.
+    /// The place at which a diagnostic points.
     pub(super) fn new(there: Diagnostic) -> Self {
         Self(there)
     }
 
-    /// An error about it.
+    /// An error at this place.
     pub fn error(&self, message: impl Into<String>, help: Option<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
@@ -46,36 +47,41 @@ impl Spot {
     }
 }
 
-/// How bad it is.
+/// Whether a diagnostic keeps wsgate from starting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {
-    /// wsgate does not start.
+    /// wsgate does not start with this file.
     Error,
-    /// wsgate starts.
+    /// wsgate starts, and somebody should look at it.
     Warning,
 }
 
-/// Whether to print with colours, which is for terminals only.
+/// Whether text is printed with colours, which only terminals understand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Paint {
-    /// Letters only.
+    /// Text is printed without colours.
     Plain,
-    /// With ANSI escapes.
+    /// Text is printed with the ANSI escapes of colours.
     Coloured,
 }
 
-/// Where in the file: one line of it, and the part of that line to mark.
+/// One line of the file, and the part of it to mark.
 #[derive(Clone, Debug)]
 pub(crate) struct MarkedLine {
+    /// The first byte of the marked part in the file.
     pub(super) offset: usize,
+    /// The line, counted from 1.
     pub(super) line: usize,
+    /// The character of the line at which the marked part begins, counted from 1.
     pub(super) column: usize,
+    /// The line, without its line end.
     pub(super) text: String,
+    /// The bytes of `text` to mark.
     pub(super) marked: Range<usize>,
 }
 
 impl Diagnostic {
-    /// About the file as a whole, or about one place in it.
+    /// A diagnostic about the file as a whole or, with a `place`, about a part of it.
     pub(crate) fn new(
         severity: Severity,
         file: &str,
@@ -93,24 +99,24 @@ impl Diagnostic {
         }
     }
 
-    /// A few words beside the caret.
+    /// Sets the few words beside the caret.
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = label.into();
         self
     }
 
-    /// What to do, in a sentence; an example may follow on lines of its own.
+    /// Sets what to do, in a sentence; an example may follow on lines of its own.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The order in which diagnostics are printed: that of the file.
+    /// The byte of the file by which diagnostics are put in order.
     pub(super) fn offset(&self) -> usize {
         self.place.as_ref().map_or(0, |place| place.offset)
     }
 
-    /// How bad it is.
+    /// Whether this is an error or a warning.
     pub fn severity(&self) -> Severity {
         self.severity
     }
@@ -120,7 +126,7 @@ impl Diagnostic {
         &self.message
     }
 
-    /// The same in parts, each ready to be shown: the place as in `routes.yaml:8:15`, what is wrong, what to do.
+    /// The place as in `routes.yaml:8:15`, what is wrong, and what to do, each ready to be shown.
     pub fn in_parts(&self) -> (String, String, Option<String>) {
         let mut place = clean(&self.file);
         if let Some(there) = &self.place {
@@ -133,7 +139,7 @@ impl Diagnostic {
         (place, clean(&self.message), help)
     }
 
-    /// The same as `Display`, with colours if asked for.
+    /// Prints the diagnostic as `Display` does, in colours if `paint` says so.
     pub fn shown(&self, paint: Paint) -> impl fmt::Display {
         fmt::from_fn(move |f| self.write(f, paint))
     }
@@ -172,6 +178,7 @@ impl Diagnostic {
         Ok(())
     }
 
+    /// The line of the file with a caret below its marked part.
     fn snippet(&self, place: &MarkedLine, paint: Paint) -> String {
         let level = match self.severity {
             Severity::Error => annotate_snippets::Level::ERROR,
@@ -204,7 +211,7 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Paint {
-    /// The escape, if there are colours.
+    /// The escape sequence if colours are printed, and an empty text if not.
     pub fn escape(self, escape: &'static str) -> &'static str {
         match self {
             Self::Plain => "",
@@ -213,25 +220,25 @@ impl Paint {
     }
 }
 
-/// All that is wrong with a configuration, in file order, warnings included.
+/// All errors and warnings of a configuration, in file order.
 ///
-/// `Display` prints all of it without colour, an empty line between two.
+/// `Display` prints all of them without colour, an empty line between two.
 #[derive(Clone, Debug)]
 pub struct Errors(Vec<Diagnostic>);
 
 impl Errors {
-    /// These, put into the order of the file.
+    /// Puts the diagnostics into the order of the file.
     pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(Diagnostic::offset);
         Self(diagnostics)
     }
 
-    /// One after the other.
+    /// The diagnostics in file order.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
     }
 
-    /// The same as `Display`, with colours if asked for.
+    /// Prints all of them as `Display` does, in colours if `paint` says so.
     pub fn shown(&self, paint: Paint) -> impl fmt::Display {
         fmt::from_fn(move |f| {
             for (number, diagnostic) in self.0.iter().enumerate() {
@@ -251,7 +258,7 @@ impl fmt::Display for Errors {
 
 impl Error for Errors {}
 
-/// A value in a message: in backticks, and not longer than a reader needs to recognise it.
+/// A value as messages quote it: in backticks, and cut where a reader has recognised it.
 pub(super) fn quoted(value: &str) -> String {
     const LONGEST: usize = 60;
     match value.char_indices().nth(LONGEST) {
@@ -260,7 +267,8 @@ pub(super) fn quoted(value: &str) -> String {
     }
 }
 
-/// A text that a terminal shows as it is: no control characters, none that turn the direction of writing.
+/// The text without what a terminal would obey: control characters, and those that turn the direction of writing, are
+/// shown as escapes. Passwords are hidden.
 fn clean(text: &str) -> String {
     let shows = |c: char| {
         !c.is_control()
@@ -277,8 +285,9 @@ fn clean(text: &str) -> String {
     clean
 }
 
-/// A line with what the renderer would show as it is, control characters beyond ASCII, as U+FFFD, and where its mark is then:
-/// some terminals take U+009B for an escape.
+/// The line with U+FFFD for each control character beyond ASCII, and the place of its mark after that.
+///
+/// The renderer would print such characters as they are, and some terminals take U+009B for an escape.
 fn visible(text: &str, marked: &Range<usize>) -> (String, Range<usize>) {
     let is_beyond = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
     // U+FFFD is a byte longer than each of them.
@@ -287,7 +296,7 @@ fn visible(text: &str, marked: &Range<usize>) -> (String, Range<usize>) {
     (text.replace(is_beyond, "\u{fffd}"), marked)
 }
 
-/// The same text, of the same length, with stars for what stands between `://` and `@`.
+/// The text with a star for each byte between `://` and `@`, so that its length stays what it was.
 fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

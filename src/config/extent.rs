@@ -1,8 +1,9 @@
-//! Where a value's text is, as far as the reader of YAML does not tell. Texts in, bytes out.
+//! Finds the bytes of a value where the YAML crate does not tell them. Texts in, bytes out.
 
 use std::ops::Range;
 
-/// What to point at for a list or a map that begins at `start`: its first line, since the reader tells no end.
+/// The bytes to point at for a list or a map that begins at `start`: its first line, since the YAML crate tells no end.
+/// `ends` are where its entries end.
 pub(super) fn first_line(
     start: usize,
     ends: impl Iterator<Item = usize>,

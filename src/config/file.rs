@@ -1,4 +1,4 @@
-//! The bytes of `routes.yaml`, and what can be wrong with them before anyone looks for YAML.
+//! Reads the bytes of `routes.yaml`, and says what can be wrong with them before they are read as YAML.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Severity;
 use crate::config::source::SourceText;
 
-/// Largest file that is read: ten times what 10,000 routes take.
+/// Largest file that is read, in bytes: ten times what 10,000 routes take.
 const LARGEST: u64 = 16 << 20;
 
-/// All of the file's text.
+/// Reads all of the file's text.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => FileError::Missing,
@@ -45,24 +45,25 @@ pub(super) fn read(path: &Path) -> Result<String, FileError> {
     })
 }
 
-/// Why there is no text.
+/// Why a file has no text to read.
 #[derive(Debug)]
 pub(super) enum FileError {
-    /// No such file.
+    /// There is no such file.
     Missing,
-    /// A directory, and the configuration that it may hold.
+    /// The path is a directory; with the configuration in it, if it holds one.
     Directory { inside: Option<PathBuf> },
-    /// The system said no.
+    /// The system refuses to read the file.
     Unreadable(io::ErrorKind),
-    /// More than anyone could mean.
+    /// The file is larger than any configuration.
     TooLarge,
-    /// UTF-16, by its first bytes.
+    /// The file begins as UTF-16 does.
     Utf16,
-    /// A byte that is no UTF-8, and the text up to it.
+    /// A byte is no UTF-8; with the text before it.
     NotUtf8 { byte: u8, before: String },
 }
 
 impl FileError {
+    /// The error of a directory, with the configuration in it if it holds one.
     fn directory(path: &Path) -> Self {
         let inside = path.join("routes.yaml");
         Self::Directory {

@@ -1,9 +1,9 @@
 //! The configuration: `routes.yaml` read and checked, with all that is wrong in it found at once.
 //!
-//! A [`Config`] is proof: every certificate was read and fits its key, somebody vouches for every `https://` upstream,
-//! every location and address is one and is there
-//! once. Only the operating system can still say no. What the keys do is left to the modules that obey them; nothing on
-//! the path of a request knows this one.
+//! A [`Config`] is proof: every certificate was read and fits its key, the certificate of every `https://` upstream can
+//! be verified, and every location and address is valid and stands there once. Only the operating system can still
+//! refuse something. What a key does is left to the module that obeys it; nothing on the path of a request imports this
+//! module.
 
 mod address;
 mod check;
@@ -52,7 +52,7 @@ use crate::tls::Certificate;
 use crate::upstream::ProxyPass;
 use crate::upstream::Upstream;
 
-/// The smallest configuration, for those who have none.
+/// The smallest configuration, as messages show it.
 const EXAMPLE: &str = "listen:
   - address: 8080
 routes:
@@ -61,95 +61,96 @@ routes:
 
 /// The JSON Schema (draft-07) of `routes.yaml`, with which editors complete, explain and underline.
 ///
-/// Written by hand, since the file is read by a visitor and no derived structs: what it says of keys, defaults and
-/// examples is held against the rules by tests.
+/// Written by hand, since no derived struct reads the file. Tests hold its keys, defaults and examples against the
+/// rules.
 pub const JSON_SCHEMA: &str = include_str!("../../docs/routes.schema.json");
 
 /// All that `routes.yaml` says, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file, as it was named.
+    /// The path of the file, as it was given.
     pub file: PathBuf,
-    /// Where to listen, at least one.
+    /// The entries of `listen`, at least one.
     pub listeners: Vec<Listener>,
-    /// What leads where, at least one.
+    /// The entries of `routes`, at least one.
     pub routes: Vec<Route>,
-    /// The proxies in front that are believed who their client is.
+    /// The networks of the proxies in front, whose word is taken for the client's address.
     pub trusted_proxies: Networks,
-    /// Whether exchanges are logged.
+    /// Whether exchanges are written to the log.
     pub access_log: AccessLog,
-    /// How many threads serve.
+    /// How many threads serve connections.
     pub threads: NonZeroUsize,
-    /// Longest wait for what is under way after the signal to stop. May be zero.
+    /// Longest wait for connections under way after the signal to stop. It may be zero.
     pub drain_timeout: Duration,
-    /// How many connections of clients there may be; none: as many as there are descriptors for.
+    /// The most connections of clients at a time; `None` for as many as the limit of descriptors allows.
     pub max_connections: Option<NonZeroUsize>,
-    /// What each address may have of them.
+    /// The most connections and opening handshakes of one client address.
     pub per_ip: PerAddress,
-    /// How long clients may take, whichever route answers them.
+    /// The time limits of clients, whichever route answers them.
     pub limits: Limits,
-    /// What the file says of itself under `tests`. Whether that is true is not known here.
+    /// The entries of `tests`. Whether they hold is not known here, but in `explain`.
     pub promises: Vec<Promise>,
 }
 
-/// What came of reading the file once.
+/// The result of reading the file once.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The configuration with the warnings, in file order, or all that is wrong, warnings included.
+    /// The configuration with its warnings or, if there are errors, all errors and warnings; both in file order.
     pub outcome: Result<(Config, Vec<Diagnostic>), Errors>,
-    /// What was looked at: the file, and each file that it names, whether it is there or not.
+    /// Every file that the outcome depends on: the configuration and each file that it names, existing or not.
     pub files: BTreeSet<PathBuf>,
 }
 
-/// One entry of `tests`.
+/// One entry of `tests`: what is promised about a URL.
 #[derive(Clone, Debug)]
 pub struct Promise {
-    /// What a client is given.
+    /// The URL that a client is given.
     pub url: clients::Url,
-    /// Which client, and its own options.
+    /// Which client is given the URL, and with which options of its own.
     pub options: clients::Options,
-    /// What must become of all that it requests.
+    /// What must become of every request that this client makes.
     pub expect: Expect,
-    /// The place of its `url`.
+    /// The place of `url` in the file, for an error if the entry does not hold.
     pub spot: Spot,
-    /// The line of its `url`, from 1.
+    /// The line of `url`, counted from 1.
     pub line: usize,
 }
 
-/// What must become of a request.
+/// What an entry of `tests` expects to become of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Expect {
-    /// It goes to this upstream.
+    /// The request goes to this upstream.
     Upstream(ProxyPass),
-    /// wsgate answers it with this status.
+    /// wsgate answers the request with this status.
     Status(u16),
 }
 
 /// One entry of `listen`.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Where; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses a port.
     pub address: SocketAddr,
-    /// Whether a second instance may listen there too: nginx's `reuseport`.
+    /// Whether a second process may listen on this address too: nginx's `reuseport`.
     pub reuseport: bool,
-    /// Whether each connection begins with a PROXY header, which only a proxy that is trusted can send.
+    /// Whether each connection begins with a PROXY header, which only a trusted proxy can send.
     pub proxy_protocol: bool,
-    /// TLS, or none.
+    /// The certificates; `None` for a listener without TLS.
     pub tls: Option<Tls>,
-    /// `redirect: https`: the listener in this list to which clients are sent.
+    /// With `redirect: https` the listener to which clients are sent, as an index of [`Config::listeners`].
     pub redirect: Option<usize>,
-    /// The line of its `address`, from 1.
+    /// The line of `address`, counted from 1.
     pub line: usize,
 }
 
 /// The certificates of a listener.
 #[derive(Clone, Debug)]
 pub enum Tls {
-    /// At least one; the first for clients that name no server or an unknown one.
+    /// Certificates from files, at least one. The first is for clients that name no server or an unknown one.
     Pairs(Vec<Certificate>),
-    /// One for localhost, made at the start if it is not there. Reading the configuration never touches it.
+    /// A certificate for localhost, made at a start if there is none. Reading the configuration never touches its
+    /// files.
     SelfSigned {
-        /// Where it is kept.
+        /// The directory in which the certificate is kept.
         dir: PathBuf,
     },
 }
@@ -157,48 +158,48 @@ pub enum Tls {
 /// One entry of `routes`.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Which requests it answers.
+    /// Which paths the route answers.
     pub location: Location,
-    /// Of which hosts; none: of every host.
+    /// Which hosts the route answers for; empty for every host.
     pub hosts: Vec<HostPattern>,
-    /// Further conditions.
+    /// What else a request must have for this route.
     pub when: When,
-    /// Who may ask it.
+    /// Which clients and pages may use the route.
     pub access: Access,
-    /// What becomes of them.
+    /// What becomes of a request of this route.
     pub to: Action,
-    /// Fields written over the client's and wsgate's own.
+    /// Header fields for the upstream, which replace those of the client and of wsgate.
     pub set_headers: Vec<(HeaderName, Template)>,
-    /// How long they may take.
+    /// The time limits of a request of this route.
     pub timeouts: Timeouts,
-    /// The line of its `location`, from 1.
+    /// The line of `location`, counted from 1.
     pub line: usize,
 }
 
-/// What becomes of a request.
+/// What becomes of a request of a route.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// It goes to an upstream.
+    /// The request is passed to an upstream.
     ProxyPass(Upstream),
-    /// It is answered here.
+    /// wsgate answers the request itself.
     Return(Return),
 }
 
 /// The time limits of a request, none of them zero.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
-    /// Until the upstream has accepted the connection.
+    /// Longest wait until the upstream has accepted the connection.
     pub connect: Duration,
-    /// Until the upstream has answered an upgrade request.
+    /// Longest wait until the upstream has answered an upgrade request.
     pub handshake: Duration,
-    /// Until the upstream has begun to answer another request.
+    /// Longest wait until the upstream has begun to answer any other request.
     pub response: Duration,
-    /// Without a byte either way in a tunnel.
+    /// Longest time without a byte either way in a tunnel.
     pub tunnel: Duration,
 }
 
 impl Timeouts {
-    /// Each limit, by the key that sets it.
+    /// The key of each limit, and the limit: the one list by which the file sets them and a reload compares them.
     pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
         [
             ("connect_timeout", &mut self.connect),
@@ -210,9 +211,9 @@ impl Timeouts {
 }
 
 impl Default for Timeouts {
-    /// 5 s to connect (nginx waits 60 s, which outlasts most users' patience), 10 s for an upgrade, 120 s for an answer
-    /// (twice nginx's, for long polls), 1 h for a tunnel (nginx's 60 s is what people look for when idle WebSockets are
-    /// cut).
+    /// The limits of a route that sets none: 5 s to connect (nginx waits 60 s, which outlasts most users' patience), 10
+    /// s for an upgrade, 120 s for an answer (twice nginx's, for long polls), 1 h for a tunnel (nginx's 60 s is what
+    /// people look for when idle WebSockets are cut).
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -226,18 +227,18 @@ impl Default for Timeouts {
 /// The time limits of clients, none of them zero.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Until the whole head of a request is there.
+    /// Longest wait until the whole head of a request is there.
     pub header: Duration,
-    /// Until the TLS handshake is over.
+    /// Longest wait until the TLS handshake is over.
     pub tls_handshake: Duration,
-    /// Without a byte of a request's body that the upstream waits for.
+    /// Longest time without a byte of a request's body for which the upstream waits.
     pub body: Duration,
-    /// Without a byte in a tunnel of which one end is done.
+    /// Longest time without a byte in a tunnel of which one end has sent its last byte.
     pub half_closed: Duration,
 }
 
 impl Limits {
-    /// Each limit, by the key that sets it.
+    /// The key of each limit, and the limit: the one list by which the file sets them and a reload compares them.
     pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
         [
             ("header_timeout", &mut self.header),
@@ -249,9 +250,10 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 30 s for a head, half of nginx's `client_header_timeout`, which a slow phone can do; 10 s for a TLS handshake; nginx's
-    /// 60 s for a body (`client_body_timeout`) and for a tunnel that is half over, as long as systems keep a closed socket
-    /// whose other end says nothing (`net.ipv4.tcp_fin_timeout`).
+    /// The limits of a file that sets none: 30 s for a head, which a slow phone can meet, and half of nginx's
+    /// `client_header_timeout`; 10 s for a TLS handshake; 60 s for a body, as nginx's `client_body_timeout`; 60 s for a
+    /// half-closed tunnel, as long as systems keep a closed socket whose other end says nothing
+    /// (`net.ipv4.tcp_fin_timeout`).
     fn default() -> Self {
         Self {
             header: Duration::from_secs(30),
@@ -262,28 +264,29 @@ impl Default for Limits {
     }
 }
 
-/// Whether exchanges are logged: nginx's `access_log`, which knows files too.
+/// Whether exchanges are logged, as nginx's `access_log` says; wsgate logs to stderr only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccessLog {
-    /// A line when an exchange ends, and one when a tunnel opens.
+    /// There is a line when an exchange ends, and one when a tunnel opens.
     On,
-    /// None.
+    /// Exchanges are not logged.
     Off,
 }
 
 impl Config {
-    /// Reads and checks `file`; `now` decides which certificates are in date. Writes nothing.
+    /// Reads and checks `file`, and writes nothing. Certificates must be in date at `now`.
     ///
-    /// Beside the configuration it returns the warnings, in file order.
+    /// Returns the configuration and its warnings, in file order.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no YAML, or breaks a rule: then with all that breaks one, warnings included.
+    /// If the file cannot be read, is no YAML, or breaks a rule. The error has everything that breaks one, and the
+    /// warnings.
     pub fn read(file: &Path, now: OffsetDateTime) -> Result<(Self, Vec<Diagnostic>), Errors> {
         Self::look_at(file, now).outcome
     }
 
-    /// The same, and which files it depends on.
+    /// Reads and checks `file` as [`read`](Self::read) does, and tells which files the outcome depends on.
     pub fn look_at(file: &Path, now: OffsetDateTime) -> Reading {
         let name = file.display().to_string();
         let mut reading = match file::read(file) {
@@ -297,7 +300,7 @@ impl Config {
         reading
     }
 
-    /// A configuration of these listeners and routes, and of nothing else that a test decides.
+    /// A configuration of these listeners and routes for tests, whose other values are the simplest there are.
     #[cfg(test)]
     pub(crate) fn of(listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
         Self {
@@ -320,6 +323,7 @@ impl Config {
         format!("{}:{line}", self.file.display())
     }
 
+    /// Checks the text of `file`.
     fn check(file: &Path, source: &SourceText, now: OffsetDateTime) -> Reading {
         let root = match schema::read(source.text()) {
             Ok(root) => root,

@@ -1,4 +1,5 @@
-//! Whether an upstream's address is one of wsgate's own listeners, so that a request would come back for ever.
+//! Tells whether an upstream's address is one of wsgate's own listeners, so that a request would go round for ever. The
+//! rules of `routes.yaml` and the import of an nginx.conf ask.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(crate) fn leads_to(host: &Host, to_port: u16, address: SocketAddr) -> bool {
     port != 0 && port == to_port && hosts.iter().any(reaches)
 }
 
+/// The addresses of `localhost`.
 const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
     IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),

@@ -1,8 +1,8 @@
-//! The YAML of `routes.yaml`, read once into a tree whose every value knows where it was written.
+//! Reads the YAML of `routes.yaml` into a tree whose every value knows where it was written.
 //!
 //! One visitor reads whatever is there, in one pass and without judging it, so that the rules in `check` see all of the
-//! file. Only a text that is no YAML at all is refused. No other file names the YAML crate. Its budget ends aliases
-//! that multiply without end.
+//! file. Only a text that is no YAML at all is refused. This is the only file that names the YAML crate, whose budget
+//! ends aliases that multiply without end.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,19 +21,19 @@ use serde_yaml::options::NonFiniteFloatPolicy;
 use crate::config::extent::first_line;
 use crate::config::extent::verbatim;
 
-/// One value of the file.
+/// One value of the file, and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// What was written.
+    /// The value itself.
     pub(super) value: Value,
     /// The bytes of the file to point at: the value, the alias in its place, or the key if the value is missing.
     pub(super) span: Range<usize>,
-    /// Where in the file the text of a scalar stands letter by letter, if it does.
+    /// The byte of the file at which the text of a scalar begins, if it stands there letter by letter.
     pub(super) verbatim: Option<usize>,
 }
 
 impl Node {
-    /// The bytes of the file that hold a part of a text; all of the value if that is not known, or has line ends in it.
+    /// The bytes of the file that hold a `part` of this value's text; all of the value if that place is not known.
     pub(super) fn part(&self, part: Option<Range<usize>>) -> Range<usize> {
         match (self.verbatim, part) {
             (Some(start), Some(part)) if !part.is_empty() => start + part.start..start + part.end,
@@ -42,50 +42,50 @@ impl Node {
     }
 }
 
-/// What was written.
+/// A value as it was written, whatever type YAML sees in it.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// Nothing, `~` or `null`.
+    /// There is no value, or `~`, or `null`.
     Nothing,
-    /// A scalar, as it was written, whatever type YAML sees in it: `8080`, `on` and `"on"` are texts.
+    /// A scalar as it was written: `8080`, `on` and `"on"` are texts alike.
     Text(String),
-    /// A list.
+    /// A list with its entries.
     List(Vec<Node>),
-    /// Keys and values in file order, a key that comes twice included.
+    /// A map's keys and values in file order; a key may come twice.
     Map(Vec<(Node, Node)>),
 }
 
 /// Why a text is no YAML, and where that shows.
 #[derive(Debug)]
 pub(super) struct NotYaml {
-    /// What is wrong.
+    /// What is wrong with the text.
     pub(super) fault: YamlFault,
-    /// The byte at which the reader gave up.
+    /// The byte at which the YAML crate gave up.
     pub(super) at: usize,
 }
 
 /// What is wrong with a text that is no YAML.
 #[derive(Debug)]
 pub(super) enum YamlFault {
-    /// A second document begins.
+    /// A second YAML document begins.
     SecondDocument,
-    /// The reader's budget is used up: aliases of aliases, most of all.
+    /// The budget of the YAML crate is used up, mostly by aliases of aliases.
     TooMuch,
-    /// Lists in lists without end.
+    /// Lists and maps are nested too deeply.
     TooDeep,
-    /// An alias without its anchor; more often a `*` that was meant as such.
+    /// An alias has no anchor; more often the `*` was meant as a star.
     UnknownAlias,
-    /// An anchor that contains itself.
+    /// An alias stands within what it repeats.
     EndlessAlias,
-    /// A tag that means nothing here; more often a `!` that was meant as such.
+    /// A tag means nothing here; more often the `!` was meant as a letter.
     Tag,
-    /// `<<` with something that is no map.
+    /// `<<` has a value that is no map.
     Merge,
-    /// Anything else, in the words of the reader.
+    /// Anything else, in the words of the YAML crate.
     Syntax(String),
 }
 
-/// Reads the whole of `text`.
+/// Reads the whole of `text` into a tree.
 pub(super) fn read(text: &str) -> Result<Node, NotYaml> {
     let mut options = Options::default();
     options.with_snippet = false;
@@ -123,6 +123,7 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
+/// Accepts every value that serde hands over, and turns none down.
 struct ShapeVisitor;
 
 impl<'de> Visitor<'de> for ShapeVisitor {
@@ -185,6 +186,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 }
 
+/// A value with its place in `source`.
 fn node(spanned: Spanned<Shape>, source: &str) -> Node {
     let used = bytes(spanned.referenced, source);
     let defined = bytes(spanned.defined, source);
@@ -235,6 +237,7 @@ fn node(spanned: Spanned<Shape>, source: &str) -> Node {
     node
 }
 
+/// A key with its value. A value that is not there has the place of its key.
 fn entry(key: Spanned<Shape>, value: Spanned<Shape>, source: &str) -> (Node, Node) {
     let key = node(key, source);
     let mut value = node(value, source);
@@ -244,6 +247,7 @@ fn entry(key: Spanned<Shape>, value: Spanned<Shape>, source: &str) -> (Node, Nod
     (key, value)
 }
 
+/// The bytes of `source` that a location of the YAML crate means.
 fn bytes(location: Location, source: &str) -> Range<usize> {
     let start = offset(location, source);
     let length = location
@@ -255,7 +259,7 @@ fn bytes(location: Location, source: &str) -> Range<usize> {
     start..end
 }
 
-/// The byte of a location; syntax errors know only line and column.
+/// The byte at which a location of the YAML crate begins; that of a syntax error has only line and column.
 fn offset(location: Location, source: &str) -> usize {
     let known = location
         .span()
@@ -277,6 +281,7 @@ fn offset(location: Location, source: &str) -> usize {
             .map_or(line.len(), |(at, _)| at)
 }
 
+/// What is wrong, by an error of the YAML crate.
 fn fault(error: &serde_yaml::Error) -> YamlFault {
     use serde_yaml::Error;
     use serde_yaml::budget::BudgetBreach;

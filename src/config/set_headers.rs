@@ -1,4 +1,4 @@
-//! Which fields `set_headers` cannot set.
+//! The header fields that `set_headers` cannot set. The rules of `routes.yaml` and the import of an nginx.conf ask.
 
 use http::HeaderName;
 use http::header;

@@ -1,4 +1,4 @@
-//! The text of the file, as places in it are named to a person: line and column, counted from 1.
+//! The text of a configuration file, and its places as a person names them: by line and column, counted from 1.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::config::diagnostic::MarkedLine;
 use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::Spot;
 
-/// The file's name and its text.
+/// The name of a configuration file and its text.
 #[derive(Debug)]
 pub(crate) struct SourceText {
     file: String,
@@ -17,6 +17,7 @@ pub(crate) struct SourceText {
 }
 
 impl SourceText {
+    /// A file of this name with this text, which is not read from the disk here.
     pub(crate) fn new(file: String, text: String) -> Self {
         // A byte order mark belongs to no line.
         let first = if text.starts_with('\u{feff}') {
@@ -30,17 +31,17 @@ impl SourceText {
         Self { file, text, lines }
     }
 
-    /// All of the text.
+    /// All of the file's text.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The line of a byte, from 1.
+    /// The line in which the byte `offset` stands, counted from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset).max(1)
     }
 
-    /// The bytes of a line, counted from 1, without its end.
+    /// The bytes of a line, without its line end. Lines are counted from 1.
     pub(crate) fn line_span(&self, line: usize) -> Range<usize> {
         let start = self
             .lines
@@ -56,12 +57,12 @@ impl SourceText {
         Diagnostic::new(severity, &self.file, None, message)
     }
 
-    /// The place of some bytes, for what turns out about them later.
+    /// Keeps the place of the bytes `span`, for an error that is found only later.
     pub(super) fn spot(&self, span: &Range<usize>) -> Spot {
         Spot::new(self.about(Severity::Error, span, ""))
     }
 
-    /// An error or a warning about some bytes, of which those on the first line are marked.
+    /// An error or a warning about the bytes `span`, of which those on the first line are marked.
     pub(crate) fn about(
         &self,
         severity: Severity,

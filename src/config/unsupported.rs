@@ -1,4 +1,5 @@
-//! Keys of nginx and of other proxies that wsgate does not have, and what to do instead.
+//! The keys of nginx and of other proxies that wsgate does not have, and what to do instead. The rules of `routes.yaml`
+//! and the import of an nginx.conf ask.
 
 /// What to do about a key of nginx, or of another proxy, whose place no key takes.
 pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
@@ -7,8 +8,8 @@ pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
         .map(|(_, advice)| *advice)
 }
 
-/// Keys, and the advice that their users get. What is said of one that needs nothing begins with `not needed: `, by
-/// which the import knows it.
+/// Keys, and the advice to who writes one. Where nothing needs to be done it begins with `not needed: `, by which the
+/// import tells a directive that is missed from one that is not.
 const INSTEAD: &[(&[&str], &str)] = &[
     (
         &["server", "servers"],
@@ -125,7 +126,8 @@ const INSTEAD: &[(&[&str], &str)] = &[
             "proxy_ssl_session_reuse",
             "proxy_ssl_protocols",
         ],
-        "not needed: an `https://` upstream is asked for the host of `proxy_pass` (SNI) and verified, in TLS 1.2 or 1.3",
+        "not needed: an `https://` upstream is asked for the host of `proxy_pass` (SNI) and verified, in TLS 1.2 or \
+         1.3",
     ),
     (
         &["insecure", "insecure_skip_verify", "skip_verify", "secure"],
@@ -171,7 +173,8 @@ const INSTEAD: &[(&[&str], &str)] = &[
     ),
     (
         &["real_ip_header", "real_ip_recursive"],
-        "`trusted_proxies` at the top of the file is enough: it is X-Forwarded-For that they are believed, over all of them",
+        "`trusted_proxies` at the top of the file is enough: it is X-Forwarded-For that they are believed, over all of \
+         them",
     ),
     (
         &[

@@ -1,4 +1,4 @@
-//! Values that are one word: durations, `on` and `off`, counts. Texts in, values out.
+//! Values that are one word: durations, `on` and `off`, and the largest numbers that a key takes. Texts in, values out.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) const MOST_CONNECTIONS: u32 = 1_000_000_000;
 /// More opening handshakes in a second than any machine takes: one each microsecond.
 pub(crate) const MOST_HANDSHAKES: u32 = 1_000_000;
 
-/// The units, from the longest to the shortest, in milliseconds.
+/// The units of a duration, from the longest to the shortest, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
     ("h", 3_600_000),
@@ -73,17 +73,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, DurationError> {
 /// Why a text is no duration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum DurationError {
-    /// A number alone.
+    /// There is a number without a unit.
     NoUnit,
-    /// Something else altogether.
+    /// The text is neither a number nor numbers with units.
     NotADuration,
     /// A unit comes twice, or after a shorter one.
     Order,
-    /// More than a year.
+    /// The duration is longer than a year.
     TooLong,
 }
 
 impl DurationError {
+    /// What to write instead of `text`.
     pub(super) fn help(self, text: &str) -> String {
         match self {
             Self::NoUnit => format!("write `{text}s` for seconds or `{text}ms` for milliseconds"),
@@ -111,7 +112,7 @@ impl fmt::Display for DurationError {
     }
 }
 
-/// Reads `on`, `off` and YAML's other words for the two.
+/// Reads `on`, `off` and YAML's other words for the two; `None` for any other text.
 pub(super) fn switch(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "y" => Some(true),

@@ -1,4 +1,4 @@
-//! The rules of who may, and how much: networks, origins of pages, and what one address has.
+//! The rules of access: networks of clients, origins of pages, and the limits of one client address.
 
 use crate::access::Access;
 use crate::access::MissingOrigin;
@@ -25,7 +25,7 @@ pub(super) fn networks(node: &Node, key: &str, checker: &mut Checker<'_>) -> Net
     networks.into_iter().map(|(network, _)| network).collect()
 }
 
-/// The same, read by `read`, each with its place.
+/// The networks of `key`, each with its place. `read` turns one text into one network or several.
 fn networks_by<'n>(
     read: impl Fn(&str) -> Result<Vec<Network>, NetworkError>,
     node: &'n Node,
@@ -53,7 +53,7 @@ fn networks_by<'n>(
     networks
 }
 
-/// What one address may have.
+/// The limits of one client address, from `per_ip`.
 pub(super) fn per_ip(node: &Node, checker: &mut Checker<'_>) -> PerAddress {
     let map = match &node.value {
         Value::Map(map) if !map.is_empty() => map,
@@ -75,7 +75,7 @@ pub(super) fn per_ip(node: &Node, checker: &mut Checker<'_>) -> PerAddress {
     }
 }
 
-/// Who may ask a route.
+/// Which clients and pages may use a route.
 pub(super) fn access(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Access {
     let (allow, deny) = addresses(fields, checker);
     let list = fields.get("allowed_origins");
@@ -106,7 +106,7 @@ pub(super) fn access(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Access {
     }
 }
 
-/// What `allow` and `deny` say. Of one network they cannot both say it.
+/// The networks of `allow` and of `deny`. A network that is in both is an error.
 fn addresses(fields: &Fields<'_>, checker: &mut Checker<'_>) -> (Networks, Networks) {
     let read = |text: &str| match text {
         "all" => Ok(Network::ALL.to_vec()),
@@ -134,6 +134,7 @@ fn addresses(fields: &Fields<'_>, checker: &mut Checker<'_>) -> (Networks, Netwo
     (networks(allow), networks(deny))
 }
 
+/// The origins of `allowed_origins`, each once.
 fn origins(node: &Node, checker: &mut Checker<'_>) -> Vec<Origin> {
     let mut origins = Vec::new();
     let expected = "an origin such as `https://chat.example.com`";
@@ -158,6 +159,7 @@ fn origins(node: &Node, checker: &mut Checker<'_>) -> Vec<Origin> {
     origins
 }
 
+/// What `missing_origin` says about requests without an `Origin`.
 fn missing_origin(node: &Node, checker: &mut Checker<'_>) -> Option<MissingOrigin> {
     match checker.text(node, "missing_origin", "`allow` or `deny`")? {
         "allow" => Some(MissingOrigin::Allow),

@@ -1,4 +1,5 @@
-//! The keys of a map of the file: known ones are found, and for an unknown one it is said what it might have been.
+//! Reads the keys of a map in the file. Known keys are kept with their values; for an unknown key the error says what
+//! it might have been.
 
 use std::collections::HashMap;
 
@@ -12,20 +13,23 @@ use crate::config::schema::Value;
 use crate::config::unsupported::instead_of;
 use crate::config::values::distance;
 
-/// The keys of one map, checked.
+/// The keys of one map with their values, checked.
 #[derive(Debug)]
 pub(super) struct Fields<'n> {
+    /// The known keys that are set, with their values.
     known: Vec<(&'n str, &'n Node)>,
-    /// Whether a planned key stands here. It would decide whether other keys are needed, and whether two routes are one.
+    /// Whether a planned key stands here. It would decide whether other keys are needed, and whether two routes are
+    /// one.
     pub(super) has_planned: bool,
-    /// Keys that an unknown one was meant to be; to say that they are missing would be to say it twice.
+    /// The known keys for which an unknown one was meant. That they are missing is not said again.
     meant: Vec<&'static str>,
+    /// The map itself.
     map: &'n Node,
     within: Within,
 }
 
 impl<'n> Fields<'n> {
-    /// The keys of `map`, which is one; whatever is wrong with them is noted.
+    /// Reads the keys of `map`, whose entries are `entries`. Whatever is wrong with a key is noted.
     pub(super) fn of(
         map: &'n Node,
         entries: &'n [(Node, Node)],
@@ -74,7 +78,7 @@ impl<'n> Fields<'n> {
             .map(|(_, value)| *value)
     }
 
-    /// The value of a key that must be set.
+    /// The value of a key that must be set. The help of an error shows it in an `example`.
     pub(super) fn require(
         &self,
         key: &str,
@@ -93,6 +97,7 @@ impl<'n> Fields<'n> {
         value
     }
 
+    /// Notes a key that may not stand here, with what it might have been.
     fn unknown(&mut self, key: &Node, name: &str, checker: &mut Checker<'_>) {
         let word = name.to_ascii_lowercase().replace('-', "_");
         let elsewhere = Within::ALL
@@ -100,7 +105,7 @@ impl<'n> Fields<'n> {
             .find(|other| other.key(&word).is_some())
             // `port` in a listener is part of its address.
             .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
-            // Nor does a `path` or `url` of a test explain one of a route.
+            // A `path` or `url` in a route does not mean that of a test.
             .filter(|other| *other != Within::Test || renamed(&word).is_none());
         let mut message = format!("unknown key {}", quoted(name));
         let help = if let Some(without) = without_planned(&word) {
@@ -134,7 +139,7 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The known key that a slip of the fingers would explain.
+/// The known key from which `word` differs by a slip of the fingers.
 fn nearest(word: &str, within: Within) -> Option<&'static str> {
     let slips = (word.chars().count() / 3).max(1);
     let names = within.keys().iter().map(|key| key.name);
@@ -144,7 +149,7 @@ fn nearest(word: &str, within: Within) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// The keys that may stand in a map, as a message lists them.
+/// The list of the keys that may stand in a map, as a sentence of a message.
 fn known_keys(within: Within) -> String {
     let keys = within.keys().iter();
     let keys: Vec<_> = keys.map(|key| format!("`{}`", key.name)).collect();

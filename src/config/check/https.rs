@@ -1,4 +1,5 @@
-//! The rules of `https://` upstreams: somebody must vouch for them, the system or the file of `ca`.
+//! The rules of `https://` upstreams: their certificates must be verifiable, by the system's authorities or the file of
+//! `ca`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,26 +16,29 @@ use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 use crate::upstream::Server;
 
-/// What was read for the routes before this one: routes of one server and one `ca` share its TLS sessions.
+/// The authorities and TLS clients that were made for routes so far. Routes of one server and one `ca` share a client,
+/// and with it their TLS sessions.
 #[derive(Debug, Default)]
 pub(super) struct Https {
     system: System,
+    /// The authorities of each file of `ca`.
     files: HashMap<PathBuf, Roots>,
+    /// The client of each server, by the file of `ca` and the authority of the URL.
     clients: HashMap<(Option<PathBuf>, String), Client>,
 }
 
-/// The authorities that the system knows: read when the first route needs them.
+/// The system's authorities, which are read when the first route needs them.
 #[derive(Debug, Default)]
 enum System {
     #[default]
     Unread,
     Read(Roots),
-    /// It has been said once that there are none.
+    /// There are none, for which there is one error already.
     None,
 }
 
 impl Https {
-    /// The server of a `proxy_pass` that stands at `node`, and of the `ca` beside it.
+    /// The server for a `proxy_pass` that stands at `node`, with the `ca` beside it.
     pub(super) fn server(
         &mut self,
         proxy_pass: ProxyPass,
@@ -64,13 +68,14 @@ impl Https {
         })
     }
 
-    /// Checks a `ca` without anything that it is for.
+    /// Checks the file of a `ca` whose `proxy_pass` is missing or wrong.
     pub(super) fn check_file(&mut self, ca: Option<&Node>, checker: &mut Checker<'_>) {
         if let Some(ca) = ca {
             self.file(ca, checker);
         }
     }
 
+    /// The system's authorities.
     fn system(&mut self, node: &Node, checker: &mut Checker<'_>) -> Option<Roots> {
         if matches!(self.system, System::Unread) {
             self.system = match Roots::system() {
@@ -89,6 +94,7 @@ impl Https {
         }
     }
 
+    /// The file of a `ca`, and the authorities in it.
     fn file(&mut self, node: &Node, checker: &mut Checker<'_>) -> Option<(PathBuf, Roots)> {
         let path = checker.pem_file(node, "ca", "ca: certs/ca.pem")?;
         let path = checker.path(path);
@@ -120,7 +126,7 @@ impl Https {
     }
 }
 
-/// Notes a `ca` that would do nothing.
+/// Notes a `ca` beside an upstream without TLS, where it would have no effect.
 fn not_needed(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>) {
     let help = match proxy_pass.address() {
         Address::Port {
@@ -143,6 +149,7 @@ fn not_needed(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>) {
         .help(help);
 }
 
+/// A TLS client for `host`, whose name must be one that a certificate can have.
 fn client(host: &Host, roots: &Roots, node: &Node, checker: &mut Checker<'_>) -> Option<Client> {
     let name = match host {
         Host::Ip(ip) => ip.to_string(),

@@ -1,27 +1,28 @@
-//! The keys of `routes.yaml`, and what people write who mean one of them: the one table to which a new key is added.
+//! The table of the keys of `routes.yaml`: in which map each stands, and what nginx and other proxies call it. A new
+//! key is a row here.
 //!
-//! What a key's value may be is for the rules beside this file. The JSON Schema has the same keys, which a test holds.
+//! The rules in the other files of `check` say what a key's value may be. A test holds the JSON Schema to these keys.
 
-/// One key.
+/// A key that wsgate has.
 #[derive(Debug)]
 pub(super) struct KnownKey {
-    /// As it is written.
+    /// The key as it is written.
     pub(super) name: &'static str,
-    /// What nginx, other proxies and people call it.
+    /// What nginx, other proxies and people call it; each of these names leads to this key in a message.
     also: &'static [&'static str],
 }
 
-/// A key that nothing else is mistaken for.
+/// A key without other names.
 const fn key(name: &'static str) -> KnownKey {
     named(name, &[])
 }
 
-/// A key, and its names elsewhere.
+/// A key with its names elsewhere.
 const fn named(name: &'static str, also: &'static [&'static str]) -> KnownKey {
     KnownKey { name, also }
 }
 
-/// Which map of the file it is.
+/// A map of the file, in which certain keys may stand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Within {
     /// The whole file.
@@ -30,11 +31,11 @@ pub(super) enum Within {
     Listen,
     /// One entry of `routes`.
     Route,
-    /// A certificate with its key.
+    /// A certificate and its private key.
     Pair,
-    /// The conditions of a route.
+    /// The conditions of a route, below `when`.
     When,
-    /// What one address may have.
+    /// The limits of one client address, below `per_ip`.
     PerIp,
     /// One entry of `tests`.
     Test,
@@ -84,7 +85,7 @@ impl Within {
         }
     }
 
-    /// Where the keys of this map stand, as a message says it.
+    /// The place of this map's keys, as a message says it.
     pub(super) fn belongs(self) -> &'static str {
         match self {
             Self::Top => "at the top of the file",
@@ -98,6 +99,7 @@ impl Within {
     }
 }
 
+/// The keys at the top of the file.
 const TOP: &[KnownKey] = &[
     key("listen"),
     key("routes"),
@@ -121,6 +123,7 @@ const TOP: &[KnownKey] = &[
     key("tests"),
 ];
 
+/// The keys of a listener.
 const LISTEN: &[KnownKey] = &[
     named("address", &["port", "bind", "addr", "ip"]),
     named("tls", &["ssl", "https"]),
@@ -129,6 +132,7 @@ const LISTEN: &[KnownKey] = &[
     key("proxy_protocol"),
 ];
 
+/// The keys of a route.
 const ROUTE: &[KnownKey] = &[
     named("host", &["server_name", "hostname", "domain"]),
     named("location", &["path", "prefix", "match"]),
@@ -162,6 +166,7 @@ const ROUTE: &[KnownKey] = &[
     key("tunnel_timeout"),
 ];
 
+/// The keys of a certificate pair.
 const PAIR: &[KnownKey] = &[
     named(
         "cert",
@@ -185,10 +190,13 @@ const PAIR: &[KnownKey] = &[
     ),
 ];
 
+/// The keys of conditions.
 const WHEN: &[KnownKey] = &[key("query"), key("header"), key("method"), key("port")];
 
+/// The keys of `per_ip`.
 const PER_IP: &[KnownKey] = &[key("connections"), key("handshakes_per_second")];
 
+/// The keys of a test.
 const TEST: &[KnownKey] = &[key("url"), key("expect"), key("client"), key("path")];
 
 /// Keys that are planned and not there yet, and what to do without them. To ignore one would be to do something else
@@ -198,7 +206,7 @@ const PLANNED: &[(&str, &str)] = &[(
     "write the address of one server in each `proxy_pass`",
 )];
 
-/// What to do without a key that is planned and not there yet.
+/// What to do without the key `name`, if it is planned and not there yet.
 pub(super) fn without_planned(name: &str) -> Option<&'static str> {
     let mut planned = PLANNED.iter();
     planned
@@ -206,7 +214,7 @@ pub(super) fn without_planned(name: &str) -> Option<&'static str> {
         .map(|(_, without)| *without)
 }
 
-/// The key that was meant by one of another proxy, or of nginx.
+/// The key that nginx or another proxy calls `name`.
 pub(super) fn renamed(name: &str) -> Option<&'static str> {
     let mut keys = Within::ALL.iter().flat_map(|within| within.keys());
     keys.find(|key| key.also.contains(&name))

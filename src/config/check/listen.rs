@@ -1,4 +1,4 @@
-//! The rules of `listen`: addresses, each once, and certificates that can be served.
+//! The rules of `listen`: each address stands there once, and certificates can be served.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::config::values;
 use crate::tls::Certificate;
 use crate::tls::Concerns;
 
-/// Where `tls: self_signed` keeps its files, beside `routes.yaml`.
+/// The directory beside `routes.yaml` in which `tls: self_signed` keeps its files.
 const SELF_SIGNED: &str = "certs";
 
 /// One entry of `listen`, before it is known which listener its `redirect` leads to.
@@ -24,7 +24,7 @@ struct ListenEntry<'n> {
     listener: Listener,
     /// The value of `address`.
     address: &'n Node,
-    /// What is written there.
+    /// The text of `address`.
     written: &'n str,
     /// Whether the entry has the key `tls`, right or wrong.
     has_tls: bool,
@@ -32,7 +32,8 @@ struct ListenEntry<'n> {
     redirect: Option<&'n Node>,
 }
 
-/// The listeners of `listen`, as far as they are right. Only the `trusted` can send a PROXY header.
+/// The listeners of `listen`, as far as they are right. `trusted` is the value of `trusted_proxies`, without which no
+/// PROXY header can be believed.
 pub(super) fn listeners(
     node: &Node,
     trusted: Option<&Node>,
@@ -64,7 +65,7 @@ pub(super) fn listeners(
         .collect()
 }
 
-/// One entry of `listen`; none without an address that can be listened on.
+/// Reads one entry of `listen`; `None` without an address that can be listened on.
 fn entry<'n>(
     fields: &Fields<'n>,
     trusted: Option<&Node>,
@@ -102,7 +103,7 @@ fn entry<'n>(
     })
 }
 
-/// Whether connections begin with a PROXY header. Without `trusted_proxies` nobody could send one.
+/// Whether connections begin with a PROXY header, which is an error without `trusted_proxies`.
 fn proxy_protocol(fields: &Fields<'_>, trusted: Option<&Node>, checker: &mut Checker<'_>) -> bool {
     let Some(node) = fields.get("proxy_protocol") else {
         return false;
@@ -119,7 +120,7 @@ fn proxy_protocol(fields: &Fields<'_>, trusted: Option<&Node>, checker: &mut Che
     is_on
 }
 
-/// Notes an address that an entry before this one has. Several may have port 0, for which the system chooses.
+/// Notes an address that an entry before this one has. Several entries may have port 0, since the system chooses.
 fn once(entry: &ListenEntry<'_>, before: &[ListenEntry<'_>], checker: &mut Checker<'_>) {
     let address = entry.listener.address;
     let same = |other: &&ListenEntry<'_>| other.listener.address == address && address.port() != 0;
@@ -137,7 +138,7 @@ fn once(entry: &ListenEntry<'_>, before: &[ListenEntry<'_>], checker: &mut Check
         .help("remove one of the two");
 }
 
-/// `redirect: https`: to the first listener with TLS.
+/// The listener to which `redirect: https` leads: the first with TLS. `from` is the index of the entry itself.
 fn redirect(
     has_tls: &[bool],
     from: usize,
@@ -169,6 +170,7 @@ fn redirect(
     to
 }
 
+/// The certificates of `tls`.
 fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {
     const EXPECTED: &str =
         "write `self_signed`, or `{ cert: FILE, key: FILE }`, or a list of such pairs";
@@ -216,6 +218,7 @@ fn tls(node: &Node, checker: &mut Checker<'_>) -> Option<Tls> {
     }
 }
 
+/// One certificate with its key.
 fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<Certificate> {
     let fields = Fields::of(node, map, Within::Pair, checker);
     let cert = file(&fields, "cert", "cert: certs/example.com.pem", checker);
@@ -243,6 +246,7 @@ fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<
     }
 }
 
+/// The path of one of the two files of a pair, with its place.
 fn file<'n>(
     fields: &Fields<'n>,
     name: &str,
@@ -253,6 +257,7 @@ fn file<'n>(
     Some((node, checker.pem_file(node, name, example)?))
 }
 
+/// Warns of a key that others than its owner may read.
 fn too_open(node: &Node, path: &Path, mode: u32, checker: &mut Checker<'_>) {
     let path = path.display();
     let readers = if mode & 0o004 == 0 {

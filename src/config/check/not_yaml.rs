@@ -1,4 +1,4 @@
-//! What is said about a text that is no YAML: the reader's reasons in words that help to repair it.
+//! The error of a file that is no YAML: the reasons of the YAML crate in words that help to repair the file.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::config::schema::NotYaml;
 use crate::config::schema::YamlFault;
 use crate::config::source::SourceText;
 
-/// The one error of a file that could not be read as YAML.
+/// The only error of a file that is no YAML.
 pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &SourceText) -> Diagnostic {
     if let Some(at) = tab(refused.at, source) {
         let mut diagnostic = source.about(Severity::Error, &at, "this line is indented with a tab");
@@ -31,7 +31,7 @@ pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &SourceText) -> D
     diagnostic
 }
 
-/// What is said about a fault that the reader names, at the byte `at` where it gave up.
+/// The error for a fault that the YAML crate found at the byte `at`.
 fn explained(fault: &YamlFault, at: usize, source: &SourceText) -> Diagnostic {
     let here = character(at, source);
     let token = token(at, source);
@@ -101,7 +101,7 @@ fn tag_before(at: usize, source: &SourceText) -> Range<usize> {
     start..before.trim_end().len().max(start)
 }
 
-/// The place of a tab in the indentation of the line at `at`, or of the next, which is the one meant.
+/// The tab in the indentation of the line at `at` or, since the YAML crate may stop before it, of the next line.
 fn tab(at: usize, source: &SourceText) -> Option<Range<usize>> {
     let line = source.line(at);
     [line, line + 1].into_iter().find_map(|line| {
@@ -113,7 +113,7 @@ fn tab(at: usize, source: &SourceText) -> Option<Range<usize>> {
     })
 }
 
-/// An error of its own for an nginx.conf: blocks that open with a brace, and lines that end with a semicolon.
+/// The error for a file that is an nginx.conf: blocks open with a brace, and lines end with a semicolon.
 pub(in crate::config) fn nginx(source: &SourceText) -> Option<Diagnostic> {
     const BLOCKS: [&str; 7] = [
         "server", "http", "location", "upstream", "events", "map", "stream",
@@ -141,7 +141,7 @@ pub(in crate::config) fn nginx(source: &SourceText) -> Option<Diagnostic> {
     Some(diagnostic)
 }
 
-/// What stands at `at`, up to the next space or bracket, on its line.
+/// The text from the byte `at` to the next space or bracket on its line.
 fn token(at: usize, source: &SourceText) -> &str {
     let line = source.line_span(source.line(at));
     let rest = source.text().get(at..line.end.max(at)).unwrap_or_default();
@@ -150,7 +150,7 @@ fn token(at: usize, source: &SourceText) -> &str {
         .unwrap_or_default()
 }
 
-/// The bytes of the character at `at`.
+/// The bytes of the character that begins at `at`.
 fn character(at: usize, source: &SourceText) -> Range<usize> {
     let length = source
         .text()
@@ -160,7 +160,7 @@ fn character(at: usize, source: &SourceText) -> Range<usize> {
     at..at + length
 }
 
-/// An error in the words of the reader, translated where they would not help.
+/// The error for bad syntax: the words of the YAML crate, or better ones where those would not help.
 fn syntax(words: &str, at: usize, source: &SourceText) -> Diagnostic {
     let is = |part: &str| words.contains(part);
     let span = character(at, source);
@@ -216,7 +216,7 @@ fn syntax(words: &str, at: usize, source: &SourceText) -> Diagnostic {
     diagnostic
 }
 
-/// Parts of what the reader says, and what is said instead.
+/// Parts of what the YAML crate says, each with the message and the help that replace it.
 const KNOWN: [(&str, &str, &str); 8] = [
     (
         "<document start>",
@@ -260,7 +260,8 @@ const KNOWN: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A colon where no key can stand: a space is missing further up, the line is indented too far, or it is in a value.
+/// The error for a colon where no key can stand: a space is missing behind a colon above, the line is indented too far,
+/// or the colon belongs to a value.
 fn colon(at: usize, source: &SourceText) -> Diagnostic {
     let line = source.line(at);
     let here = source.line_span(line);
@@ -301,7 +302,7 @@ fn colon(at: usize, source: &SourceText) -> Diagnostic {
     diagnostic
 }
 
-/// The key of a line such as `- location:/x`, with its colon.
+/// The bytes of a key and its colon in a line such as `- location:/x`, where the space behind the colon is missing.
 fn glued_key(line: &str) -> Option<Range<usize>> {
     let key = line.trim_start_matches([' ', '-']);
     let start = line.len() - key.len();

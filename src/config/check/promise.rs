@@ -1,4 +1,5 @@
-//! The rules of `tests`: what each entry promises. Whether it is kept is for those who know what answers a request.
+//! The rules of `tests`: what an entry may promise. Whether the promise holds is found by `explain`, which knows what
+//! answers a request.
 
 use crate::clients::ClientKind;
 use crate::clients::ClientRequests;
@@ -62,6 +63,7 @@ pub(super) fn promises(node: &Node, checker: &mut Checker<'_>) -> Vec<Promise> {
     promises
 }
 
+/// The URL of an entry.
 fn url(node: &Node, checker: &mut Checker<'_>) -> Option<Url> {
     let text = checker.text(node, "url", "a URL such as `ws://www.example.com/hello`")?;
     match text.parse::<Url>() {
@@ -75,6 +77,7 @@ fn url(node: &Node, checker: &mut Checker<'_>) -> Option<Url> {
     }
 }
 
+/// What an entry expects: an upstream without a path, or a status.
 fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
     let expected = "an upstream such as `http://127.0.0.1:3000`, or a status such as `404`";
     let text = checker.text(node, "expect", expected)?;
@@ -120,7 +123,7 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
         }
         Err(error) => {
             let span = node.part(Some(error.span()));
-            // The same words, about the key that was written.
+            // The error speaks of `proxy_pass`; the key that was written is `expect`.
             let here = |words: String| words.replace("`proxy_pass`", "`expect`");
             checker
                 .error(&span, here(error.to_string()))
@@ -130,6 +133,7 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
     }
 }
 
+/// The client of an entry.
 fn kind(node: &Node, checker: &mut Checker<'_>) -> Option<ClientKind> {
     let text = checker.text(node, "client", "a client such as `socket.io`")?;
     match text.parse::<ClientKind>() {
@@ -143,6 +147,7 @@ fn kind(node: &Node, checker: &mut Checker<'_>) -> Option<ClientKind> {
     }
 }
 
+/// The client's option `path` in an entry.
 fn path(node: &Node, checker: &mut Checker<'_>) -> Option<Path> {
     let text = checker.text(node, "path", "the client's path, such as `/socket.io`")?;
     match text.parse::<Path>() {

@@ -1,4 +1,4 @@
-//! The rules of what a route says about requests beside their path: `host`, `when`, `return`, `set_headers`.
+//! The rules of a route's keys about requests, other than their path: `host`, `when`, `return` and `set_headers`.
 
 use http::HeaderName;
 use http::HeaderValue;
@@ -19,7 +19,7 @@ use crate::routing::HostPattern;
 use crate::routing::When;
 use crate::template::Template;
 
-/// The hosts of a route, if all of them are right.
+/// The hosts of a route; `None` if one of them is wrong, so that the route is not taken for one of fewer hosts.
 pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPattern>> {
     let before = checker.found.len();
     let mut hosts: Vec<HostPattern> = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPa
     (checker.found.len() == before).then_some(hosts)
 }
 
-/// The conditions of a route.
+/// The conditions of `when`, as far as they are right.
 pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
     const EXAMPLE: &str = "write `when: { query: { EIO: \"3\" } }`; the keys are `query`, `header`, `method` and `port`";
     let map = match &node.value {
@@ -104,7 +104,7 @@ pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
     when
 }
 
-/// What `return` says.
+/// The answer of a `return`.
 pub(super) fn returns(node: &Node, checker: &mut Checker<'_>) -> Option<Return> {
     let text = checker.text(node, "return", "a status, a text or an address")?;
     match text.parse::<Return>() {
@@ -118,7 +118,7 @@ pub(super) fn returns(node: &Node, checker: &mut Checker<'_>) -> Option<Return> 
     }
 }
 
-/// The fields of `set_headers`.
+/// The fields and values of `set_headers`, as far as they are right.
 pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
     let map = match &node.value {
         Value::Map(map) if !map.is_empty() => map,
@@ -154,7 +154,7 @@ pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(Header
             continue;
         }
         let text = match &value.value {
-            // Written as nothing, which takes the field out.
+            // No value takes the field out.
             Value::Nothing => "",
             _ => match checker.text(value, "set_headers", "a text") {
                 Some(text) => text,
@@ -168,6 +168,7 @@ pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(Header
     set
 }
 
+/// The value of a field, which may have variables.
 fn template(
     text: &str,
     node: &Node,
@@ -207,6 +208,7 @@ fn template(
     Some(template)
 }
 
+/// The name of a header field.
 fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<HeaderName> {
     match HeaderName::from_bytes(text.as_bytes()) {
         Ok(name) if !text.contains('_') => Some(name),
@@ -225,7 +227,7 @@ fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Hea
     }
 }
 
-/// Names with what each may be: a text or a list of them.
+/// Reads a map of names, each with one text or a list of texts. Returns name, place of the name, and texts.
 fn named<'n>(
     node: &'n Node,
     key: &str,

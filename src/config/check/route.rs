@@ -1,4 +1,4 @@
-//! The rules of `routes`: locations, each once, and where they lead.
+//! The rules of `routes`: each location stands there once, and leads to an upstream or an answer.
 
 use std::collections::HashMap;
 
@@ -30,22 +30,24 @@ use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 use crate::upstream::Upstream;
 
-/// What a route is held against: the listeners of the file, and the routes before it.
+/// What a route is checked against: the listeners of the file, and the routes before it.
 struct RouteContext<'l> {
     /// The time limits of a route that sets none.
     defaults: Timeouts,
+    /// The listeners, to which no route may lead back.
     listeners: &'l [Listener],
+    /// The authorities and TLS clients of the routes before this one.
     https: Https,
     /// The routes before this one, by the pattern of their location.
     before: HashMap<String, Vec<RouteSelector>>,
 }
 
-/// Which requests a route is for.
+/// Which requests a route is for: two routes with the same selector could not both answer.
 struct RouteSelector {
     location: Location,
     hosts: Vec<HostPattern>,
     when: When,
-    /// The line of its `location`.
+    /// The line of the route's `location`, counted from 1.
     line: usize,
 }
 
@@ -76,7 +78,7 @@ pub(super) fn routes(
     routes
 }
 
-/// One route; none if its location, its hosts or its upstream are wrong.
+/// Reads one route; `None` if its location, its hosts or its upstream are wrong.
 fn route(
     fields: &Fields<'_>,
     context: &mut RouteContext<'_>,
@@ -120,7 +122,7 @@ fn route(
     })
 }
 
-/// What `set_headers` sets, which only a route with an upstream can have.
+/// The fields of `set_headers`, which only a route with an upstream can have.
 fn set_headers(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
     let Some(node) = fields.get("set_headers") else {
         return Vec::new();
@@ -134,6 +136,7 @@ fn set_headers(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<(HeaderNam
     request::set_headers(node, checker)
 }
 
+/// The path of a route.
 fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     if matches!(node.value, Value::Nothing)
         && checker.source.text().get(node.span.clone()) == Some("~")
@@ -162,7 +165,7 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     }
 }
 
-/// Where the requests of a route go: to an upstream, or nowhere.
+/// What becomes of the requests of a route: its `return`, or its `proxy_pass`. Both together are an error.
 fn action(
     fields: &Fields<'_>,
     location: Option<&Location>,
@@ -203,6 +206,7 @@ fn action(
     Some(Action::ProxyPass(Upstream::new(server)))
 }
 
+/// The address of a `proxy_pass`.
 fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
     let text = checker.text(
         node,
@@ -219,8 +223,8 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
     }
 }
 
-/// Notes a location that is there already, as nginx does with its `duplicate location`: for one of the same hosts, and
-/// under the same conditions.
+/// Notes a location that a route before this one has, for one of the same hosts and under the same conditions. nginx
+/// calls it a duplicate location.
 fn once(
     selector: RouteSelector,
     node: &Node,
@@ -259,7 +263,7 @@ fn once(
 }
 
 impl RouteSelector {
-    /// Whether the other route would never be asked beside this one.
+    /// Whether two routes with these selectors stand in each other's way, so that only the first would ever answer.
     fn clashes_with(&self, other: &Self) -> bool {
         let share = if self.hosts.is_empty() {
             other.hosts.is_empty()
@@ -270,7 +274,8 @@ impl RouteSelector {
     }
 }
 
-/// nginx: "proxy_pass" cannot have URI part in location given by regular expression.
+/// Notes a `proxy_pass` with a path in a location that is a regex, which nginx refuses too: "proxy_pass" cannot have
+/// URI part in location given by regular expression.
 fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'_>) {
     let uri = proxy_pass.uri().unwrap_or_default();
     let span = match (node.verbatim, &node.value) {

@@ -1,4 +1,4 @@
-//! Values that are one text, and what is said where they are something else.
+//! Reads values that are one text, or a list of texts, and notes those that are something else.
 
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
@@ -14,22 +14,25 @@ use crate::config::values;
 use crate::config::values::MOST_CONNECTIONS;
 use crate::config::values::MOST_THREADS;
 
-/// Whether a duration of nothing makes sense.
+/// Whether a key takes a duration of zero.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Zero {
+    /// Zero is a duration like any other.
     Allowed,
+    /// Zero is an error.
     Refused,
 }
 
-/// Whose values may end with a semicolon.
+/// The keys whose values may end with a semicolon; behind any other it is a habit from nginx.
 const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "path"];
 
+/// Whether a text has digits only.
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Checker<'_> {
-    /// A value that must be a text.
+    /// The text of a value that must be one; `expected` is what a message says it must be.
     pub(super) fn text<'n>(
         &mut self,
         node: &'n Node,
@@ -61,7 +64,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A value that must be the path of a PEM file; whether there is one is not looked at.
+    /// The path of a PEM file, which is noted as one that the configuration depends on. The file is not read here.
     pub(super) fn pem_file<'n>(
         &mut self,
         node: &'n Node,
@@ -83,7 +86,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value that must be `on` or `off`.
+    /// The value of a key that must be `on` or `off`; `true` for on.
     pub(super) fn switch(&mut self, node: &Node, key: &str) -> Option<bool> {
         let text = self.text(node, key, "`on` or `off`")?;
         let read = values::switch(text);
@@ -100,7 +103,7 @@ impl Checker<'_> {
         read
     }
 
-    /// The duration of a key, if it is set and right.
+    /// The duration of `key`, if it is set and right.
     pub(super) fn duration(
         &mut self,
         fields: &Fields<'_>,
@@ -127,21 +130,21 @@ impl Checker<'_> {
         }
     }
 
-    /// A number of threads.
+    /// The number of threads.
     pub(super) fn threads(&mut self, node: &Node) -> Option<NonZeroUsize> {
         let without = "leave it out for one thread on each core that wsgate may use";
         let count = self.count(node, "threads", MOST_THREADS, without);
         count.and_then(|count| count.try_into().ok())
     }
 
-    /// A number of connections.
+    /// The most connections of clients at a time.
     pub(super) fn max_connections(&mut self, node: &Node) -> Option<NonZeroUsize> {
         let without = "leave it out for as many as the limit of descriptors allows";
         let count = self.count(node, "max_connections", MOST_CONNECTIONS, without);
         count.and_then(|count| count.try_into().ok())
     }
 
-    /// A number from 1 to `most`, and what it is `without` the key.
+    /// A number from 1 to `most`. The help of an error says what leaving the key out means: `without`.
     pub(super) fn count(
         &mut self,
         node: &Node,
@@ -165,7 +168,7 @@ impl Checker<'_> {
     }
 }
 
-/// A text, or a list of them with at least one.
+/// The texts of a value that must be a text or a list of texts, each with its place.
 pub(super) fn texts<'n>(
     node: &'n Node,
     key: &str,

@@ -1,7 +1,7 @@
-//! The JSON Schema of `docs/routes.schema.json`, held against the rules: it has the keys of the reader and no others, the
-//! defaults of the code, and examples that can be served.
+//! Holds the JSON Schema of `docs/routes.schema.json` to the rules: it has the same keys and no others, the defaults of
+//! the code, and examples that can be served.
 //!
-//! What it makes of whole files is tested with the editors' own language server, in `tests/peers`.
+//! What an editor makes of a file with it is tested with the editors' own language server, in `tests/peers`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()
 }
 
-/// Where the schema has the map that `within` is.
+/// The part of the schema that describes the map `within`.
 fn map(schema: &Value, within: Within) -> &Value {
     let pointer = match within {
         Within::Top => "",
@@ -45,7 +45,7 @@ fn properties(schema: &Value, within: Within) -> Vec<(String, &Value)> {
     pairs.collect()
 }
 
-/// A folder with every file that the examples name.
+/// A folder that has every file which the examples name.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("certs")).unwrap();
@@ -59,7 +59,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// What wsgate makes of a file; JSON is YAML.
+/// Reads `file` as wsgate does; all JSON is YAML.
 fn read(file: &Value, folder: &TempDir) -> Result<Config, String> {
     let path = folder.path().join("routes.yaml");
     fs::write(&path, serde_json::to_string_pretty(file).unwrap()).unwrap();
@@ -69,7 +69,7 @@ fn read(file: &Value, folder: &TempDir) -> Result<Config, String> {
     }
 }
 
-/// A file with what must be there.
+/// The smallest file that can be served.
 fn minimal() -> Value {
     json!({
         "listen": [{ "address": 8080 }],
@@ -77,7 +77,7 @@ fn minimal() -> Value {
     })
 }
 
-/// A file with one key of one map set to `value`, and what must stand beside it.
+/// The smallest file with one key of one map set to `value`, and with what must stand beside that key.
 fn with(within: Within, key: &str, value: &Value) -> Value {
     let mut file = minimal();
     match within {
@@ -98,7 +98,7 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
                 "return" => *route = json!({ "location": "/" }),
                 "missing_origin" => route["allowed_origins"] = json!("https://a.example.com"),
                 "ca" => route["proxy_pass"] = json!("https://10.0.0.5:8443"),
-                // What the machine trusts must not matter.
+                // With a `ca` the authorities of this machine do not matter.
                 "proxy_pass" if value.as_str().unwrap().starts_with("https:") => {
                     route["ca"] = json!("certs/ca.pem");
                 }
@@ -123,7 +123,7 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
     file
 }
 
-/// The examples of a key, its default, the words that it may be, and what its snippets leave in the file.
+/// The values that the schema offers for a key: examples, default, the words that it may be, and those of its snippets.
 fn values(schema: &Value) -> Vec<Value> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut values = list(&schema["examples"]);
@@ -138,7 +138,7 @@ fn values(schema: &Value) -> Vec<Value> {
             .replace_all(&snippet["body"].to_string(), "$1")
             .into_owned();
         let body = serde_json::from_str(&body).unwrap();
-        // The language server writes the dash of a list.
+        // The language server writes the dash of a list itself.
         values.push(match snippet["type"].as_str() {
             Some("array") => Value::Array(vec![body]),
             _ => body,
@@ -216,7 +216,7 @@ fn what_is_required_is_missed_by_the_reader() {
             let missed =
                 read(&file, &folder).is_err_and(|said| said.contains(&format!("has no `{key}`")));
             let required = map(&schema, within)["required"].as_array().unwrap();
-            // Either this or `return`, which the schema says by `else`.
+            // A route needs `proxy_pass` or `return`, which the schema says by `else`.
             let required = required.contains(&json!(key)) || key == "proxy_pass";
             assert_eq!(missed, required, "{within:?} {key}");
         }
@@ -227,7 +227,7 @@ fn what_is_required_is_missed_by_the_reader() {
     );
 }
 
-/// What the keys with a default decide.
+/// The values of a configuration that are set by keys with a default.
 fn settings(file: &Value, folder: &TempDir) -> String {
     let config = read(file, folder).unwrap();
     let reuseport = config.listeners[0].reuseport;
@@ -254,7 +254,7 @@ fn the_defaults_are_those_of_the_code() {
                 usual,
                 "{key}"
             );
-            // Editors do not show it.
+            // Editors do not show the default, so the description must.
             let shown = default.as_str().map_or(default.to_string(), str::to_owned);
             let text = described["description"].as_str().unwrap();
             assert!(text.ends_with(&format!(" Left out: {shown}.")), "{key}");
@@ -265,7 +265,8 @@ fn the_defaults_are_those_of_the_code() {
             defaults.push(key);
         }
     }
-    // The others have none: without them there is no TLS, no condition, no test, or a number that the machine decides.
+    // The other keys have no default: left out they mean no TLS, no condition, no test, or a number that the machine
+    // decides.
     assert_eq!(
         defaults,
         [
