@@ -1,11 +1,11 @@
-//! nginx's list of `allow` and `deny`, of which the first that matches decides, as the two keys of `routes.yaml`, of which the
-//! narrowest network does.
+//! Translates nginx's `allow` and `deny`, a list of which the first network that matches decides, into the two keys of
+//! `routes.yaml`, of which the narrowest network that matches decides.
 
 use crate::access::Network;
 use crate::access::NetworkError;
 use crate::nginx::tree::Directive;
 
-/// The networks of `allow` and of `deny`.
+/// The networks of the keys `allow` and `deny` of a route.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct AccessRules {
     pub(super) allow: Vec<Network>,
@@ -13,10 +13,11 @@ pub(super) struct AccessRules {
 }
 
 impl AccessRules {
-    /// What these directives say. `None` if one of them names no network.
+    /// Translates the directives `rules`. `None` if one of them names no network.
     ///
-    /// Networks are apart or one within the other. What stands behind a wider one is never reached in nginx, and is left
-    /// out; then narrower ones stand before wider ones, and the first that matches is the narrowest.
+    /// Of two networks one contains the other, or they have no address in common. nginx never reaches a network behind
+    /// one that contains it, so it is left out. After that narrower networks stand before wider ones, and the first
+    /// that matches is the narrowest.
     pub(super) fn of(rules: &[&Directive]) -> Option<Self> {
         let mut reached: Vec<(Network, bool)> = Vec::new();
         for rule in rules {
@@ -26,7 +27,7 @@ impl AccessRules {
                 }
             }
         }
-        // Who is in none may pass in nginx.
+        // In nginx an address that no rule names may pass.
         let rest: Vec<Network> = Network::ALL
             .into_iter()
             .filter(|all| !reached.iter().any(|(network, _)| network == all))
@@ -37,7 +38,8 @@ impl AccessRules {
             allow: pick(true).map(|(network, _)| *network).collect(),
             deny: pick(false).map(|(network, _)| *network).collect(),
         };
-        // Each goes without saying beside the other.
+        // Where some are allowed all others are denied, and the reverse, so that one list of everything can be left
+        // out.
         let is_all = |network: &Network| Network::ALL.contains(network);
         let has_all = |list: &[Network]| Network::ALL.iter().all(|all| list.contains(all));
         if !found.allow.is_empty() && has_all(&found.deny) {
@@ -49,13 +51,13 @@ impl AccessRules {
         Some(found)
     }
 
-    /// Whether everybody may pass.
+    /// Whether every address may pass.
     pub(super) fn is_open(&self) -> bool {
         self.allow.is_empty() && self.deny.is_empty()
     }
 }
 
-/// As `routes.yaml` writes them.
+/// The networks as `routes.yaml` writes them, with `all` for every address.
 pub(super) fn written(networks: &[Network]) -> Vec<String> {
     let all = Network::ALL.iter().all(|all| networks.contains(all));
     let mut written: Vec<String> = networks
@@ -69,6 +71,7 @@ pub(super) fn written(networks: &[Network]) -> Vec<String> {
     written
 }
 
+/// The networks that an `allow` or `deny` names.
 fn networks(rule: &Directive) -> Option<Vec<Network>> {
     let [text] = rule.args.as_slice() else {
         return None;
@@ -76,7 +79,7 @@ fn networks(rule: &Directive) -> Option<Vec<Network>> {
     match (text.as_str(), text.parse()) {
         ("all", _) => Some(Network::ALL.to_vec()),
         (_, Ok(network)) => Some(vec![network]),
-        // nginx only warns of it.
+        // nginx only warns of bits behind the network's length.
         (_, Err(NetworkError::Bits(network))) => Some(vec![network]),
         (_, Err(_)) => None,
     }
@@ -179,7 +182,7 @@ mod tests {
                 ..Access::default()
             };
             prop_assert_eq!(access.admit(IpAddr::from(Ipv4Addr::from(address))).is_ok(), may);
-            // Of IPv6 no rule says anything.
+            // No rule is about IPv6.
             prop_assert!(access.admit("2001:db8::1".parse().unwrap()).is_ok());
         }
     }

@@ -1,4 +1,5 @@
-//! What becomes of the requests of a `location` block: an upstream, or an answer that keeps them from going elsewhere.
+//! Translates what a `location` block does with requests: they go to an upstream, or get an answer that keeps them from
+//! going to another location.
 
 use crate::config;
 use crate::nginx::context::ServerContext;
@@ -23,7 +24,7 @@ use crate::upstream::Address;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 
-/// Directives that answer in ways that wsgate does not know.
+/// Directives that answer a request in a way that wsgate does not have.
 const HANDLERS: [&str; 6] = [
     "fastcgi_pass",
     "uwsgi_pass",
@@ -33,7 +34,7 @@ const HANDLERS: [&str; 6] = [
     "stub_status",
 ];
 
-/// What becomes of the requests of a location.
+/// The route for the location `block`, without its path and the comments about the rest of the block.
 pub(super) fn action<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
@@ -71,7 +72,7 @@ pub(super) fn action<'t>(
     route
 }
 
-/// Says who may pass to an upstream; an answer that keeps requests from going elsewhere is for everybody.
+/// Gives a route with an upstream the addresses that may use it. Everybody may get an answer that wsgate makes itself.
 fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
     let addresses = scope.access_rules().unwrap_or_default();
     if !matches!(route.does, Does::ProxyPass(_)) || addresses.is_open() {
@@ -81,7 +82,7 @@ fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
         route.access_rules = addresses;
         return;
     }
-    // Of `try_files … @name`, where nginx asks both lists.
+    // With `try_files … @name` nginx asks the list of the location and that of the named one.
     let mut closed = answering(route.place, "403");
     closed.comments.append(&mut route.comments);
     closed
@@ -90,6 +91,7 @@ fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
     *route = closed;
 }
 
+/// The route for a location, before it is said who may use it.
 fn unguarded<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
@@ -121,7 +123,7 @@ fn unguarded<'t>(
     route
 }
 
-/// `try_files … @name`: to the named location's upstream at once.
+/// The route for `try_files … @name`, which goes to the named location's upstream without looking for files.
 fn tried<'t>(
     files: &'t Directive,
     block: &'t Directive,
@@ -156,7 +158,7 @@ fn tried<'t>(
     route
 }
 
-/// To what the `proxy_pass` of `block` says.
+/// The route to the upstream that the `proxy_pass` of `block` names.
 fn proxied<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
@@ -201,7 +203,7 @@ fn proxied<'t>(
 /// The upstream that `pass` names for the location `block`.
 ///
 /// # Errors
-/// Why no route can lead there.
+/// The reason why no route can lead there.
 fn upstream(
     pass: &Directive,
     block: &Directive,
@@ -209,7 +211,7 @@ fn upstream(
     notes: &mut Notes<'_>,
 ) -> Result<ResolvedUpstream, String> {
     let upstream = around.file.groups.resolve(pass, notes)?;
-    // nginx refuses it in both; a named location can be reached from a regex.
+    // nginx refuses a path in both: a named location can be reached from a regex.
     let regex = block.arg(0).starts_with(['~', '@']);
     if regex && upstream.to.uri().is_some() {
         let why = "a regex location has no part that the path in `proxy_pass` could replace";
@@ -227,7 +229,7 @@ fn upstream(
     Ok(upstream)
 }
 
-/// The time limits that are in force.
+/// The time limits that are in force in `scope`; one that is no time is noted in `comments`.
 fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>) -> ProxyTimeouts {
     let mut limit = |directive: Option<&Directive>| {
         let directive = directive?;
@@ -245,6 +247,7 @@ fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>
     }
 }
 
+/// Whether an upstream is asked over TLS.
 fn is_https(to: &ProxyPass) -> bool {
     matches!(
         to.address(),

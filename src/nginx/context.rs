@@ -1,4 +1,5 @@
-//! What a server and its locations are read with: the file around them, and what they inherit.
+//! What a `server` block and its `location` blocks are translated with: facts about the whole file, and about the
+//! server.
 
 use crate::nginx::listen::Listen;
 use crate::nginx::scope::Scope;
@@ -6,20 +7,26 @@ use crate::nginx::tree::Directive;
 use crate::nginx::upstreams::Groups;
 use crate::nginx::variables::Constants;
 
-/// What one server is read with.
+/// The facts about the whole file with which a server is translated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileContext<'a, 't> {
+    /// The `upstream` blocks.
     pub(super) groups: &'a Groups<'t>,
+    /// The addresses of all servers, to which no upstream may lead back.
     pub(super) listens: &'a [Listen],
-    /// What certificates are relative to.
+    /// The directory to which the paths of certificates are relative.
     pub(super) dir: &'a str,
 }
 
-/// What a location stands in.
+/// The facts about a server with which its locations are translated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerContext<'a, 't> {
+    /// The `server` block.
     pub(super) server: &'t Directive,
+    /// The directives that the server's locations inherit.
     pub(super) scope: &'a Scope<'t>,
+    /// The variables that have one value in this server.
     pub(super) constants: &'a Constants,
+    /// The facts about the file that the server stands in.
     pub(super) file: FileContext<'a, 't>,
 }

@@ -1,4 +1,4 @@
-//! `proxy_set_header`: what wsgate does anyway is dropped, the rest becomes `set_headers`.
+//! Translates `proxy_set_header`: a field that wsgate sends anyway is left out, any other becomes one of `set_headers`.
 
 use http::HeaderName;
 use http::HeaderValue;
@@ -12,12 +12,18 @@ use crate::nginx::variables::Constants;
 use crate::template::Template;
 use crate::template::TemplateError;
 
+/// Why `Upgrade` and `Connection` need not be set.
 const UPGRADES: &str = "sent with upgrades to `websocket`, and with nothing else";
+/// Why `Host` need not be set.
 const HOST: &str = "`Host` goes on as the client sent it";
+/// Why `X-Forwarded-For` and the like need not be set.
 const FORWARDED: &str = "always sent, and what the client claims in it is replaced";
+/// Why a field of the request need not be set to its own value.
 const PASSED: &str = "goes on as the client sent it";
 
-/// The fields that the upstream gets beside those that it gets anyway.
+/// The fields and values of `set_headers`, from the `proxy_set_header` directives in force.
+///
+/// What cannot be set is noted among the comments of `upstream`.
 pub(super) fn set_headers(
     written: &[&Directive],
     upstream: &mut ResolvedUpstream,
@@ -57,7 +63,7 @@ pub(super) fn set_headers(
     set
 }
 
-/// Why a field need not be set to this value.
+/// The reason why a field need not be set to this value; `None` if it must be.
 fn is_done(name: &str, value: &str) -> Option<&'static str> {
     let plain = value.replace(['{', '}'], "");
     match (name, plain.as_str()) {
@@ -67,7 +73,7 @@ fn is_done(name: &str, value: &str) -> Option<&'static str> {
         | ("x-forwarded-for", "$remote_addr" | "$proxy_add_x_forwarded_for")
         | ("x-forwarded-proto", "$scheme")
         | ("x-forwarded-host", "$host" | "$http_host" | "$host:$server_port") => Some(FORWARDED),
-        // In these wsgate believes no client.
+        // wsgate takes no client's word in these fields, so any other value must be set.
         (
             "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
             | "forwarded",
@@ -80,7 +86,10 @@ fn is_done(name: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-/// The value of a field in `set_headers`.
+/// The value that `set_headers` gives to a field.
+///
+/// # Errors
+/// The reason why this field cannot be set to this value.
 fn field(
     name: &str,
     value: &str,
@@ -94,7 +103,7 @@ fn field(
     if config::is_never_set(&header) {
         return Err("wsgate writes it for each connection and message".to_owned());
     }
-    // As it stands: `$http_host` has no other place here than `Host`, which is_done() knows.
+    // `$http_host` is not filled in: only `Host` can have it, for which `is_done` leaves the directive out.
     let constants = Constants {
         default_ports: false,
         ..constants.clone()
@@ -110,7 +119,7 @@ fn field(
     if header != http::header::HOST {
         return Ok(filled);
     }
-    // A dollar that begins no variable is one.
+    // A dollar sign that begins no variable is a character of the value.
     let template: Template = filled
         .parse()
         .map_err(|error: TemplateError| error.to_string())?;

@@ -1,18 +1,18 @@
-//! The files that a pattern of `include` names, as glob(3) finds them for nginx: `*`, `?` and `[…]`, sorted.
+//! Finds the files that a pattern of `include` names, as glob(3) does for nginx: with `*`, `?` and `[…]`, and sorted.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Most files that one pattern brings; a directory with more is not what was meant.
+/// The most files that one pattern may name; a directory with more was hardly meant.
 const MOST: usize = 1_000;
 
-/// Whether it is a pattern and not the name of a file.
+/// Whether `path` is a pattern and not the name of one file.
 pub(super) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
-/// The existing paths that `pattern`, below `dir` if it is relative, names.
+/// The existing paths that `pattern` names; a relative pattern is looked up below `dir`.
 pub(super) fn expand(dir: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = match pattern.strip_prefix('/') {
         Some(_) => vec![PathBuf::from("/")],
@@ -35,7 +35,7 @@ pub(super) fn expand(dir: &Path, pattern: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The entries of a directory whose names match, sorted; a leading dot must be written.
+/// The entries of `dir` whose names match the pattern `part`, sorted. A leading dot is matched by a dot only.
 fn matching(dir: &Path, part: &str) -> Vec<PathBuf> {
     let here = if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -53,12 +53,13 @@ fn matching(dir: &Path, part: &str) -> Vec<PathBuf> {
     names.iter().map(|name| dir.join(name)).collect()
 }
 
-/// Whether `name` is one that `pattern` means.
+/// Whether `pattern` matches `name`.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut at, mut letter) = (0, 0);
-    let mut star = None; // behind the last star, and the letter that it would swallow next
+    // The position behind the last star, and the next letter that the star would take.
+    let mut star = None;
     while letter < name.len() {
         let step = pattern.get(at).and_then(|wanted| match wanted {
             '*' => None,
@@ -83,11 +84,11 @@ fn matches(pattern: &str, name: &str) -> bool {
     pattern[at..].iter().all(|left| *left == '*')
 }
 
-/// The length of the `[…]` that `pattern` begins with, if `letter` is one of it.
+/// The length of the `[…]` at the beginning of `pattern`, if it matches `letter`.
 fn class(pattern: &[char], letter: char) -> Option<usize> {
     let not = matches!(pattern.get(1), Some('!' | '^'));
     let first = if not { 2 } else { 1 };
-    // A bracket right at the beginning is a letter.
+    // A closing bracket at the very beginning is one of the letters.
     let end = (first + 1..pattern.len()).find(|at| pattern[*at] == ']')?;
     let mut inside = &pattern[first..end];
     let mut found = false;

@@ -1,28 +1,29 @@
-//! The words of an nginx.conf, cut as nginx cuts them (`ngx_conf_read_token`). Texts in, tokens out.
+//! Cuts an nginx.conf into tokens as nginx does (`ngx_conf_read_token`). Texts in, tokens out.
 //!
-//! A quote opens a quoted word only at a word's beginning, and a space, `;` or `{` must follow it. In a bare word `}` and
-//! `#` are letters, and `{` is one behind a dollar: `${var}`. A backslash keeps the next letter from ending the word.
+//! A quote opens a quoted word only at the beginning of a word, and a space, `;` or `{` must follow the closing quote.
+//! In a word without quotes `}` and `#` are letters, and so is a `{` behind a dollar sign: `${var}`. A backslash keeps
+//! the next letter from ending the word.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A word, `;`, `{` or `}`, and which bytes of the text it is.
+/// A word, `;`, `{` or `}`, and the bytes of the text that it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) span: Range<usize>,
 }
 
-/// What a token is.
+/// What a token can be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum TokenKind {
     /// A word without its quotes and escapes.
     Word(String),
-    /// `;`
+    /// The `;` that ends a directive.
     End,
-    /// `{`
+    /// The `{` that opens a block.
     Open,
-    /// `}`
+    /// The `}` that closes a block.
     Close,
 }
 
@@ -31,24 +32,24 @@ pub(super) enum TokenKind {
 pub(super) enum SyntaxError {
     /// A quoted word does not end.
     OpenQuote(char),
-    /// Something stands right behind a quoted word.
+    /// This character stands right behind a quoted word.
     BehindQuote(char),
-    /// `;` or `{` without a word before it.
+    /// A `;` or `{` has no word before it.
     NoWord(char),
-    /// `}` without a block that it could close.
+    /// A `}` stands where no block is open.
     NothingToClose,
-    /// `}` or the end of the text where `;` should be.
+    /// A `}` or the end of the text comes where `;` should be.
     NoSemicolon,
     /// A block does not end.
     OpenBlock,
-    /// More blocks in blocks than anyone writes.
+    /// Blocks and includes are nested deeper than anyone writes them.
     TooDeep,
-    /// Bytes that are no UTF-8, in a word.
+    /// A word has bytes that are no UTF-8.
     NotUtf8,
 }
 
 impl SyntaxError {
-    /// What to do about it.
+    /// What to do about this error.
     pub(super) fn help(&self) -> String {
         match self {
             Self::OpenQuote(quote) => format!("close it with {quote}"),
@@ -82,10 +83,10 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// A fault and the bytes that have it.
+/// A syntax error, and the bytes of the text at which it shows.
 pub(super) type Refused = (SyntaxError, Range<usize>);
 
-/// Reads one text from the front.
+/// Reads the tokens of a text from its beginning to its end.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
     text: &'t str,
@@ -93,7 +94,7 @@ pub(super) struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    /// At the beginning of `text`, behind a byte order mark.
+    /// A lexer at the beginning of `text`, behind a byte order mark if there is one.
     pub(super) fn new(text: &'t str) -> Self {
         let mark = '\u{feff}';
         let at = if text.starts_with(mark) {
@@ -107,7 +108,7 @@ impl<'t> Lexer<'t> {
     /// The next token; `None` at the end of the text.
     ///
     /// # Errors
-    /// A quote that does not end, something right behind a quoted word, or a word with bytes that were no UTF-8.
+    /// If a quoted word does not end, if something stands right behind it, or if a word has bytes that are no UTF-8.
     pub(super) fn next(&mut self) -> Result<Option<Token>, Refused> {
         self.skip_space();
         let start = self.at;
@@ -125,8 +126,8 @@ impl<'t> Lexer<'t> {
         Ok(Some(Token { kind, span }))
     }
 
-    /// Skips what stands in a block of another language (`content_by_lua_block`), up to and with the `}` that closes it;
-    /// false if the text ends before.
+    /// Skips a block in another language (`content_by_lua_block`), up to and with the `}` that closes it. Returns
+    /// `false` if the text ends before.
     pub(super) fn skip_foreign(&mut self) -> bool {
         let mut open = 1_usize;
         while let Some(byte) = self.byte() {
@@ -143,10 +144,12 @@ impl<'t> Lexer<'t> {
         false
     }
 
+    /// The next byte.
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// Skips white space and comments.
     fn skip_space(&mut self) {
         while let Some(byte) = self.byte() {
             match byte {
@@ -161,6 +164,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
+    /// Reads a word that begins with `quote`.
     fn quoted(&mut self, quote: char) -> Result<Token, Refused> {
         let start = self.at;
         self.at += 1;
@@ -188,6 +192,7 @@ impl<'t> Lexer<'t> {
         self.word(inside, start..self.at)
     }
 
+    /// Reads a word without quotes.
     fn bare(&mut self) -> Result<Token, Refused> {
         let start = self.at;
         let mut variable = false;
@@ -206,11 +211,12 @@ impl<'t> Lexer<'t> {
                 }
             }
         }
-        // A backslash may have been the last byte.
+        // A backslash that is the last byte makes `at` one too large.
         self.at = self.at.min(self.text.len());
         self.word(start..self.at, start..self.at)
     }
 
+    /// The token of a word whose text is at `inside` and which takes up `span`, quotes included.
     fn word(&self, inside: Range<usize>, span: Range<usize>) -> Result<Token, Refused> {
         let text = unescaped(self.text.get(inside).unwrap_or_default());
         if text.contains(char::REPLACEMENT_CHARACTER) {
@@ -225,7 +231,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A word without its escapes: `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; another backslash stays.
+/// A word with the escapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n` replaced; any other backslash stays.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut letters = text.chars();

@@ -1,4 +1,4 @@
-//! `listen` and `server_name`: where a server is reached, and by which names.
+//! Translates `listen` and `server_name`: the addresses at which a server is reached, and its names.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -12,19 +12,22 @@ use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::routing::HostPattern;
 
-/// One address of a server.
+/// One address of a server: a `listen`, or a part of one that means two addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Listen {
     pub(super) address: SocketAddr,
+    /// Whether the `listen` has the parameter `default_server`.
     pub(super) is_default: bool,
+    /// Whether the `listen` has the parameter `ssl`, or the server has `ssl on`.
     pub(super) tls: bool,
+    /// Where the directive stands.
     pub(super) place: SourceLine,
 }
 
-/// Where nginx listens if a server does not say.
+/// The address at which nginx listens for a server without `listen`.
 const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
 
-/// The addresses of a server.
+/// The addresses of a server. What cannot be carried over is added to `comments`.
 pub(super) fn listens(
     server: &Directive,
     notes: &mut Notes<'_>,
@@ -58,7 +61,10 @@ pub(super) fn listens(
     listens
 }
 
-/// A `listen`, which may be two, and what there is to say about it.
+/// The addresses of one `listen`, of which `[::]:80 ipv6only=off` has two, and comments about its parameters.
+///
+/// # Errors
+/// The reason why it cannot be carried over.
 fn one(
     directive: &Directive,
     address: SocketAddr,
@@ -110,7 +116,10 @@ fn one(
     Ok((listens, comments))
 }
 
-/// Reads nginx's `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80`, `[::]:80`; without a port it is 80.
+/// Reads an address of `listen`: `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80` or `[::]:80`. Without a port it is 80.
+///
+/// # Errors
+/// The reason why wsgate cannot listen there.
 fn address(text: &str) -> Result<SocketAddr, String> {
     if text.starts_with("unix:") {
         return Err("wsgate listens on no Unix socket".to_owned());
@@ -146,7 +155,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(ip.into(), port))
 }
 
-/// The names of a server that a `host` can say.
+/// The names of a server that the key `host` can have, each once. Others are noted in `comments`.
 pub(super) fn names(
     server: &Directive,
     notes: &mut Notes<'_>,
@@ -155,7 +164,7 @@ pub(super) fn names(
     let mut names = Vec::new();
     for directive in all(server.inside(), "server_name") {
         for name in &directive.args {
-            // Conventions for names that no client asks for.
+            // By convention these are names for which no client asks.
             if name.is_empty() || name == "_" || name == "__" {
                 continue;
             }
@@ -190,6 +199,10 @@ pub(super) fn names(
     once
 }
 
+/// Reads one name as a `host`.
+///
+/// # Errors
+/// The name, and why it is none.
 fn pattern(name: &str) -> Result<HostPattern, String> {
     name.parse().map_err(|error| format!("`{name}`: {error}"))
 }

@@ -1,4 +1,4 @@
-//! `location` blocks in nginx's order, those in others too, as routes that stand beside each other.
+//! Translates `location` blocks, those within others too, into routes that stand beside each other, in nginx's order.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,24 @@ use crate::nginx::tree::all;
 use crate::routing::Kind;
 use crate::routing::Location;
 
-/// The block that a location stands in: a server, or another location.
+/// The block that a location stands in: a `server`, or another `location`.
 #[derive(Clone, Copy, Debug)]
 struct Outer<'s, 't> {
     scope: &'s Scope<'t>,
-    /// Of the location, if it is one.
+    /// What the block says about the locations in it, if it is a location.
     location: Option<Outside>,
 }
 
-/// What a location says about those inside it.
+/// What a location says about those within it.
 #[derive(Clone, Copy, Debug)]
 struct Outside {
+    /// Whether its path is a regex.
     is_regex: bool,
     /// Whether `^~` keeps the regexes of the server from being asked.
     no_regex: bool,
 }
 
-/// The routes of a server's locations, in its order.
+/// The routes of a server's locations, in their order. What belongs to no route is noted in `comments`.
 pub(super) fn routes<'t>(
     around: &ServerContext<'_, 't>,
     notes: &mut Notes<'_>,
@@ -64,7 +65,7 @@ pub(super) fn routes<'t>(
     found.routes
 }
 
-/// What locations have become so far, and what there is to say that belongs to none of them.
+/// The routes so far, and the comments that belong to none of them.
 struct LocationRoutes<'f, 't> {
     routes: Vec<RouteEntry>,
     comments: &'f mut Vec<String>,
@@ -72,7 +73,7 @@ struct LocationRoutes<'f, 't> {
 }
 
 impl LocationRoutes<'_, '_> {
-    /// The route beside which this location could not stand.
+    /// The route that has the same location, beside which `routes.yaml` allows no other.
     fn same_as(&self, location: &Location) -> Option<&RouteEntry> {
         self.routes.iter().find(|known| {
             let known = known.location.parse::<Location>();
@@ -81,6 +82,7 @@ impl LocationRoutes<'_, '_> {
     }
 }
 
+/// Translates a location and those within it.
 fn one<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
@@ -125,8 +127,10 @@ fn one<'t>(
     }
 }
 
-/// A location that cannot be written. If it keeps clients out by a regex with look-around, the regex without it, which
-/// matches more, keeps them out too.
+/// Notes a location that cannot be written, because of `why`.
+///
+/// If it keeps clients out, and its regex has look-around, then the regex without look-around, which matches more,
+/// keeps them out in its place.
 fn lost<'t>(
     block: &'t Directive,
     why: String,
@@ -155,7 +159,7 @@ fn lost<'t>(
     found.comments.push(comment);
 }
 
-/// A regex without its `(?!…)` and the like.
+/// The regex without its look-around: `(?!…)`, `(?=…)`, `(?<!…)` and `(?<=…)`.
 fn without_look_around(regex: &str) -> String {
     let mut rest = regex;
     let mut plain = String::new();
@@ -182,7 +186,10 @@ fn without_look_around(regex: &str) -> String {
     plain + rest
 }
 
-/// The location as `routes.yaml` writes it; one in another stands on its own there.
+/// The location as `routes.yaml` writes it, where one that stands within another stands on its own.
+///
+/// # Errors
+/// The reason why it has no place there.
 fn location(block: &Directive, outer: Option<Outside>) -> Result<Location, String> {
     if block.arg(0).starts_with('@') {
         return Err("a named location is asked by no client".to_owned());
@@ -200,7 +207,7 @@ fn location(block: &Directive, outer: Option<Outside>) -> Result<Location, Strin
             "a regex in a location, or a location in a regex, has no place of its own".to_owned(),
         );
     }
-    // In nginx it is the outer location that says whether the server's regexes are asked.
+    // In nginx the outer location decides whether the server's regexes are asked.
     let text = match location.kind() {
         Kind::Exact => location.to_string(),
         _ if outer.no_regex => format!("^~ {}", location.pattern()),

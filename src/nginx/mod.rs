@@ -1,9 +1,10 @@
-//! An nginx.conf read, and written again as a `routes.yaml`: `wsgate import`.
+//! Translates an nginx.conf into a `routes.yaml`, for `wsgate import`.
 //!
-//! A file's text becomes words (`lexer`), directives (`reader`, `tree`), servers with their routes (`server`, `location`),
-//! a plan of hosts and ports (`sites`), and text (`write`). What cannot be carried over becomes a comment at its place and
-//! is counted; what wsgate makes unnecessary is listed at the end. A location that only some may enter (`auth_…`,
-//! `limit_except`) answers 403 rather than letting everybody in; `if` and limits are only noted.
+//! The text of the file becomes tokens (`lexer`), directives (`reader`, `tree`), servers with their routes (`server`,
+//! `location`), a plan of hosts and ports (`sites`), and the text of the result (`write`). What cannot be carried over
+//! becomes a comment at its place and is counted; what wsgate makes unnecessary is listed at the end. A location that
+//! only some may use (`auth_…`, `limit_except`) answers 403 rather than letting everybody in; `if` and limits are only
+//! noted.
 
 mod access_rules;
 mod action;
@@ -47,51 +48,55 @@ use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
 use crate::nginx::write::Translation;
 
-/// What became of an nginx.conf.
+/// An nginx.conf as a `routes.yaml`, with what was lost on the way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Imported {
     /// The text of a `routes.yaml`.
     pub yaml: String,
-    /// Its entries of `listen`.
+    /// How many entries of `listen` it has.
     pub listeners: usize,
-    /// Its entries of `routes`.
+    /// How many entries of `routes` it has.
     pub routes: usize,
-    /// How many directives wsgate makes unnecessary.
+    /// How many directives of the nginx.conf wsgate makes unnecessary.
     pub needless: usize,
-    /// What is not carried over, in file order.
+    /// The directives that are not carried over, in file order.
     pub left: Vec<Left>,
 }
 
 /// A directive that is not carried over.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Left {
-    /// Where it stands: `nginx.conf:12`.
+    /// The place of the directive: `nginx.conf:12`.
     pub place: String,
-    /// Its name.
+    /// The name of the directive.
     pub what: String,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub why: String,
 }
 
-/// Why there is nothing to print.
+/// Why an nginx.conf cannot be translated.
 #[derive(Clone, Debug)]
 pub enum ImportError {
     /// The file cannot be read.
     Unreadable(Box<Diagnostic>),
-    /// It is no nginx.conf, or has no server in it.
+    /// The file is no nginx.conf, or has no server that wsgate could be.
     Refused(Box<Diagnostic>),
 }
 
-/// What stands in `http`, and around it.
+/// What `routes.yaml` says beside listeners and routes: the directives in `http`, and around it.
 #[derive(Debug, Default)]
 struct Top {
+    /// nginx's `worker_shutdown_timeout`.
     drain_timeout: Option<Duration>,
+    /// nginx's `worker_processes`, but for `auto`.
     threads: Option<String>,
+    /// Whether `http` has `access_log off`.
     access_log_off: bool,
+    /// The comments at the top of the file.
     comments: Vec<String>,
 }
 
-/// Reads the nginx.conf `file` with what it includes.
+/// Translates the nginx.conf `file` and the files that it includes.
 ///
 /// # Errors
 /// If the file cannot be read, if one of the files breaks nginx's syntax, or if no server listens at an address that
@@ -213,7 +218,7 @@ fn no_listener(file: &Path, servers: &[Outline<'_>]) -> ImportError {
     ImportError::Refused(Box::new(diagnostic))
 }
 
-/// What stands in the `http` blocks; a file of `sites-available` has that at its top.
+/// The directives in the `http` blocks. A file of `sites-available` has them at its top.
 fn http(directives: Vec<Directive>) -> Vec<Directive> {
     let mut http = Vec::new();
     for directive in directives {
@@ -234,7 +239,7 @@ fn http(directives: Vec<Directive>) -> Vec<Directive> {
     http
 }
 
-/// A number of threads as `routes.yaml` takes it.
+/// The number of threads, if `routes.yaml` takes it.
 fn threads(text: &str) -> Option<String> {
     let number: u32 = text.parse().ok()?;
     (1..=MOST_THREADS)
@@ -242,7 +247,7 @@ fn threads(text: &str) -> Option<String> {
         .then(|| number.to_string())
 }
 
-/// Notes what a plan cannot keep apart, and servers that nobody reaches.
+/// Notes the servers that answer at more addresses than in nginx, and those that no request reaches.
 fn note_plan(
     plan: &Plan,
     servers: &mut [TranslatedServer],

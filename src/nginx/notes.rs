@@ -1,19 +1,20 @@
-//! What the import says about directives that become nothing: those that wsgate cannot carry over, and those that it
-//! makes unnecessary.
+//! Collects the directives that are not translated: those that cannot be carried over, and those that wsgate makes
+//! unnecessary.
 
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::Files;
 use crate::nginx::tree::SourceLine;
 
-/// What was noted so far.
+/// The directives that were noted so far.
 #[derive(Debug)]
 pub(super) struct Notes<'t> {
     files: &'t Files,
+    /// Directives that are not carried over: where each stands, its name, and the reason.
     left: Vec<(SourceLine, String, String)>,
     needless: Vec<Needless>,
 }
 
-/// Directives of one name that became nothing for one reason.
+/// The directives of one name that are unnecessary for one reason.
 #[derive(Debug)]
 struct Needless {
     what: String,
@@ -21,10 +22,11 @@ struct Needless {
     places: Vec<SourceLine>,
 }
 
-/// Places that a comment names at most.
+/// The most places that one comment names.
 const PLACES: usize = 8;
 
 impl<'t> Notes<'t> {
+    /// No notes yet, about directives of these files.
     pub(super) fn new(files: &'t Files) -> Self {
         Self {
             files,
@@ -33,13 +35,13 @@ impl<'t> Notes<'t> {
         }
     }
 
-    /// A place as messages name it.
+    /// A place as messages name it: `nginx.conf:12`.
     pub(super) fn show(&self, place: SourceLine) -> String {
         self.files.show(place)
     }
 
-    /// A directive that is not carried over; returns the comment that says so. One that is met again, since several
-    /// blocks include it, counts once.
+    /// Notes a directive that is not carried over, and returns the comment that says so. One that is met several times,
+    /// since several blocks include its file, counts once.
     pub(super) fn left(&mut self, directive: &Directive, why: impl Into<String>) -> String {
         let (what, why) = (directive.what(), why.into());
         let place = directive.place;
@@ -51,7 +53,7 @@ impl<'t> Notes<'t> {
         comment
     }
 
-    /// A directive that wsgate makes unnecessary.
+    /// Notes a directive that wsgate makes unnecessary.
     pub(super) fn needless(&mut self, directive: &Directive, why: impl Into<String>) {
         let (what, why, place) = (directive.what(), why.into(), directive.place);
         let known = self
@@ -69,7 +71,7 @@ impl<'t> Notes<'t> {
         }
     }
 
-    /// What is not carried over, in file order: place, what and why.
+    /// The directives that are not carried over, in file order: place, name and reason.
     pub(super) fn all_left(&self) -> Vec<(String, String, String)> {
         let mut left = self.left.clone();
         left.sort();
@@ -79,12 +81,12 @@ impl<'t> Notes<'t> {
         shown.collect()
     }
 
-    /// How many directives are unnecessary.
+    /// How many directives were noted as unnecessary.
     pub(super) fn needless_count(&self) -> usize {
         self.needless.iter().map(|one| one.places.len()).sum()
     }
 
-    /// A comment for each kind of unnecessary directive, in file order.
+    /// A comment for each name and reason of unnecessary directives, in file order.
     pub(super) fn all_needless(&self) -> Vec<String> {
         let mut all: Vec<&Needless> = self.needless.iter().collect();
         all.sort_by_key(|one| one.places.iter().min());
@@ -95,7 +97,7 @@ impl<'t> Notes<'t> {
         shown.collect()
     }
 
-    /// `nginx.conf:3, 9, site.conf:4`
+    /// Places in one text, each file named once: `nginx.conf:3, 9, site.conf:4`.
     fn places(&self, places: &[SourceLine]) -> String {
         let mut sorted = places.to_vec();
         sorted.sort();

@@ -1,25 +1,26 @@
-//! What becomes of a directive that no key takes up: nothing, since wsgate makes it unnecessary, or a comment.
+//! Decides about a directive for which `routes.yaml` has no key: wsgate makes it unnecessary, or a comment says that it
+//! is not carried over.
 //!
-//! The words are those that `wsgate check` has for nginx's directives; here stand those that nobody types into a
-//! `routes.yaml`, and those of which the value decides.
+//! The reasons are those of `wsgate check` for nginx's directives (`config::instead_of`). This file has the reasons for
+//! directives that nobody types into a `routes.yaml`, and for those whose value decides.
 
 use crate::config;
 use crate::nginx::notes::Notes;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 
-/// What becomes of a directive.
+/// What is to be done about a directive.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Disposition {
-    /// It is read elsewhere.
+    /// Nothing, since another file of the import translates the directive.
     Taken,
-    /// Nothing, and nothing is missed.
+    /// The directive is noted as unnecessary, for this reason.
     Needless(String),
-    /// It is not carried over.
+    /// The directive is noted as not carried over, for this reason.
     Left(String),
 }
 
-/// Directives that are read where they belong.
+/// Directives that other files of the import translate.
 const TAKEN: &[&str] = &[
     "http",
     "server",
@@ -54,15 +55,21 @@ const TAKEN: &[&str] = &[
     "map",
 ];
 
+/// The reason for directives that have no meaning here.
 const NO_EFFECT: &str = "nothing takes its place, and nothing is missed";
+/// The reason for directives about files.
 const FILES: &str = "no file is served";
+/// The reason for directives about compression.
 const COMPRESSED: &str = "answers go on as the upstream wrote them, compressed or not";
+/// The reason for directives about logs.
 const LOGS: &str = "logs go to stderr";
+/// The reason for directives about TLS.
 const TLS: &str = "TLS 1.2 and 1.3 with sound ciphers and resumed sessions, nothing older";
+/// The reason for directives about slow clients.
 const CLIENTS: &str =
     "clients have other limits here, among them `header_timeout` and `body_timeout`";
 
-/// Directives that nobody misses, beside those that `check` calls not needed.
+/// Directives that wsgate makes unnecessary, and why; those that `wsgate check` calls not needed are not among them.
 const NEEDLESS: &[(&[&str], &str)] = &[
     (
         &[
@@ -210,7 +217,7 @@ const NEEDLESS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Directives that are missed, with other words than `check` has for them, or with none there.
+/// Directives that are not carried over, and why, where `wsgate check` gives another reason or none.
 const LEFT: &[(&[&str], &str)] = &[
     (
         &[
@@ -256,7 +263,7 @@ const LEFT: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Notes the directives of a block that no key takes up.
+/// Notes the directives of a block that are not translated, each by its [`Disposition`].
 pub(super) fn note_rest(
     directives: &[Directive],
     scope: &Scope<'_>,
@@ -275,12 +282,12 @@ pub(super) fn note_rest(
     }
 }
 
-/// What becomes of `directive`, by its name and, for some, its value.
+/// Decides about `directive` by its value or, where that does not matter, by its name.
 fn judge(directive: &Directive) -> Disposition {
     by_value(directive).unwrap_or_else(|| by_name(directive.name.as_str()))
 }
 
-/// What becomes of a directive whose value decides.
+/// Decides about a directive by its value; `None` if only its name matters.
 fn by_value(directive: &Directive) -> Option<Disposition> {
     let value = directive.arg(0).to_ascii_lowercase();
     let left = |why: &str| Some(Disposition::Left(why.to_owned()));
@@ -310,7 +317,7 @@ fn by_value(directive: &Directive) -> Option<Disposition> {
     }
 }
 
-/// What becomes of a directive with this name, whatever its value.
+/// Decides about a directive by its name, whatever its value.
 fn by_name(name: &str) -> Disposition {
     let left = |why: &str| Disposition::Left(why.to_owned());
     let of = |table: &[(&[&str], &'static str)]| {

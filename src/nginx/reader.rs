@@ -1,7 +1,7 @@
-//! An nginx.conf and all that it includes, read into one tree of directives.
+//! Reads an nginx.conf and all files that it includes into one tree of directives.
 //!
-//! Relative paths are relative to the directory of the main file, which is nginx's own rule. A file that is not there, or
-//! that includes itself, is noted at its `include` and the rest goes on: the import may run on another machine than nginx.
+//! Relative paths are relative to the directory of the main file, as in nginx. A file that is not there, or that
+//! includes itself, is noted at its `include`, and reading goes on: the import may run on another machine than nginx.
 
 use std::fs;
 use std::fs::File;
@@ -22,19 +22,19 @@ use crate::nginx::lexer::TokenKind;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::Files;
 
-/// Most bytes of all files together: a hundred times what the largest of configurations has.
+/// The most bytes of all files together: a hundred times what the largest configurations have.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Most files, since a few that include each other twice could be read for ever.
+/// The most files that are read. Without a limit a few files that include each other twice could be read for ever.
 const MOST_FILES: usize = 2_000;
 
-/// Deepest nesting of blocks and includes together; five are usual.
+/// The deepest nesting of blocks and includes together; five is usual.
 const DEEPEST: usize = 48;
 
-/// Reads `path` and what it includes.
+/// Reads `path` and the files that it includes.
 ///
 /// # Errors
-/// If the main file cannot be read, or the first place where one of the files is no nginx.conf.
+/// If the main file cannot be read, or if one of the files breaks nginx's syntax, with the first place that does.
 pub(super) fn read(path: &Path) -> Result<(Vec<Directive>, Files), ImportError> {
     let name = path.display().to_string();
     let unreadable = |error: io::Error| {
@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<Directive>, Files), ImportError> 
     Ok((directives, reader.files))
 }
 
-/// A file's text; what is no UTF-8 in it becomes U+FFFD, which no word may have.
+/// The text of a file of at most `most` bytes. A byte that is no UTF-8 becomes U+FFFD, which no word may have.
 fn text(path: &Path, most: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
@@ -72,25 +72,27 @@ fn text(path: &Path, most: u64) -> io::Result<String> {
     })
 }
 
+/// Reads files, and those that they include.
 struct IncludeReader {
-    /// Of the main file.
+    /// The directory of the main file.
     dir: PathBuf,
-    /// Bytes that may still be read.
+    /// How many bytes may still be read.
     left: u64,
-    /// The files that are being read, each included by the one before it.
+    /// The files that are being read, each included by the one before.
     open: Vec<PathBuf>,
-    /// Files read so far.
+    /// How many included files were read so far.
     read: usize,
     files: Files,
 }
 
-/// Where in a file the reader is.
+/// How far a file was read.
 struct Position<'t> {
     lexer: Lexer<'t>,
     file: usize,
 }
 
 impl IncludeReader {
+    /// The directives of a file of this name and text, which stands `depth` blocks and includes deep.
     fn file(
         &mut self,
         name: String,
@@ -179,7 +181,8 @@ impl IncludeReader {
         }
     }
 
-    /// Puts the directives of the included files in the place of an `include`; it stays where there are none.
+    /// Puts the directives of the included files in the place of an `include`, which itself stays for each file that
+    /// cannot be read.
     fn include(
         &mut self,
         mut directive: Directive,
@@ -210,14 +213,17 @@ impl IncludeReader {
         Ok(())
     }
 
-    /// The text of an included file, or why it is not read.
+    /// The text of an included file.
+    ///
+    /// # Errors
+    /// The reason why it is not read.
     fn included(&mut self, path: &Path) -> Result<String, String> {
         let data = fs::metadata(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
             kind => format!("it cannot be read: {kind}"),
         })?;
         if !data.is_file() {
-            // Opening a pipe could wait for ever.
+            // Opening a named pipe could wait for ever.
             return Err("this is no file".to_owned());
         }
         if path
@@ -237,11 +243,11 @@ impl IncludeReader {
     }
 }
 
-/// Why reading does not go on.
+/// Why reading a file ends before its end.
 enum Stopped {
-    /// A fault in the file that is being read.
+    /// The file itself has a syntax error.
     Here(Refused),
-    /// One in a file that it includes, ready to print.
+    /// A file that it includes has an error, which is ready to print.
     Inside(Box<Diagnostic>),
 }
 

@@ -1,4 +1,4 @@
-//! An entry of `routes` in the making.
+//! An entry of `routes` while it is put together.
 
 use std::time::Duration;
 
@@ -9,21 +9,29 @@ use crate::nginx::tree::SourceLine;
 use crate::nginx::variables::Constants;
 use crate::returns::Return;
 
-/// An entry of `routes`, but for host and port.
+/// An entry of `routes`, without its hosts and ports.
 #[derive(Clone, Debug)]
 pub(super) struct RouteEntry {
+    /// The place of the directive that the entry comes from.
     pub(super) place: SourceLine,
+    /// The path, as the key `location` has it.
     pub(super) location: String,
+    /// What becomes of a request.
     pub(super) does: Does,
+    /// The client addresses that may use the route.
     pub(super) access_rules: AccessRules,
+    /// The time limits that nginx's file sets.
     pub(super) timeouts: ProxyTimeouts,
+    /// The header fields that are set, and their values.
     pub(super) set_headers: Vec<(String, String)>,
+    /// The file of the upstream's authority.
     pub(super) ca: Option<String>,
+    /// The comments above the entry.
     pub(super) comments: Vec<String>,
 }
 
 impl RouteEntry {
-    /// Whether it sends everybody to https, as `redirect: https` does.
+    /// Whether the route sends every client to https, as `redirect: https` does.
     pub(super) fn goes_to_https(&self) -> bool {
         let to = "https://$host$request_uri";
         self.location == "/"
@@ -33,21 +41,23 @@ impl RouteEntry {
     }
 }
 
-/// What a route does.
+/// What a route does with a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Does {
+    /// The request goes to this upstream, as `proxy_pass` names it.
     ProxyPass(String),
+    /// The request is answered as this value of `return` says.
     Return(String),
 }
 
-/// Time limits, where nginx's file sets one.
+/// The time limits that nginx's file sets, `proxy_connect_timeout` and `proxy_read_timeout`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProxyTimeouts {
     pub(super) connect: Option<Duration>,
     pub(super) read: Option<Duration>,
 }
 
-/// What a `return` says, as a route for no location yet.
+/// The route for a `return`, without a location.
 pub(super) fn returned(
     directive: &Directive,
     constants: &Constants,
@@ -77,7 +87,7 @@ pub(super) fn returned(
     }
 }
 
-/// What answers where no location does.
+/// The route that answers 404 where no location answers.
 pub(super) fn nothing_else(place: SourceLine) -> RouteEntry {
     RouteEntry {
         location: "/".to_owned(),
@@ -85,7 +95,7 @@ pub(super) fn nothing_else(place: SourceLine) -> RouteEntry {
     }
 }
 
-/// An answer without an upstream, for no location yet.
+/// A route that is answered by the value `returns`, without a location.
 pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
     RouteEntry {
         place,
@@ -99,7 +109,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
     }
 }
 
-/// A file's path, which nginx reads relative to the directory of its main file.
+/// The path of a file that nginx looks for relative to `dir`, the directory of its main file.
 pub(super) fn beside(dir: &str, path: &str) -> String {
     if path.starts_with('/') || dir.is_empty() {
         path.to_owned()

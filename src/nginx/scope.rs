@@ -1,36 +1,44 @@
-//! What a location inherits from the blocks around it, by nginx's rule: a level that says something about a thing says
-//! all of it.
+//! The directives that a location inherits from the blocks around it. nginx's rule: a block that has one directive of a
+//! kind inherits none of that kind.
 
 use crate::nginx::access_rules::AccessRules;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 
-/// The directives that are in force.
+/// The directives that are in force in a block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope<'t> {
+    /// The `proxy_set_header` directives.
     pub(super) fields: Vec<&'t Directive>,
+    /// The `proxy_read_timeout`.
     pub(super) read_timeout: Option<&'t Directive>,
+    /// The `proxy_connect_timeout`.
     pub(super) connect_timeout: Option<&'t Directive>,
+    /// The `proxy_ssl_trusted_certificate`.
     pub(super) ca: Option<&'t Directive>,
+    /// The `ssl_certificate` directives.
     pub(super) certificates: Vec<&'t Directive>,
+    /// The `ssl_certificate_key` directives, in the order of the certificates.
     pub(super) keys: Vec<&'t Directive>,
-    /// Whether there is a folder of files, other than nginx's own default.
+    /// The directory of files, where it is not nginx's own default.
     pub(super) root: Option<&'t Directive>,
+    /// The `allow` and `deny` directives.
     access: Vec<&'t Directive>,
+    /// The directives that ask a client for more than its address.
     auth: Vec<&'t Directive>,
 }
 
-/// What stands between the clients and a location.
+/// What keeps clients out of a location.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Guard<'t> {
-    /// `deny all`: nobody passes, and that can be said.
+    /// Nobody passes: there is `deny all`.
     Closed,
-    /// Some pass, and wsgate cannot tell who.
+    /// Some pass, and wsgate cannot tell who, because of this directive.
     Some(&'t Directive),
 }
 
-/// Directives that let in only who can show something.
+/// Directives that let in only clients with a password, a token or a certificate.
 const AUTH: [&str; 4] = [
     "auth_basic",
     "auth_request",
@@ -39,7 +47,7 @@ const AUTH: [&str; 4] = [
 ];
 
 impl<'t> Scope<'t> {
-    /// The scope of a block inside.
+    /// The scope of a block with these directives, which stands in the block of this scope.
     pub(super) fn within(&self, directives: &'t [Directive]) -> Self {
         let mut scope = self.clone();
         let level = |name| all(directives, name).collect::<Vec<_>>();
@@ -75,7 +83,7 @@ impl<'t> Scope<'t> {
         scope
     }
 
-    /// Who keeps clients out of a location with these directives in its block.
+    /// What keeps clients out of a location with these directives in its block.
     pub(super) fn guard(&self, location: &'t [Directive]) -> Option<Guard<'t>> {
         let is = |one: &&Directive, name, value| one.name == name && one.arg(0) == value;
         let mut rules = self.access.iter().copied();
@@ -95,13 +103,13 @@ impl<'t> Scope<'t> {
         last(location, "limit_except").map(Guard::Some)
     }
 
-    /// The addresses that may pass. `None` if that cannot be said.
+    /// The client addresses that may pass. `None` if `routes.yaml` cannot say it.
     pub(super) fn access_rules(&self) -> Option<AccessRules> {
         AccessRules::of(&self.access)
     }
 
-    /// Whether this rule is one that the import obeys, by saying the same, by closing what it guards or by there being nothing
-    /// to close.
+    /// Whether the import takes this directive into account: the route has the same rule, or is closed, or there is
+    /// nothing to close.
     pub(super) fn obeys(&self, directive: &Directive) -> bool {
         match directive.name.as_str() {
             "allow" | "deny" => {

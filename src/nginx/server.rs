@@ -1,4 +1,4 @@
-//! A `server` block: its addresses, names and certificates, and its locations as routes.
+//! Translates a `server` block: its addresses, names and certificates, and its locations as routes.
 
 use crate::nginx::context::FileContext;
 use crate::nginx::context::ServerContext;
@@ -18,18 +18,24 @@ use crate::nginx::tree::last;
 use crate::nginx::variables::Constants;
 use crate::routing::HostPattern;
 
-/// A server, translated.
+/// A `server` block as `routes.yaml` has it.
 #[derive(Debug)]
 pub(super) struct TranslatedServer {
+    /// Where the block stands.
     pub(super) place: SourceLine,
+    /// The addresses and names of the server.
     pub(super) virtual_server: VirtualServer,
-    /// Certificates and their keys, as files.
+    /// The files of its certificates, each with that of its key.
     pub(super) pairs: Vec<(String, String)>,
+    /// The routes of the server, in their order.
     pub(super) routes: Vec<RouteEntry>,
+    /// The comments above the routes.
     pub(super) comments: Vec<String>,
 }
 
-/// What is read of a server before any of its locations: all listeners must be known to see a loop.
+/// A `server` block of which the addresses and names were read.
+///
+/// The locations come later: to see that a `proxy_pass` leads back, the addresses of all servers must be known.
 #[derive(Debug)]
 pub(super) struct Outline<'t> {
     block: &'t Directive,
@@ -55,7 +61,10 @@ pub(super) fn outline<'t>(
     }
 }
 
-/// Translates a server; a second one where Certbot's `if ($host = …)` gives some names an answer of their own.
+/// Translates a server.
+///
+/// The first is the server itself. Others follow for the names to which Certbot's `if ($host = …)` gives an answer of
+/// their own.
 pub(super) fn servers(
     mut outline: Outline<'_>,
     file: FileContext<'_, '_>,
@@ -121,7 +130,7 @@ impl TranslatedServer {
     }
 }
 
-/// Takes the names out of a server that an `if` of its own answers, and notes what else stands in its block.
+/// The names that an `if` of the server answers, which are taken out of its names. Notes the rest of its block.
 fn answers_of_hosts(
     outline: &mut Outline<'_>,
     constants: &Constants,
@@ -148,7 +157,7 @@ fn answers_of_hosts(
     answered
 }
 
-/// The routes of a server: its `return`, which comes before every location, or its locations.
+/// The routes of a server: the one for its `return`, which comes before every location, or those of its locations.
 fn routes(
     around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
@@ -186,7 +195,7 @@ fn routes(
     routes
 }
 
-/// `if ($host = name) { return …; }`, as Certbot writes it.
+/// The name and the answer of `if ($host = name) { return …; }`, which Certbot writes; `None` for any other `if`.
 fn answer_of_host(
     condition: &Directive,
     constants: &Constants,
@@ -209,7 +218,7 @@ fn answer_of_host(
     }
 }
 
-/// The certificates of a server with their keys.
+/// The files of a server's certificates, each with that of its key. Others are noted in `comments`.
 fn pairs(
     scope: &Scope<'_>,
     dir: &str,

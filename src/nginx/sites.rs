@@ -1,8 +1,8 @@
-//! Which server answers which host on which port, in wsgate's terms: nginx has a table of names for each address,
-//! wsgate one for all, with `when: { port: … }`.
+//! Plans which server answers for which hosts and ports. nginx has a table of names for each address; wsgate has one
+//! for all addresses, with `when: { port: … }`.
 //!
-//! What is written for every host answers only where no name of any port does, so each name that is known on one port is
-//! resolved on all others too, as nginx would there.
+//! In wsgate a route for every host answers only where no name of any port does. Each name that is known on one port is
+//! therefore resolved on all other ports too, as nginx would resolve it there.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,52 +11,60 @@ use std::net::SocketAddr;
 use crate::nginx::listen::Listen;
 use crate::routing::HostPattern;
 
-/// A server as this module sees it.
+/// The addresses and names of a server.
 #[derive(Clone, Debug)]
 pub(super) struct VirtualServer {
+    /// The addresses of the server.
     pub(super) listens: Vec<Listen>,
+    /// The names of the server.
     pub(super) names: Vec<HostPattern>,
-    /// Whether it does nothing but `return 301 https://$host$request_uri`.
+    /// Whether all that it does is `return 301 https://$host$request_uri`.
     pub(super) redirects: bool,
 }
 
-/// A listener of `routes.yaml`.
+/// An entry of `listen` in `routes.yaml`.
 #[derive(Debug)]
 pub(super) struct PlannedListener {
+    /// The address.
     pub(super) listen: Listen,
-    /// The servers behind it, by number, the default one first.
+    /// The servers at this address, as indices of all servers; the default server is first.
     pub(super) servers: Vec<usize>,
-    /// `redirect: https`
+    /// Whether the entry has `redirect: https`.
     pub(super) redirects: bool,
 }
 
 /// The routes of one server for some hosts and ports.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Site {
+    /// The server, as an index of all servers.
     pub(super) server: usize,
-    /// None: every host that no other site has.
+    /// The hosts; empty for every host that no other site has.
     pub(super) hosts: Vec<HostPattern>,
-    /// None: every port.
+    /// The ports; empty for every port.
     pub(super) ports: Vec<u16>,
 }
 
-/// All of it.
+/// The entries of `listen`, and which server's routes stand for which hosts and ports.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
+    /// The entries of `listen`, in file order.
     pub(super) listeners: Vec<PlannedListener>,
+    /// The sites, by server.
     pub(super) sites: Vec<Site>,
-    /// Servers that answer here at every address of a port, and in nginx at one of them only.
+    /// Servers that answer at every address of a port, and in nginx at some of them only; each with one such address.
     pub(super) spread: Vec<(usize, Listen)>,
 }
 
 /// The servers of one port, merged over its addresses.
 #[derive(Debug)]
 struct PortTable {
+    /// The server for names that no server has.
     default: usize,
+    /// The names of all servers of the port, each with its server.
     names: Vec<(HostPattern, usize)>,
 }
 
-/// Plans listeners and sites.
+/// Plans the listeners and sites of these servers.
 pub(super) fn plan(servers: &[VirtualServer]) -> Plan {
     let mut plan = Plan {
         listeners: listeners(servers),
@@ -124,7 +132,7 @@ fn listeners(servers: &[VirtualServer]) -> Vec<PlannedListener> {
                 });
                 continue;
             };
-            // nginx: TLS is the address's, whichever server says so.
+            // In nginx an address has TLS if any server says so.
             listener.listen.tls |= listen.tls;
             if listener.servers.contains(&number) {
                 continue;
@@ -140,7 +148,8 @@ fn listeners(servers: &[VirtualServer]) -> Vec<PlannedListener> {
     listeners
 }
 
-/// The listeners that are opened: one at an address is part of the one at all addresses of its port, which would be in use.
+/// The listeners without those whose address another one at every address of the same port includes: it would be in use
+/// already.
 fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
     let all: Vec<SocketAddr> = listeners
         .iter()
@@ -158,6 +167,7 @@ fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
     listeners.into_iter().filter(is_open).collect()
 }
 
+/// The names and the default server of the `listeners` of one port.
 fn table(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> PortTable {
     let main = listeners
         .iter()
@@ -180,7 +190,7 @@ fn table(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> PortTable
     }
 }
 
-/// The servers of a port that are not behind all of its addresses; the two that mean every interface count as one.
+/// The servers of a port that are not at all of its addresses. `0.0.0.0` and `[::]` count as one address.
 fn spread(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> Vec<(usize, Listen)> {
     let kind = |ip: IpAddr| (!ip.is_unspecified()).then_some(ip);
     let mut kinds: Vec<Option<IpAddr>> = Vec::new();
@@ -214,7 +224,7 @@ fn spread(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> Vec<(usi
     spread
 }
 
-/// The server that nginx asks for `host`, and whether it was found by a name.
+/// The server that nginx chooses for `host`, and whether one of its names led to it.
 fn resolve(table: &PortTable, host: &HostPattern) -> (usize, bool) {
     if let Some((_, server)) = table.names.iter().find(|(name, _)| name == host) {
         return (*server, true);
@@ -224,12 +234,13 @@ fn resolve(table: &PortTable, host: &HostPattern) -> (usize, bool) {
     longest.map_or((table.default, false), |(_, server)| (*server, true))
 }
 
-/// Whether every host that `host` means is below the wildcard `wide`.
+/// Whether `wide` is a wildcard that covers every name of `host`.
 fn covers(wide: &HostPattern, host: &HostPattern) -> bool {
     let (HostPattern::Exact(name) | HostPattern::Below(name)) = host;
     matches!(wide, HostPattern::Below(_)) && wide.covers(name)
 }
 
+/// The sites of all servers: for each port the hosts for which nginx would choose the server there.
 fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
     let mut all: Vec<&HostPattern> = Vec::new();
     for (name, _) in tables.values().flat_map(|table| &table.names) {

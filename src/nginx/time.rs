@@ -1,4 +1,4 @@
-//! nginx's times, and how `routes.yaml` writes them. Texts and values, both ways.
+//! Reads nginx's times, and writes them as `routes.yaml` does.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ const UNITS: [(&str, u64); 8] = [
     ("ms", 1),
 ];
 
-/// Reads `86400`, `60s`, `1h 30m`, `500ms`; without a unit it is seconds. Longer than a year is a year.
+/// Reads `86400`, `60s`, `1h 30m` or `500ms`. A number without a unit is seconds, and what is longer than a year is cut
+/// to a year. `None` for a text that is no time.
 pub(super) fn read(text: &str) -> Option<Duration> {
     let mut total = 0_u64;
     let mut rest = text.trim();
@@ -44,7 +45,7 @@ pub(super) fn read(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(total).min(LONGEST_DURATION))
 }
 
-/// As `routes.yaml` has it: `1h30m`.
+/// A duration as `routes.yaml` has it: `1h30m`.
 pub(super) fn write(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();

@@ -1,45 +1,45 @@
-//! Directives, as they stand in the files: names, arguments, blocks, and where.
+//! The directives of an nginx.conf: names, arguments and blocks, and where they stand.
 
 use std::ops::Range;
 
 use crate::config::SourceText;
 
-/// A place in one of the files.
+/// A line of one of the files that were read.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct SourceLine {
-    /// Which of the [`Files`].
+    /// The file, by the number that [`Files::add`] gave it.
     pub(super) file: usize,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
 }
 
-/// One directive.
+/// One directive, with or without a block.
 #[derive(Clone, Debug)]
 pub(super) struct Directive {
-    /// Its name.
+    /// The first word.
     pub(super) name: String,
-    /// The words behind it.
+    /// The words behind the name.
     pub(super) args: Vec<String>,
-    /// What stands in its block, if it has one, with included files in their places.
+    /// The directives in its block, if it has one. Those of included files stand in the place of their `include`.
     pub(super) block: Option<Vec<Directive>>,
-    /// Where its name stands.
+    /// The line of its name.
     pub(super) place: SourceLine,
-    /// Why an `include` has brought nothing.
+    /// The reason why the file of an `include` was not read.
     pub(super) problem: Option<String>,
 }
 
 impl Directive {
-    /// The argument number `index`, from 0; empty if there is none.
+    /// The argument number `index`, counted from 0; an empty text if there is none.
     pub(super) fn arg(&self, index: usize) -> &str {
         self.args.get(index).map_or("", String::as_str)
     }
 
-    /// What stands in its block.
+    /// The directives in its block; none if it has no block.
     pub(super) fn inside(&self) -> &[Directive] {
         self.block.as_deref().unwrap_or_default()
     }
 
-    /// What a message calls it: its name, and which field it is about if it is about one.
+    /// The directive as a message names it: its name and, where that says too little, its arguments.
     pub(super) fn what(&self) -> String {
         match self.name.as_str() {
             "proxy_set_header" | "add_header" | "proxy_hide_header" | "proxy_ignore_headers" => {
@@ -51,7 +51,7 @@ impl Directive {
     }
 }
 
-/// All directives of this name, in order.
+/// All directives of this name, in their order.
 pub(super) fn all<'d>(
     directives: &'d [Directive],
     name: &'static str,
@@ -80,23 +80,23 @@ impl Files {
         self.0.len() - 1
     }
 
-    /// A place in the file `file`.
+    /// The line of the file number `file` in which `span` begins.
     pub(super) fn place(&self, file: usize, span: &Range<usize>) -> SourceLine {
         let line = self.source(file).line(span.start);
         SourceLine { file, line }
     }
 
-    /// One of the files, by the number that [`add`](Self::add) gave it.
+    /// The text of a file, by the number that [`add`](Self::add) gave it.
     pub(super) fn source(&self, file: usize) -> &SourceText {
         &self.0[file].1
     }
 
-    /// A place as messages name it: `nginx.conf:12`.
+    /// A line as messages name it: `nginx.conf:12`.
     pub(super) fn show(&self, place: SourceLine) -> String {
         format!("{}:{}", self.name(place), place.line)
     }
 
-    /// The file of a place.
+    /// The name of the file in which a line stands.
     pub(super) fn name(&self, place: SourceLine) -> &str {
         &self.0[place.file].0
     }

@@ -1,4 +1,4 @@
-//! `upstream` blocks, and what a `proxy_pass` means with them.
+//! Reads `upstream` blocks, and resolves what a `proxy_pass` means with them.
 
 use std::collections::HashMap;
 
@@ -9,34 +9,34 @@ use crate::upstream::Address;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 
-/// The `upstream` blocks of a file, by name.
+/// The `upstream` blocks, by their names in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Groups<'t>(HashMap<String, &'t Directive>);
 
-/// A `proxy_pass` that stands for itself.
+/// The upstream of a `proxy_pass`, with its address in the place of a group's name.
 #[derive(Debug)]
 pub(super) struct ResolvedUpstream {
-    /// As `routes.yaml` has it.
+    /// The value of `proxy_pass` in `routes.yaml`.
     pub(super) to: ProxyPass,
-    /// nginx's `$proxy_host`: what it sends as `Host` if it is not told otherwise.
+    /// The value of nginx's `$proxy_host`, which it sends as `Host` where no other is set.
     pub(super) proxy_host: String,
-    /// Whether that is a name which the upstream may insist on, and not a name of this file or of this machine.
+    /// Whether `proxy_host` is a name on which the upstream may insist, and neither a group's nor this machine's.
     pub(super) has_own_name: bool,
-    /// What to say about it.
+    /// The comments for the route.
     pub(super) comments: Vec<String>,
 }
 
 impl<'t> Groups<'t> {
-    /// The blocks among what stands in `http`.
+    /// The `upstream` blocks among the directives of `http`.
     pub(super) fn of(http: &'t [Directive]) -> Self {
         let named = all(http, "upstream").map(|group| (group.arg(0).to_ascii_lowercase(), group));
         Self(named.collect())
     }
 
-    /// What `proxy_pass` leads to.
+    /// The upstream to which a `proxy_pass` directive leads.
     ///
     /// # Errors
-    /// Why that cannot be written in a `routes.yaml`.
+    /// The reason why that cannot be written in a `routes.yaml`.
     pub(super) fn resolve(
         &self,
         directive: &Directive,
@@ -87,7 +87,11 @@ impl<'t> Groups<'t> {
     }
 }
 
-/// The address of the server of a group; of several the first that is not meant to rest.
+/// The address of a group's server. Of several it is the first that is neither `down` nor `backup`, and the others are
+/// noted in `comments`.
+///
+/// # Errors
+/// The group has no server.
 fn server_of(
     group: &Directive,
     notes: &mut Notes<'_>,
@@ -148,6 +152,7 @@ fn server_of(
     })
 }
 
+/// An address with `port` behind it, if it has no port of its own.
 fn with_port(authority: &str, port: u16) -> String {
     let behind = authority.rfind(']').unwrap_or(0);
     if authority[behind..].contains(':') {

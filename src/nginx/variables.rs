@@ -1,22 +1,22 @@
-//! Texts with variables: those that stand for one thing in the whole server are filled in, the others are held against
-//! what `routes.yaml` knows.
+//! Translates texts with variables: those that have one value in the whole server are filled in, and the others must be
+//! variables that `routes.yaml` has too.
 
 use crate::routing::HostPattern;
 use crate::template::Template;
 
-/// What is the same for every request of a server.
+/// The variables that have the same value for every request of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Constants {
-    /// `$server_name`: its first name.
+    /// The value of `$server_name`: the first name, if it is no wildcard.
     pub(super) server_name: Option<String>,
-    /// `$server_port`, if it listens on one port only.
+    /// The value of `$server_port`, if the server listens on one port only.
     pub(super) port: Option<u16>,
-    /// Whether its ports are those that clients leave out of `Host`, so that `$http_host` is `$host`.
+    /// Whether clients leave all of its ports out of `Host`, so that `$http_host` is `$host`.
     pub(super) default_ports: bool,
 }
 
 impl Constants {
-    /// Of a server with these names, and ports with or without TLS.
+    /// The constants of a server with these names and ports; `true` stands beside a port with TLS.
     pub(super) fn of(names: &[HostPattern], mut ports: Vec<(u16, bool)>) -> Self {
         ports.sort();
         ports.dedup();
@@ -36,10 +36,10 @@ impl Constants {
         }
     }
 
-    /// `text` for `routes.yaml`, where `more` names further constants.
+    /// Fills the constants into `text`; `more` are further ones by name.
     ///
     /// # Errors
-    /// Which variable has no place there.
+    /// The reason why `routes.yaml` cannot have one of the variables.
     pub(super) fn fill(&self, text: &str, more: &[(&str, &str)]) -> Result<String, String> {
         let mut filled = String::new();
         let mut rest = text;
@@ -91,7 +91,7 @@ impl Constants {
     }
 }
 
-/// One of those that a variable's name is made of.
+/// Whether the name of a variable can have this character.
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }

@@ -1,4 +1,4 @@
-//! The text of a `routes.yaml`, with comments where something was lost.
+//! Writes the text of a `routes.yaml`, with comments where something is not carried over.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,26 +20,32 @@ use crate::nginx::yaml::comment;
 use crate::nginx::yaml::flow;
 use crate::nginx::yaml::scalar;
 
-/// What was written.
+/// The text, and how much is in it.
 #[derive(Debug)]
 pub(super) struct Written {
+    /// The text of the file.
     pub(super) yaml: String,
+    /// How many entries of `listen` it has.
     pub(super) listeners: usize,
+    /// How many entries of `routes` it has.
     pub(super) routes: usize,
 }
 
-/// The time limits of a route, by the keys of `routes.yaml`.
+/// Time limits by their keys in `routes.yaml`.
 type TimeLimits = Vec<(&'static str, Duration)>;
 
-/// What is to be written.
+/// What an nginx.conf was translated to, ready to be written.
 #[derive(Debug)]
 pub(super) struct Translation<'a> {
+    /// The keys at the top of the file.
     pub(super) top: &'a Top,
+    /// All servers, in file order.
     pub(super) servers: &'a [TranslatedServer],
+    /// Which server's routes stand for which hosts and ports.
     pub(super) plan: &'a Plan,
 }
 
-/// Writes it all.
+/// Writes the whole file; `file` is the nginx.conf that it comes from.
 pub(super) fn write(file: &Path, translation: &Translation<'_>, notes: &Notes<'_>) -> Written {
     let Translation { top, servers, plan } = translation;
     let mut writer = Writer {
@@ -76,27 +82,30 @@ pub(super) fn write(file: &Path, translation: &Translation<'_>, notes: &Notes<'_
     }
 }
 
-/// The text so far, and what its next parts are made of.
+/// Writes one part of the file after the other.
 struct Writer<'a> {
+    /// All servers, to which the plan refers by number.
     servers: &'a [TranslatedServer],
     notes: &'a Notes<'a>,
-    /// Time limits that stand at the top of the file, and at no route.
+    /// The time limits that stand at the top of the file and not at the routes.
     shared: TimeLimits,
     text: String,
 }
 
 impl Writer<'_> {
+    /// Writes a comment behind `indent` spaces.
     fn comment(&mut self, text: &str, indent: usize) {
         self.text += &comment(text, indent);
     }
 
+    /// Writes several comments behind `indent` spaces.
     fn comments<'c>(&mut self, all: impl IntoIterator<Item = &'c String>, indent: usize) {
         for text in all {
             self.comment(text, indent);
         }
     }
 
-    /// The keys that stand beside `listen` and `routes`.
+    /// Writes the keys that stand beside `listen` and `routes`.
     fn top(&mut self, top: &Top) {
         for (key, limit) in &self.shared {
             self.text += &format!("{key}: {}\n", time::write(*limit));
@@ -112,7 +121,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An entry of `listen`.
+    /// Writes an entry of `listen`.
     fn listener(&mut self, listener: &PlannedListener) {
         let address = listener.listen.address;
         let shown = if address.ip().is_unspecified() && address.is_ipv4() {
@@ -130,7 +139,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The certificates of the servers behind a listener, each once.
+    /// Writes the certificates of the servers at a listener, each once.
     fn tls(&mut self, listener: &PlannedListener) {
         let mut pairs: Vec<&(String, String)> = Vec::new();
         let all = listener.servers.iter();
@@ -158,7 +167,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The routes of a site; returns how many there are.
+    /// Writes the routes of a site, and returns how many there are.
     fn site(&mut self, site: &Site) -> usize {
         let server = &self.servers[site.server];
         self.comment(&title(site, server, self.notes), 2);
@@ -179,7 +188,7 @@ impl Writer<'_> {
         routes.len()
     }
 
-    /// An entry of `routes`.
+    /// Writes an entry of `routes`.
     fn route(&mut self, route: &RouteEntry, site: &Site) {
         self.comments(&route.comments, 2);
         let location = scalar(&route.location);
@@ -208,7 +217,7 @@ impl Writer<'_> {
         }
     }
 
-    /// `allow` or `deny`, if it names any.
+    /// Writes `allow` or `deny`, if there are networks for it.
     fn networks(&mut self, key: &str, networks: &[Network]) {
         let networks = access_rules::written(networks);
         let networks: Vec<String> = networks.iter().map(|text| flow(text)).collect();
@@ -219,7 +228,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What there is to say about servers whose routes stand nowhere.
+    /// Writes the comments of servers whose routes stand nowhere.
     fn comments_without_site(&mut self, plan: &Plan) {
         for (number, server) in self.servers.iter().enumerate() {
             let has_site = plan.sites.iter().any(|site| site.server == number);
@@ -233,7 +242,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What wsgate makes unnecessary.
+    /// Writes the list of what wsgate makes unnecessary.
     fn needless(&mut self) {
         let needless = self.notes.all_needless();
         if !needless.is_empty() {
@@ -243,7 +252,7 @@ impl Writer<'_> {
     }
 }
 
-/// The comment above the routes of a site: which server they are of.
+/// The comment above the routes of a site, which names their server.
 fn title(site: &Site, server: &TranslatedServer, notes: &Notes<'_>) -> String {
     let names: Vec<String> = server
         .virtual_server
@@ -290,13 +299,13 @@ fn when(site: &Site) -> String {
     }
 }
 
-/// The limits that a route sets: those of nginx's file, where they are not wsgate's own.
+/// The time limits that a route sets: those of nginx's file that are not wsgate's own.
 fn limits(route: &RouteEntry) -> TimeLimits {
     let own = config::Timeouts::default();
     let read = route.timeouts.read;
     let limits = [
         ("connect_timeout", route.timeouts.connect, own.connect),
-        // nginx waits as long for the answer to an upgrade; longer than wsgate's own limit is no use there.
+        // nginx waits as long for the answer to an upgrade. There a limit longer than wsgate's own is of no use.
         (
             "handshake_timeout",
             read.filter(|read| *read < own.handshake),
@@ -311,7 +320,7 @@ fn limits(route: &RouteEntry) -> TimeLimits {
     set.collect()
 }
 
-/// The limits that all routes with an upstream have alike, which are written once.
+/// The time limits that all routes with an upstream have in common, which are written once.
 fn shared(servers: &[TranslatedServer], plan: &Plan) -> TimeLimits {
     let mut all = plan
         .sites

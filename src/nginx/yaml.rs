@@ -1,11 +1,11 @@
-//! Pieces of YAML: scalars with quotes where they need them, and comments. Texts in, texts out.
+//! Writes pieces of YAML: scalars, with quotes where they need them, and comments. Texts in, texts out.
 
 use std::fmt::Write as _;
 
-/// Columns of a comment, beyond which it goes on in the next line.
+/// The columns of a comment, beyond which it goes on in the next line.
 const WIDTH: usize = 118;
 
-/// `text` as a value in a line of its own.
+/// The text as a value that stands alone in its line.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) {
         text.to_owned()
@@ -14,7 +14,7 @@ pub(super) fn scalar(text: &str) -> String {
     }
 }
 
-/// `text` as a value between braces or brackets.
+/// The text as a value between braces or brackets.
 pub(super) fn flow(text: &str) -> String {
     if is_plain(text) && !text.contains(['[', ']', '{', '}', ',']) {
         text.to_owned()
@@ -23,7 +23,7 @@ pub(super) fn flow(text: &str) -> String {
     }
 }
 
-/// Whether `text` means itself without quotes, for every reader of YAML.
+/// Whether every reader of YAML reads the text without quotes as this very text.
 fn is_plain(text: &str) -> bool {
     let begins = |c: char| c.is_ascii_alphanumeric() || "/$.=^_+(".contains(c);
     let regex = text.starts_with("~ ") || text.starts_with("~* ");
@@ -37,6 +37,7 @@ fn is_plain(text: &str) -> bool {
         && text != "="
 }
 
+/// The text in quotes.
 fn quoted(text: &str) -> String {
     let printable = |c: char| !c.is_control() && !matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}');
     if text.contains(['\\', '"']) && text.chars().all(printable) {
@@ -57,7 +58,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// `text` as comment lines, each behind `indent` spaces.
+/// The text as lines of a comment, each behind `indent` spaces.
 pub(super) fn comment(text: &str, indent: usize) -> String {
     let shown: String = text
         .chars()
