@@ -1,4 +1,4 @@
-//! The `wsgate` command: an allocator, and [`wsgate::cli::main`].
+//! The `wsgate` command: sets the allocator, and calls [`wsgate::cli::main`].
 
 use std::process::ExitCode;
 
@@ -6,9 +6,10 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// jemalloc's options, read from this symbol before `main`: memory that a reconnect storm took goes back to the system
-/// within about a second, by a thread of the allocator's own, and a thread keeps few freed pieces
-/// for itself.
+/// The options of jemalloc, which it reads from this symbol before `main`.
+///
+/// With them memory that a reconnect storm took goes back to the system within about a second, by a thread of the
+/// allocator's own, and a thread keeps few freed pieces for itself.
 #[cfg(not(target_env = "msvc"))]
 #[allow(unsafe_code)] // the symbol's name is jemalloc's, and nothing else here defines it
 #[unsafe(export_name = "_rjem_malloc_conf")]

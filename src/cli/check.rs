@@ -13,7 +13,9 @@ use crate::cli::report::say;
 use crate::config::Config;
 use crate::explain;
 
-/// Prints `FILE: ok` with the counts to stdout, warnings and errors to stderr. Exit code 0, or 2 if there are errors.
+/// Prints `FILE: ok` with the counts to stdout, and warnings and errors to stderr.
+///
+/// The exit code is 0, or 2 if there are errors.
 pub(super) fn run(file: &Path) -> ExitCode {
     let Some(config) = read(file, OffsetDateTime::now_utc()) else {
         return ExitCode::from(2);
@@ -25,7 +27,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         1 => ", 1 test holds".to_owned(),
         several => format!(", {several} tests hold"),
     };
-    // Where stdout is closed there is no one to tell; the exit code still tells.
+    // Where stdout is closed nobody reads this; the exit code still says it.
     let _ = writeln!(
         io::stdout(),
         "{}: ok: {listeners}, {routes}{tests}",
@@ -34,8 +36,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reads the file and evaluates its `tests`, and says on stderr what is wrong or worth a warning. `None` if it cannot be
-/// served.
+/// Reads the file and evaluates its `tests`. Errors and warnings go to stderr. `None` if the file cannot be served.
 pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
     let config = read_alone(file, now)?;
     match explain::promises(&config) {
@@ -48,7 +49,8 @@ pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
     }
 }
 
-/// The same without the `tests`, for those who ask why one does not hold.
+/// Reads the file without evaluating its `tests`, for `wsgate explain`, which is asked why one does not hold. Errors
+/// and warnings go to stderr. `None` if the file cannot be served.
 pub(super) fn read_alone(file: &Path, now: OffsetDateTime) -> Option<Config> {
     let paint = logging::paint(&io::stderr());
     match Config::read(file, now) {

@@ -1,4 +1,4 @@
-//! `wsgate completions SHELL` and `wsgate man`: what the definition of the command line has to say to a shell and to man(1).
+//! `wsgate completions SHELL` and `wsgate man`: the command line as a script for a shell, and as a page for man(1).
 
 use std::io;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Command;
 use clap_complete::Shell;
 
-/// The name that shells complete, and the page's.
+/// The name of the command that shells complete, and of the manual page.
 const NAME: &str = "wsgate";
 
 /// Prints the script that completes wsgate's words in `shell`.
@@ -26,7 +26,7 @@ pub(super) fn page(command: Command) -> ExitCode {
     }
 }
 
-/// Where stdout is closed there is no one to tell.
+/// Writes to stdout. The exit code is 1 if that is not possible, where nobody is left to whom it could be said.
 fn print(text: &[u8]) -> ExitCode {
     match io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,

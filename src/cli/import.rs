@@ -1,4 +1,4 @@
-//! `wsgate import`: an nginx.conf on the one side, the same as a `routes.yaml` on the other.
+//! `wsgate import`: prints an nginx.conf as a `routes.yaml`, and says what is not carried over.
 
 use std::io;
 use std::io::Write;
@@ -12,18 +12,19 @@ use crate::cli::report::say;
 use crate::nginx;
 use crate::nginx::ImportError;
 
-/// Whether it is an error that something is not carried over.
+/// Whether it is an error if a directive is not carried over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Strictness {
-    /// It is said, and the rest is printed.
+    /// Such a directive is named on stderr, and the rest is printed.
     Lenient,
-    /// Nothing is printed then.
+    /// Such a directive is an error, and no `routes.yaml` is printed.
     Strict,
 }
 
 /// Prints the `routes.yaml` to stdout, and to stderr what is not carried over.
 ///
-/// Exit code 0; 1 if the file cannot be read; 2 if it is no nginx.conf, or, strictly, if something is not carried over.
+/// The exit code is 0; 1 if the file cannot be read; 2 if it is no nginx.conf or, with [`Strictness::Strict`], if a
+/// directive is not carried over.
 pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
     let imported = match nginx::import(file) {
         Ok(imported) => imported,
@@ -51,7 +52,7 @@ pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
         )));
         return ExitCode::from(2);
     }
-    // Where stdout is closed there is no one to tell, but whoever closed it.
+    // Where stdout is closed nobody reads it, and nobody misses it.
     let _ = io::stdout().write_all(imported.yaml.as_bytes());
     let listeners = counted(imported.listeners, "listener");
     let routes = counted(imported.routes, "route");
@@ -63,7 +64,7 @@ pub(super) fn run(file: &Path, strictness: Strictness) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A line for a terminal.
+/// A text as one line for a terminal.
 fn shown(text: &str) -> String {
     one_line(text) + "\n"
 }

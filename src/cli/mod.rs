@@ -1,4 +1,4 @@
-//! The command line: arguments, and one file a subcommand.
+//! The command line: its arguments, and one file for each subcommand.
 
 mod check;
 mod completions;
@@ -22,10 +22,11 @@ use clap_complete::Shell;
 
 use crate::cli::import::Strictness;
 
-/// What `run` does when it is told to.
+/// What signals do, at the end of the help of `wsgate` and `wsgate run`.
 const SIGNALS: &str = "Signals:
   SIGHUP           Read the file, the certificates and the keys again
-  SIGTERM, SIGINT  Accept nothing new, and end when nothing is under way or `drain_timeout` is over; a second one ends at once";
+  SIGTERM, SIGINT  Accept nothing new, and end when nothing is under way or `drain_timeout` is over; \
+    a second one ends at once";
 
 /// A reverse proxy for WebSocket upgrades: Socket.IO or any WebSocket server behind one address.
 #[derive(Debug, Parser)]
@@ -51,8 +52,8 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM or SIGINT (this is the default); a saved file takes effect at once
     ///
-    /// The file is watched, and so are the certificates and keys that it names. A file that is wrong changes nothing, and the
-    /// log says what is wrong with it. No connection is lost.
+    /// The file is watched, and so are the certificates and keys that it names. A file that is wrong changes nothing,
+    /// and the log says what is wrong with it. No connection is lost.
     #[command(after_long_help = SIGNALS)]
     Run,
     /// Read and check the file as a start would, and say what is wrong with it
@@ -87,9 +88,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Does what the arguments say.
+/// Does what the arguments of the process say.
 ///
-/// Exit codes: 0 done, 1 could not run, 2 wrong usage or configuration.
+/// The exit code is 0 if it is done, 1 if it could not run, 2 if the usage or the configuration is wrong.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.unwrap_or(Command::Run) {
@@ -107,7 +108,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Serves what `config` says until a signal ends it: `wsgate run`.
+/// Serves what the file `config` says until a signal ends the process, as `wsgate run` does.
 pub fn run(config: &Path, log_format: LogFormat) -> ExitCode {
     run::run(config, log_format)
 }

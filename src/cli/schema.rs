@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use crate::config::JSON_SCHEMA;
 
-/// Prints it. Where stdout is closed there is no one to tell.
+/// Prints the schema to stdout. The exit code is 1 if that is not possible, where nobody is left to whom it could be
+/// said.
 pub(super) fn run() -> ExitCode {
     match io::stdout().write_all(JSON_SCHEMA.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

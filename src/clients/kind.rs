@@ -1,4 +1,4 @@
-//! The clients that are told apart.
+//! The kinds of clients, which request different things for one URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,31 +6,31 @@ use std::str::FromStr;
 use crate::engineio::Protocol;
 use crate::engineio::Transport;
 
-/// A client, as far as it matters for what is requested.
+/// A kind of client: all that are of one kind request the same for a URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ClientKind {
-    /// socket.io-client 3 and 4.
+    /// The library socket.io-client, version 3 or 4.
     SocketIo,
-    /// socket.io-client 2.
+    /// The library socket.io-client, version 2.
     SocketIo2,
-    /// weapp.socket.io in a mini program, of either version.
+    /// The library weapp.socket.io in a mini program, of whatever version.
     Weapp,
-    /// weapp.socket.io 2.0 and 2.1.
+    /// The library weapp.socket.io, version 2.0 or 2.1.
     Weapp2,
-    /// weapp.socket.io 3.
+    /// The library weapp.socket.io, version 3.
     Weapp3,
-    /// Any WebSocket client: `new WebSocket(…)`, `wx.connectSocket`.
+    /// Any other WebSocket client: `new WebSocket(…)`, `wx.connectSocket`.
     WebSocket,
-    /// A browser's address bar, `fetch`, curl.
+    /// A client of plain HTTP: a browser's address bar, `fetch`, curl.
     Http,
 }
 
-/// A client that is not known.
+/// The name of a client that is not known.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientKindError(String);
 
 impl ClientKind {
-    /// All of them, the usual first.
+    /// All kinds, the usual ones first.
     pub const ALL: [Self; 7] = [
         Self::SocketIo,
         Self::SocketIo2,
@@ -41,7 +41,7 @@ impl ClientKind {
         Self::Http,
     ];
 
-    /// As it is written after `--client`.
+    /// The name of this kind, as it is written behind `--client`.
     pub fn name(self) -> &'static str {
         match self {
             Self::SocketIo => "socket.io",
@@ -54,17 +54,17 @@ impl ClientKind {
         }
     }
 
-    /// Whether it speaks Engine.IO, and a URL's path is a namespace to it.
+    /// Whether such a client speaks Engine.IO, so that the path of a URL is a namespace to it.
     pub fn is_socket_io(self) -> bool {
         !self.handshakes().is_empty()
     }
 
-    /// Whether it runs in a mini program.
+    /// Whether such a client runs in a mini program.
     pub fn is_weapp(self) -> bool {
         matches!(self, Self::Weapp | Self::Weapp2 | Self::Weapp3)
     }
 
-    /// How it may begin: in which protocol over which transport, and when it does so.
+    /// The handshakes with which such a client may begin: the protocol, the transport, and when it does so.
     pub(super) fn handshakes(self) -> &'static [(Protocol, Transport, &'static str)] {
         use Protocol::V3;
         use Protocol::V4;
@@ -93,7 +93,7 @@ impl fmt::Display for ClientKind {
 }
 
 impl ClientKindError {
-    /// What to write instead.
+    /// The names that are known.
     pub fn help(&self) -> String {
         let names: Vec<String> = ClientKind::ALL
             .iter()
@@ -114,7 +114,7 @@ impl std::error::Error for ClientKindError {}
 impl FromStr for ClientKind {
     type Err = ClientKindError;
 
-    /// Reads a name as [`ClientKind::name`] writes it, in any case, and the usual other names of the same.
+    /// Reads a name as [`ClientKind::name`] writes it, in upper or lower case, and other usual names of the client.
     fn from_str(text: &str) -> Result<Self, ClientKindError> {
         Ok(match text.to_ascii_lowercase().as_str() {
             "socket.io" | "socketio" | "socket.io@3" | "socket.io@4" => Self::SocketIo,

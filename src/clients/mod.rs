@@ -1,7 +1,8 @@
-//! What clients request when a person gives them a URL: `io(…)`, `new WebSocket(…)`, `wx.connectSocket`, an address bar.
+//! The requests that clients make for the URL that a person gives them: `io(…)`, `new WebSocket(…)`,
+//! `wx.connectSocket`, an address bar.
 //!
-//! Values in, values out. Which requests these are is read in the clients' own sources and was seen on the wire; where
-//! they lead is not known here.
+//! Values in, values out. What each client requests was read in its sources and seen on the wire. Where a request leads
+//! is not known here.
 
 mod kind;
 mod request;

@@ -15,54 +15,54 @@ use crate::engineio;
 use crate::engineio::Transport;
 use crate::headers::upgrade;
 
-/// The key of RFC 6455 §1.3, for requests of which only the meaning counts.
+/// The `Sec-WebSocket-Key` of RFC 6455 §1.3, for upgrade requests that are decided about and never sent.
 const KEY: HeaderValue = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
 
-/// Endings of a path that nobody gives to a Socket.IO client.
+/// The endings of paths that name a file, which nobody gives to a Socket.IO client.
 const FILES: [&str; 16] = [
     "css", "gif", "htm", "html", "ico", "jpeg", "jpg", "js", "json", "map", "mjs", "png", "svg",
     "txt", "wasm", "xml",
 ];
 
-/// What else than the URL decides.
+/// What decides about a client's requests beside the URL.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Options {
-    /// Which client it is; guessed if that is not said.
+    /// The kind of client; `None` lets it be guessed.
     pub kind: Option<ClientKind>,
     /// The option `path` of a Socket.IO client.
     pub path: Option<engineio::Path>,
 }
 
-/// Why it is this client.
+/// How the kind of a client was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Chosen {
-    /// Somebody said so.
+    /// A person named the kind.
     Said,
-    /// It is the likely one.
+    /// The kind is the likely one for the URL.
     Guessed,
 }
 
-/// What a client asks for.
+/// The requests that a client makes for a URL.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientRequests {
-    /// Which client.
+    /// The kind of client.
     pub kind: ClientKind,
-    /// Why this one.
+    /// How that kind was found.
     pub chosen: Chosen,
-    /// To a Socket.IO client: the namespace that the URL's path is, `/` if it has none.
+    /// For a Socket.IO client the namespace, which is the path of the URL, or `/` if it has none.
     pub namespace: Option<String>,
-    /// What it requests, in order; at least one.
+    /// The requests in their order, at least one.
     pub requests: Vec<Request>,
 }
 
-/// One request.
+/// One request of a client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
-    /// When this one is made, if there are others.
+    /// When the client makes this request, if it makes others too.
     pub when: &'static str,
-    /// What is asked for.
+    /// What the request asks for.
     pub what: RequestKind,
-    /// Path and query.
+    /// The request target: path and query.
     pub target: String,
 }
 
@@ -82,12 +82,12 @@ pub enum RequestKind {
 /// Why a client cannot be given these options.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OptionsError {
-    /// It has no option `path`.
+    /// A client of this kind has no option `path`.
     NoPath(ClientKind),
 }
 
 impl OptionsError {
-    /// What to write instead.
+    /// What to do about these options.
     pub fn help(&self) -> &'static str {
         match self {
             Self::NoPath(_) => "take it out: the path of such a client stands in the URL",
@@ -109,10 +109,10 @@ impl fmt::Display for OptionsError {
 impl std::error::Error for OptionsError {}
 
 impl ClientRequests {
-    /// What a client asks for that is given `url`.
+    /// The requests of a client that is given `url`.
     ///
     /// # Errors
-    /// The options contradict each other.
+    /// If the options contradict each other.
     pub fn new(url: &Url, options: &Options) -> Result<Self, OptionsError> {
         let (kind, chosen) = match options.kind {
             Some(kind) => (kind, Chosen::Said),
@@ -153,7 +153,8 @@ impl ClientRequests {
     }
 }
 
-/// The likely client: one of Socket.IO, unless the URL has a query, which is more than people give to one, or is a file's.
+/// The likely kind of client for a URL: Socket.IO, unless the URL has a query, which people do not give to such a
+/// client, or names a file.
 fn guess(url: &Url) -> ClientKind {
     let name = url.path().rsplit('/').next().unwrap_or_default();
     let is_file = name
@@ -167,13 +168,13 @@ fn guess(url: &Url) -> ClientKind {
 }
 
 impl Request {
-    /// Whether it asks for a WebSocket.
+    /// Whether the request asks for a WebSocket.
     pub fn is_upgrade(&self) -> bool {
         matches!(self.what, RequestKind::WebSocket | RequestKind::EngineIo)
     }
 
-    /// The head of the request, with the fields that decide about anything. `None` if the target can stand in no
-    /// request, which one of [`ClientRequests`] can.
+    /// The head of the request with every field that can decide about it. `None` if the target cannot stand in a
+    /// request, which that of a [`ClientRequests`] always can.
     pub fn head(&self, url: &Url) -> Option<Parts> {
         let mut request = HttpRequest::builder()
             .method(Method::GET)

@@ -1,4 +1,4 @@
-//! Which listener takes a client's connection: by port, address, and whether it speaks TLS.
+//! Finds the listener that accepts a client's connection, by port, by address, and by whether it speaks TLS.
 
 use std::net::IpAddr;
 
@@ -6,21 +6,21 @@ use crate::clients::Url;
 use crate::config::Config;
 use crate::config::Listener;
 
-/// Why no listener does. The numbers are of [`Config::listeners`].
+/// Why no listener accepts a client's connection. The numbers are indices of [`Config::listeners`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoEntrance {
-    /// None has this port.
+    /// No listener has this port.
     Port,
-    /// One has this port, on another address.
+    /// This listener has the port, but another address.
     Address(usize),
-    /// The one with this port speaks TLS, and the client does not.
+    /// This listener has the port and speaks TLS, and the client does not.
     SpeaksTls(usize),
-    /// The client speaks TLS, and the one with this port does not.
+    /// This listener has the port and does not speak TLS, and the client does.
     IsPlain(usize),
 }
 
 impl NoEntrance {
-    /// Its name, for programs.
+    /// The name of the reason, for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Port => "no_port",
@@ -30,7 +30,7 @@ impl NoEntrance {
         }
     }
 
-    /// What is said of the URL.
+    /// The reason as the rest of a sentence about the URL.
     pub fn in_words(self, config: &Config, url: &Url) -> String {
         let place = |at: usize| config.place(config.listeners[at].line);
         match self {
@@ -50,12 +50,16 @@ impl NoEntrance {
 
 /// What the host of a URL says about the address that it leads to.
 enum Leads {
+    /// The host is this address.
     To(IpAddr),
+    /// The host is `localhost` or a name below it.
     ToThisMachine,
+    /// The host is a name, which can lead to any address.
     Anywhere,
 }
 
 impl Leads {
+    /// Reads the host of a URL.
     fn new(host: &str) -> Self {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
@@ -65,6 +69,7 @@ impl Leads {
         }
     }
 
+    /// Whether such a host can lead to a listener at this address.
     fn reaches(&self, listener: IpAddr) -> bool {
         match self {
             Self::To(ip) => {
@@ -77,7 +82,7 @@ impl Leads {
     }
 }
 
-/// The listener for a URL. One whose port the system will choose may have any.
+/// The listener that a URL leads to. One with port 0 may have any port, since the system chooses.
 pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
     let of_port = |port: u16| {
         let all = config.listeners.iter().enumerate();
@@ -92,7 +97,8 @@ pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
     };
     let leads = Leads::new(url.host());
     candidates.retain(|(_, listener)| leads.reaches(listener.address.ip()));
-    // As the system chooses: the very address before every one. A name can lead to any, so TLS tells them apart.
+    // The system prefers a listener at the very address to one at every address. A name can lead to any of them, so
+    // TLS tells them apart.
     let fits = |listener: &Listener| listener.tls.is_some() == url.scheme().is_tls();
     let chosen = candidates.iter().min_by_key(|(_, listener)| {
         let by_name = matches!(leads, Leads::Anywhere) || listener.address.port() == 0;
@@ -109,7 +115,7 @@ pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
     }
 }
 
-/// Whether a listener can be reached from this machine alone, by a URL that does not look like that.
+/// Whether a listener is on the loopback, so that only this machine reaches it, and the URL does not show that.
 pub(super) fn is_hidden(listener: &Listener, url: &Url) -> bool {
     matches!(Leads::new(url.host()), Leads::Anywhere) && listener.address.ip().is_loopback()
 }

@@ -1,4 +1,4 @@
-//! The `tests` of a file, held against what would really happen.
+//! Evaluates the `tests` of a file: whether what they promise would happen.
 
 use crate::clients::Chosen;
 use crate::clients::ClientRequests;
@@ -13,12 +13,11 @@ use crate::explain::Explainer;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
 
-/// Evaluates every entry of `tests`, and returns how many there are.
-///
-/// For whoever is about to serve `config`: at a start, and before a reload swaps.
+/// Evaluates every entry of `tests`, and returns how many there are. A start and a reload do so before they serve
+/// `config`.
 ///
 /// # Errors
-/// Each entry that does not hold, at its place in the file.
+/// If entries do not hold: an error for each, at its place in the file.
 pub fn promises(config: &Config) -> Result<usize, Errors> {
     if config.promises.is_empty() {
         return Ok(0);
@@ -35,6 +34,7 @@ pub fn promises(config: &Config) -> Result<usize, Errors> {
     }
 }
 
+/// The error of an entry that does not hold.
 fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic> {
     let config = explainer.config;
     let asks = match ClientRequests::new(&promise.url, &promise.options) {
@@ -70,6 +70,7 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
     )
 }
 
+/// Whether a request becomes what was expected.
 fn is_kept(expect: &Expect, outcome: &Outcome, config: &Config) -> bool {
     match (expect, outcome) {
         (Expect::Upstream(to), Outcome::Upstream { route, .. }) => {
@@ -83,6 +84,7 @@ fn is_kept(expect: &Expect, outcome: &Outcome, config: &Config) -> bool {
     }
 }
 
+/// What becomes of a request, as a part of a sentence.
 fn what_happens(outcome: &Outcome, config: &Config) -> String {
     match outcome {
         Outcome::Upstream { route, .. } => {
@@ -104,6 +106,7 @@ fn what_happens(outcome: &Outcome, config: &Config) -> String {
     }
 }
 
+/// How to find out more about an entry that does not hold.
 fn help(promise: &Promise, explanation: &Explanation, request: &Request) -> String {
     let asks = &explanation.asks;
     let method = if request.is_upgrade() {
@@ -128,7 +131,7 @@ fn help(promise: &Promise, explanation: &Explanation, request: &Request) -> Stri
     help + "` says why"
 }
 
-/// A word as a shell takes it.
+/// A word as it is written in a shell, in quotes if it needs them.
 fn in_a_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:.@%+,=_-".contains(c);
     if word.chars().all(plain) {
@@ -138,7 +141,7 @@ fn in_a_shell(word: &str) -> String {
     }
 }
 
-/// Which listeners there are, in words.
+/// The addresses of all listeners, as a sentence.
 pub fn listeners(config: &Config) -> String {
     let all = config.listeners.iter().map(|listener| {
         let scheme = if listener.tls.is_some() { "wss" } else { "ws" };

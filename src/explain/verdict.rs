@@ -1,4 +1,5 @@
-//! Why a route answers a request, or does not. The one that answers is known; here the others get their reasons.
+//! Finds the reason why a route answers a request, or does not. Which route answers is known from the engine that
+//! serves; here the others get their reasons.
 
 use crate::config::Config;
 use crate::routing::Asked;
@@ -7,48 +8,49 @@ use crate::routing::Kind;
 use crate::routing::Unmet;
 use crate::table::Table;
 
-/// What is said of one route. The numbers are of [`Config::routes`]: the route that this one loses against.
+/// Why one route answers a request, or does not. A number is an index of [`Config::routes`]: the route against which
+/// this one loses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// It answers.
+    /// The route answers.
     Answers,
-    /// It answers, since the path lacks only its last slash.
+    /// The route answers, since the path lacks only the last slash of its location.
     AnswersWithSlash,
-    /// It is for other hosts.
+    /// The route is for other hosts.
     OtherHost,
-    /// It is for this host, but another `host` is nearer to it.
+    /// The route is for this host, but another `host` of the file is nearer to it.
     NearerHost(HostPattern),
-    /// It is for every host, and a route of this host answers.
+    /// The route is for every host, and one of this host answers.
     HostFirst(usize),
-    /// One of its conditions does not hold.
+    /// A condition of the route does not hold.
     Unmet {
         /// The condition, as in `when`.
         wants: String,
         /// What the request has there.
         has: String,
     },
-    /// The path does not match its location.
+    /// The path does not match the route's location.
     NoMatch,
-    /// An exact location ends the search.
+    /// An exact location matches, which ends the search.
     ExactFirst(usize),
     /// A longer prefix matches.
     Longer(usize),
-    /// The longest prefix says `^~`: no regex is asked.
+    /// The longest prefix that matches has `^~`, so that no regex is tried.
     NoRegex(usize),
-    /// A regex goes before a prefix.
+    /// A regex matches, which goes before a prefix.
     RegexFirst(usize),
-    /// Of two regexes that match the first in the file counts.
+    /// Another regex matches and stands earlier in the file.
     EarlierRegex(usize),
-    /// The path lacks only the last slash of a longer location.
+    /// The path lacks only the last slash of another, longer location.
     SlashFirst(usize),
-    /// The path lacks its last slash, and another location is named for the path as it is.
+    /// The path lacks the last slash of this location, and another location is this very path.
     NamedWithoutSlash(usize),
-    /// The same location, of which another route comes first: one with conditions, or the first in the file.
+    /// Another route has the same location and comes first, since it has conditions or stands earlier in the file.
     SameLocation(usize),
 }
 
 impl Verdict {
-    /// Its name, for programs.
+    /// The name of the verdict, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Answers => "answers",
@@ -69,7 +71,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it answers.
+    /// Whether the route answers.
     pub fn answers(&self) -> bool {
         matches!(self, Self::Answers | Self::AnswersWithSlash)
     }
@@ -77,13 +79,17 @@ impl Verdict {
 
 /// A request, and which route answers it.
 pub(super) struct Question<'a> {
+    /// The configuration, for the routes as they are written.
     pub(super) config: &'a Config,
+    /// The table that serves `config`.
     pub(super) table: &'a Table<()>,
-    /// Without port, in lower case.
+    /// The host without its port, in lower case.
     pub(super) host: &'a str,
-    /// Decoded and normalised.
+    /// The path, decoded and normalised.
     pub(super) path: &'a [u8],
+    /// What the conditions of routes ask about.
     pub(super) conditions: Asked<'a>,
+    /// The route that answers, as an index of [`Config::routes`].
     pub(super) chosen: Option<usize>,
 }
 
@@ -96,6 +102,7 @@ pub(super) fn all(question: &Question<'_>) -> Vec<Verdict> {
 }
 
 impl Question<'_> {
+    /// The verdict about the route `at`; `site` is the table of hosts that the request is in.
     fn of(&self, at: usize, site: Option<&HostPattern>) -> Verdict {
         let route = &self.config.routes[at];
         if self.chosen == Some(at) {
@@ -113,7 +120,7 @@ impl Question<'_> {
             }
             Some(_) | None => return Verdict::OtherHost,
         }
-        // The path before the conditions, since that is what a person looks at first.
+        // The path comes before the conditions, since a person looks at it first.
         if !self.matches(at) && !self.matches_with_slash(at) {
             return Verdict::NoMatch;
         }
@@ -125,7 +132,7 @@ impl Question<'_> {
         {
             return Verdict::SameLocation(first);
         }
-        // The engine has chosen none only if none matches.
+        // The engine chooses no route only if none matches.
         let Some(chosen) = self.chosen else {
             return Verdict::NoMatch;
         };
@@ -145,7 +152,7 @@ impl Question<'_> {
             return Verdict::SameLocation(chosen);
         }
         if !self.matches(chosen) {
-            // Only its slash is missing. Beside it the exact one goes first.
+            // The path lacks only the slash of the chosen location. Of two with the same path the exact one goes first.
             return match (this.pattern() == other.pattern(), other.kind()) {
                 (true, Kind::Exact) => Verdict::ExactFirst(chosen),
                 _ => Verdict::SlashFirst(chosen),
@@ -161,7 +168,7 @@ impl Question<'_> {
             (true, true) => Verdict::EarlierRegex(chosen),
             (true, false) => Verdict::NoRegex(chosen),
             (false, false) => Verdict::Longer(chosen),
-            // Between the two may stand a prefix that goes before this one and does not keep the regex out.
+            // A longer prefix may go before this one and yet let the regex be tried.
             (false, true) => match (self.longest_prefix(at), self.hidden_by(at)) {
                 (Some(longest), _) => Verdict::Longer(longest),
                 (None, Some(first)) => Verdict::SameLocation(first),
@@ -198,8 +205,8 @@ impl Question<'_> {
             .max_by_key(|other| (length(*other), std::cmp::Reverse(*other)))
     }
 
-    /// The route of the same location that comes first, which alone decides whether a missing slash is added and whether
-    /// regexes are asked.
+    /// The first route with the same location as the route `at`. It alone decides whether a missing slash is added, and
+    /// whether regexes are tried.
     fn hidden_by(&self, at: usize) -> Option<usize> {
         let routes = &self.config.routes;
         let ranks = &self.table.ranks;
@@ -213,7 +220,7 @@ impl Question<'_> {
             .min_by_key(|other| ranks.get(*other))
     }
 
-    /// Whether both routes are in the table of this request's host, or both in that of every host.
+    /// Whether two routes compete: both are in the table of this request's host, or both in that of every host.
     fn is_beside(&self, one: usize, other: usize) -> bool {
         let site = self.table.sites.pattern(self.host);
         let in_site = |at: usize| {
@@ -224,16 +231,19 @@ impl Question<'_> {
         (in_site(one) && in_site(other)) || (for_all(one) && for_all(other))
     }
 
+    /// Whether the location of the route `at` matches the path.
     fn matches(&self, at: usize) -> bool {
         self.config.routes[at].location.matches(self.path)
     }
 
+    /// Whether the path lacks only the last slash of the route's location, and the route answers such paths.
     fn matches_with_slash(&self, at: usize) -> bool {
         let location = &self.config.routes[at].location;
         self.table.rules[at].adds_slash(location)
             && location.pattern().as_bytes().strip_suffix(b"/") == Some(self.path)
     }
 
+    /// The verdict about a route with a condition that does not hold.
     fn unmet(&self, unmet: Unmet<'_>) -> Verdict {
         let (wants, has) = match unmet {
             Unmet::Method(methods) => {
@@ -289,10 +299,12 @@ pub(super) mod test_support {
     use crate::upstream::Server;
     use crate::upstream::Upstream;
 
-    /// A route in short: host or nothing, location, `proxy_pass` or `return`, the value that `x` in the query must have.
+    /// A route in short: its hosts or nothing, its location, its `proxy_pass` or `return`, and the value that `x` in
+    /// the query must have, or nothing.
     pub(in crate::explain) type Short<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-    /// A configuration of listeners such as `tls 0.0.0.0:443`, and of routes in short. Line n is route n's.
+    /// A configuration of listeners such as `tls 0.0.0.0:443`, and of routes in short. The first route is on line 1,
+    /// the second on line 2, and so on.
     pub(in crate::explain) fn config(listeners: &[&str], routes: &[Short<'_>]) -> Config {
         let listener = |text: &&str| Listener {
             address: text.trim_start_matches("tls ").parse().unwrap(),

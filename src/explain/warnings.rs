@@ -1,4 +1,4 @@
-//! What to mind about a URL, whatever becomes of it.
+//! Finds what a person should know about a URL, whatever becomes of its requests.
 
 use crate::clients::RequestKind;
 use crate::clients::Url;
@@ -12,60 +12,61 @@ use crate::explain::entrance;
 use crate::routing::Kind;
 use crate::routing::Location;
 
-/// What to mind. The numbers are of [`Config::routes`] or, where it says so, of [`Config::listeners`].
+/// Something that a person should know about a URL. A number is an index of [`Config::routes`] or, where the text says
+/// so, of [`Config::listeners`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Warning {
-    /// The path of this location is a namespace to the client, which never asks for it.
+    /// The path of a location is a namespace to the client, which never requests it.
     NamespaceIsNoPath {
-        /// The route.
+        /// The route, as an index of [`Config::routes`].
         route: usize,
-        /// The namespace.
+        /// The namespace of the client.
         namespace: String,
     },
-    /// The namespace is the path at which servers answer, as if somebody had meant that.
+    /// The namespace is `/socket.io`, the path at which servers answer, which was probably meant as a path.
     NamespaceIsThePath(String),
     /// The path is `/socket.io` without the slash, at which no Socket.IO server answers.
     NoSlash(String),
-    /// The route's prefix does not end in a slash, and also answers paths that go on with a letter.
+    /// The prefix of a route does not end in a slash, so that it also answers paths that go on with a letter.
     OpenPrefix {
-        /// The route.
+        /// The route, as an index of [`Config::routes`].
         route: usize,
-        /// A path that nobody expects it to answer.
+        /// A path that nobody expects the route to answer.
         example: String,
     },
     /// A page on https cannot open a plain address.
     Plain,
-    /// A mini program opens wss only, to a name that is registered for it.
+    /// A mini program opens only `wss://`, and only names that are registered for it.
     WeappNeedsTls,
-    /// A mini program's phone must trust the certificate, and nobody trusts this one. Of the listener.
+    /// Phones do not trust the self-signed certificate of this listener, and a mini program cannot be told to.
     WeappNeedsTrust(usize),
-    /// Browsers ask before they go on, and a WebSocket fails without a word. Of the listener.
+    /// Browsers do not trust the self-signed certificate of this listener, and a WebSocket fails without a word.
     SelfSigned(usize),
-    /// None of the certificates is for this host. Of the listener.
+    /// No certificate of this listener is for the host.
     OtherName(usize),
-    /// Only this machine reaches the listener.
+    /// This listener is on the loopback, so that only this machine reaches it.
     Loopback(usize),
-    /// The client speaks `EIO=3`, which a server of version 3 or 4 answers only with `allowEIO3`.
+    /// The client speaks `EIO=3`, to which a server of version 3 or 4 answers only with `allowEIO3`.
     AllowEio3,
     /// No request can reach this route, since no listener has the port that its `when` wants.
     NeverOnPort(usize),
     /// No request can reach this route, since a regex that matches every path goes before it.
     NeverBesideRegex {
-        /// The route.
+        /// The route, as an index of [`Config::routes`].
         route: usize,
-        /// The one with the regex.
+        /// The route with the regex, as an index of [`Config::routes`].
         regex: usize,
     },
-    /// No client follows this redirect when it opens a WebSocket.
+    /// An upgrade request is redirected, which no WebSocket client follows.
     UpgradeNotRedirected,
-    /// Only clients of some addresses may ask this route.
+    /// Only clients at some addresses may use this route.
     OnlyAddresses(usize),
     /// Only some pages may open a WebSocket at this route.
     OnlyOrigins(usize),
 }
 
 impl Warning {
-    /// Its name, for programs.
+    /// The name of the warning, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NamespaceIsNoPath { .. } => "namespace_is_no_path",
@@ -88,11 +89,12 @@ impl Warning {
     }
 }
 
-/// Regexes that match every path, as people write them.
+/// The regexes for every path, as people write them.
 const EVERY_PATH: [&str; 11] = [
     "^/", "/", ".", ".*", "^.*$", "^.*", ".*$", "^/.*$", "^/.*", "/.*", "^",
 ];
 
+/// All warnings about a URL.
 pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     let mut warnings = Vec::new();
     namespaces(config, explanation, &mut warnings);
@@ -115,6 +117,7 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     warnings
 }
 
+/// Warnings about a namespace that was meant as a path.
 fn namespaces(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     let Some(namespace) = explanation.asks.namespace.as_deref() else {
         return;
@@ -145,6 +148,7 @@ fn namespaces(config: &Config, explanation: &Explanation, warnings: &mut Vec<War
     }
 }
 
+/// Warnings about the paths that are requested, and the locations that answer them.
 fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     for request in &explanation.asks.requests {
         let path = request.target.split('?').next().unwrap_or_default();
@@ -187,7 +191,7 @@ fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>
     }
 }
 
-/// What to mind about the way to the listener.
+/// Warnings about the way to the listener, whose index is `at`.
 fn over(listener: &Listener, at: usize, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     let (url, kind) = (&explanation.url, explanation.asks.kind);
     match &listener.tls {
@@ -218,7 +222,7 @@ fn over(listener: &Listener, at: usize, explanation: &Explanation, warnings: &mu
     }
 }
 
-/// Whether a certificate with this name is for the URL's host: a star stands for one label (RFC 9525 §6.3).
+/// Whether a certificate with this name is for the URL's host. A star stands for one label (RFC 9525 §6.3).
 fn is_for(name: &str, url: &Url) -> bool {
     let host = url.host().trim_start_matches('[').trim_end_matches(']');
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -228,7 +232,7 @@ fn is_for(name: &str, url: &Url) -> bool {
     }
 }
 
-/// What is known of no client here: its page, and from where it comes.
+/// Warnings about routes that ask for a client's address or its page, neither of which a URL tells.
 fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     for (request, trace) in explanation.asks.requests.iter().zip(&explanation.traces) {
         let Some(route) = trace.outcome.route() else {
@@ -246,7 +250,7 @@ fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warn
     }
 }
 
-/// Routes that nothing reaches.
+/// Warnings about routes that no request reaches.
 fn never(config: &Config, warnings: &mut Vec<Warning>) {
     let ports: Vec<u16> = config
         .listeners
@@ -283,7 +287,7 @@ fn never(config: &Config, warnings: &mut Vec<Warning>) {
             };
             *other != at && beside && goes_before && takes_all(*other)
         });
-        // Without its slash a location with one is found before the regexes.
+        // A path that lacks only the slash of a location leads to it before regexes are tried.
         let by_slash = route.location.pattern().ends_with('/')
             && route.location.pattern() != "/"
             && matches!(route.to, Action::ProxyPass(_))

@@ -1,4 +1,4 @@
-//! What is different between two configurations, in the words of the file.
+//! Finds the differences between two configurations, in the words of the file. A reload logs them.
 
 mod listening;
 
@@ -17,19 +17,19 @@ use crate::server::listeners::Listeners;
 
 pub(super) use crate::server::changes::listening::certificate;
 
-/// How something is different.
+/// Whether something was added, removed or changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChangeSign {
-    /// It was not there before.
+    /// Only the new configuration has it.
     Added,
-    /// It is there no more.
+    /// Only the old configuration has it.
     Removed,
-    /// It is there in another form.
+    /// Both configurations have it, and it is not the same.
     Changed,
 }
 
 impl ChangeSign {
-    /// As a word.
+    /// The sign as a word, for programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -49,22 +49,22 @@ impl fmt::Display for ChangeSign {
     }
 }
 
-/// One thing that is different.
+/// One difference between two configurations.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
-    /// How.
+    /// Whether it was added, removed or changed.
     pub sign: ChangeSign,
-    /// What it is: `location`, `listen`, `tls`, or a key of the top.
+    /// What is different: `location`, `listen`, `tls`, or a key at the top of the file.
     pub kind: &'static str,
-    /// Which one.
+    /// Which of that kind it is; for a key at the top its new value.
     pub name: String,
-    /// What is to be known about it, if anything.
+    /// What is different about it; empty where nothing is to be said.
     pub detail: String,
-    /// Where it is written, if it is.
+    /// The place in a file where it stands: `routes.yaml:9`.
     pub place: Option<String>,
 }
 
-/// On one line: `+ location /chat -> http://127.0.0.1:5003   routes.yaml:9`.
+/// Prints a difference on one line: `+ location /chat -> http://127.0.0.1:5003   routes.yaml:9`.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.sign, self.kind)?;
@@ -80,16 +80,18 @@ impl fmt::Display for Change {
     }
 }
 
-/// A configuration and its listeners.
+/// A configuration, and what serves it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServingState<'a> {
+    /// The configuration.
     pub(super) config: &'a Config,
+    /// The listeners that are open for it.
     pub(super) listeners: &'a Listeners,
-    /// How many serve, whatever the file says.
+    /// How many threads serve, whatever the file says.
     pub(super) threads: usize,
 }
 
-/// All that is different: listeners, certificates, routes, and the keys of the top.
+/// All differences: listeners, certificates, routes, and the keys at the top.
 pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     listeners(before, after, &mut changes);
@@ -99,6 +101,7 @@ pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<
     changes
 }
 
+/// The routes that were added, removed or changed. A route is the same if it is for the same requests.
 fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
     let mut gone = by_requests(before);
     let mut last = None;
@@ -134,7 +137,7 @@ fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
         let route = &before.routes[at];
         location(ChangeSign::Removed, route, to(route), None)
     }));
-    // It decides between regexes.
+    // The order of routes decides between regexes.
     if moved {
         changes.push(Change {
             sign: ChangeSign::Changed,
@@ -146,14 +149,16 @@ fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
     }
 }
 
-/// Which requests a route is for, but for its conditions.
+/// Which requests a route is for, without its conditions.
 type Requests<'c> = (String, &'c [HostPattern]);
 
+/// The requests that a route is for.
 fn requests(route: &Route) -> Requests<'_> {
     (route.location.to_string(), &route.hosts)
 }
 
-/// The places of routes in a file by the requests that they are for: there may be several, under different conditions.
+/// The routes of a file, as indices, by the requests that they are for. Several may have the same, under different
+/// conditions.
 pub(super) fn by_requests(config: &Config) -> HashMap<Requests<'_>, Vec<usize>> {
     let mut found: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, route) in config.routes.iter().enumerate() {
@@ -162,8 +167,8 @@ pub(super) fn by_requests(config: &Config) -> HashMap<Requests<'_>, Vec<usize>> 
     found
 }
 
-/// The upstreams of `before` in `config`, wherever they mean the same: a route that did not change keeps the connections
-/// of its clients, and TLS sessions.
+/// Puts the upstreams of `before` into `config` wherever they mean the same, so that a route that did not change keeps
+/// its upstream connections and TLS sessions.
 pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
     let known = by_requests(before);
     for route in &mut config.routes {
@@ -180,6 +185,7 @@ pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
     }
 }
 
+/// The difference of a route.
 fn location(sign: ChangeSign, route: &Route, detail: String, place: Option<String>) -> Change {
     let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
     let mut name = match hosts.as_slice() {
@@ -198,6 +204,7 @@ fn location(sign: ChangeSign, route: &Route, detail: String, place: Option<Strin
     }
 }
 
+/// Where a route leads.
 fn to(route: &Route) -> String {
     match &route.to {
         Action::ProxyPass(to) => format!("-> {}", to.proxy_pass()),
@@ -205,13 +212,13 @@ fn to(route: &Route) -> String {
     }
 }
 
-/// What is different about a route that is for the same requests.
+/// What is different between two routes that are for the same requests.
 fn differences(before: &Route, after: &Route) -> Vec<String> {
     let mut found = Vec::new();
     let (was, is) = (to(before), to(after));
     match (&before.to, &after.to) {
         _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
-        // It would have been kept if it meant the same.
+        // `keep_upstreams` has put in the old upstream where both mean the same, so these differ in their `ca`.
         (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is(before) => {
             found.push("ca".to_owned());
         }
@@ -247,11 +254,12 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     found
 }
 
+/// A duration, and the one that it replaces.
 fn from_to(was: Duration, is: Duration) -> String {
     format!("{is:?} (was {was:?})")
 }
 
-/// The keys of the top that are different.
+/// The keys at the top with different values. A key that is not read through `by_key` needs a comparison here.
 fn settings(before: ServingState<'_>, after: ServingState<'_>, changes: &mut Vec<Change>) {
     let mut changed = |kind, name| {
         changes.push(Change {
@@ -301,7 +309,7 @@ fn settings(before: ServingState<'_>, after: ServingState<'_>, changes: &mut Vec
     }
 }
 
-/// The keys of the top that are a number or no limit: the key, what a message puts before the number, and the number.
+/// The keys at the top that are a number or no limit: the key, what a message puts before the number, and the number.
 fn counts(config: &Config) -> [(&'static str, &'static str, String); 3] {
     let per_ip = config.per_ip;
     let handshakes = count(per_ip.handshakes_per_second, "no limit");
@@ -320,7 +328,7 @@ fn counts(config: &Config) -> [(&'static str, &'static str, String); 3] {
     ]
 }
 
-/// A number, or the words for none.
+/// A number, or the words for the case without one.
 fn count(most: Option<impl ToString>, without: &str) -> String {
     most.map_or_else(|| without.to_owned(), |most| most.to_string())
 }

@@ -1,4 +1,4 @@
-//! The findings for a program: one JSON object, whose shape `docs/configuration.md` describes.
+//! Prints the findings for a program: one JSON object, whose shape `docs/configuration.md` describes.
 
 use serde_json::Value;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::explain::Outcome;
 use crate::explain::Trace;
 
-/// Everything, with a line end.
+/// All findings as one JSON object, with a line end.
 pub(super) fn of(findings: &Findings<'_>) -> String {
     let (config, explanation) = (findings.config, &findings.explanation);
     let asks = &explanation.asks;
@@ -67,6 +67,7 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
     format!("{all:#}\n")
 }
 
+/// The routes with their verdicts.
 fn routes(config: &Config, trace: &Trace) -> Value {
     let routes = trace.verdicts.iter().enumerate().map(|(at, verdict)| {
         let route = &config.routes[at];
@@ -82,6 +83,7 @@ fn routes(config: &Config, trace: &Trace) -> Value {
     routes.collect()
 }
 
+/// What becomes of a request.
 fn outcome(config: &Config, outcome: &Outcome) -> Value {
     let place = outcome.route().map(|route| words::place(config, route));
     match outcome {

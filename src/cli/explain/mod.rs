@@ -1,4 +1,5 @@
-//! `wsgate explain URL`: what a URL would do, and why. Data on stdout, for a person or with `--json` for a program.
+//! `wsgate explain URL`: says what a URL would do, and why. It is written to stdout, for a person or, with `--json`,
+//! for a program.
 
 mod ask;
 mod json;
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::explain;
 use crate::explain::Explanation;
 
-/// What is asked on the command line.
+/// The arguments of `wsgate explain`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ExplainArguments {
     /// What the client is given: `io(…)`, `new WebSocket(…)`, `wx.connectSocket`
@@ -45,16 +46,18 @@ pub(super) struct ExplainArguments {
     json: bool,
 }
 
-/// What is printed.
+/// What was found about the URL, ready to be printed.
 struct Findings<'a> {
     config: &'a Config,
     explanation: Explanation,
-    /// What the upstream said to each of the requests, if it was asked.
+    /// The upstream's answer to each request; empty if no upstream was asked.
     answers: Vec<Option<UpstreamAnswer>>,
 }
 
-/// Explains. Exit code 0 whatever becomes of the URL, and also if the upstream does not answer: that is the answer. 2 for
-/// a wrong URL, wrong options, or a file that cannot be served; 1 if nobody can be asked.
+/// Explains what becomes of a URL.
+///
+/// The exit code is 0 whatever becomes of it, also if the upstream does not answer, which is what was asked. It is 2
+/// for a wrong URL, wrong options, or a file that cannot be served, and 1 if wsgate cannot ask an upstream at all.
 pub(super) fn run(file: &Path, arguments: &ExplainArguments) -> ExitCode {
     let (url, options) = match read(arguments) {
         Ok(read) => read,
@@ -88,7 +91,7 @@ pub(super) fn run(file: &Path, arguments: &ExplainArguments) -> ExitCode {
     } else {
         text::of(&findings, logging::paint(&io::stdout()))
     };
-    // Where stdout is closed there is no one to tell.
+    // Where stdout is closed nobody reads it.
     let _ = io::stdout().lock().write_all(printed.as_bytes());
     ExitCode::SUCCESS
 }
@@ -100,6 +103,7 @@ struct Wrong {
 }
 
 impl Wrong {
+    /// An error with its help.
     fn new(message: &impl Display, help: impl Into<String>) -> Self {
         Self {
             message: message.to_string(),
@@ -108,6 +112,7 @@ impl Wrong {
     }
 }
 
+/// The URL and the client's options.
 fn read(arguments: &ExplainArguments) -> Result<(Url, Options), Wrong> {
     let url = arguments
         .url
@@ -121,6 +126,7 @@ fn read(arguments: &ExplainArguments) -> Result<(Url, Options), Wrong> {
     Ok((url, Options { kind, path }))
 }
 
+/// Prints what is wrong with the command line.
 fn usage(wrong: &Wrong) -> ExitCode {
     say(&format!("{}\n  = help: {}\n", wrong.message, wrong.help));
     ExitCode::from(2)

@@ -1,4 +1,4 @@
-//! The findings for a person: a few labelled lines, in the order in which things happen.
+//! Prints the findings for a person: a few lines with labels, in the order in which things happen.
 
 use std::fmt::Write as _;
 
@@ -15,18 +15,23 @@ use crate::explain;
 use crate::explain::Outcome;
 use crate::explain::Trace;
 
-/// Columns of a label.
+/// The columns that a label takes.
 const LABEL: usize = 10;
 
-/// Bold, good, to be minded, bad.
+/// The escape sequence for bold, which labels are.
 const BOLD: &str = "\x1b[1m";
+/// The escape sequence for green, for what is well.
 const GREEN: &str = "\x1b[32m";
+/// The escape sequence for yellow, for warnings.
 const YELLOW: &str = "\x1b[33m";
+/// The escape sequence for red, for what fails.
 const RED: &str = "\x1b[31m";
+/// The escape sequence for dim, for asides.
 const DIM: &str = "\x1b[2m";
+/// The escape sequence that ends a colour.
 const RESET: &str = "\x1b[0m";
 
-/// Everything, with a line end.
+/// All findings as lines, in colours if `paint` says so.
 pub(super) fn of(findings: &Findings<'_>, paint: Paint) -> String {
     let mut page = Page {
         paint,
@@ -47,7 +52,7 @@ pub(super) fn of(findings: &Findings<'_>, paint: Paint) -> String {
     page.text
 }
 
-/// Requests of which the same is to be said, by their numbers.
+/// Groups of requests that end in the same way, so that they are explained once. Requests are named by their indices.
 fn groups(traces: &[Trace]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let alike = |one: &Trace, other: &Trace| {
@@ -69,19 +74,20 @@ fn groups(traces: &[Trace]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// The lines so far.
 struct Page {
     paint: Paint,
     text: String,
-    /// What stands before the next line; nothing before a further one of the same.
+    /// The label of the next line; empty where a line belongs to the label above.
     label: &'static str,
 }
 
 impl Page {
-    /// A line in a colour, with a few words of less weight behind it.
+    /// Adds a line in a colour, with an aside behind it.
     fn line(&mut self, colour: &'static str, words: &str, aside: &str) {
         let (on, off) = (self.paint.escape(BOLD), self.paint.escape(RESET));
         let label = std::mem::take(&mut self.label);
-        // Writing to a String cannot go wrong.
+        // Writing to a String cannot fail.
         let _ = write!(self.text, "{on}{label:LABEL$}{off} ");
         let (on, words) = (self.paint.escape(colour), words);
         let _ = write!(self.text, "{on}{words}");
@@ -95,7 +101,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Lines of columns, each as wide as its widest.
+    /// Adds lines of columns; each column is as wide as its widest cell.
     fn table(&mut self, rows: &[(&'static str, Vec<String>)]) {
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|(_, row)| row.get(column));
@@ -115,6 +121,7 @@ impl Page {
         }
     }
 
+    /// Adds the URL, the client, and its requests.
     fn asked(&mut self, findings: &Findings<'_>) {
         let explanation = &findings.explanation;
         let asks = &explanation.asks;
@@ -136,7 +143,7 @@ impl Page {
         self.line("", &format!("Host: {}", explanation.url.authority()), "");
     }
 
-    /// The listener; whether there is one.
+    /// Adds the listener, and returns whether there is one.
     fn listener(&mut self, findings: &Findings<'_>) -> bool {
         let (config, explanation) = (findings.config, &findings.explanation);
         self.label = "listener";
@@ -161,6 +168,7 @@ impl Page {
         }
     }
 
+    /// Adds what becomes of a group of requests.
     fn group(&mut self, findings: &Findings<'_>, group: &[usize]) {
         let (config, explanation) = (findings.config, &findings.explanation);
         let trace = &explanation.traces[group[0]];
@@ -216,6 +224,7 @@ impl Page {
         }
     }
 
+    /// Adds what the upstream answered to a request.
     fn answer(&mut self, answer: &UpstreamAnswer, asks: &ClientRequests, request: &Request) {
         self.label = "says";
         let colour = if answer.is_good() { GREEN } else { RED };
@@ -235,6 +244,7 @@ impl Page {
     }
 }
 
+/// A request as a line of the table of requests.
 fn row(request: &Request) -> Vec<String> {
     let what = match request.what {
         RequestKind::Page => "",

@@ -1,4 +1,4 @@
-//! What an upstream said to `--connect`, and what that means.
+//! The answer of an upstream that `--connect` asked, and what it means.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,35 +13,38 @@ use crate::engineio::Protocol;
 use crate::engineio::hints;
 use crate::headers::upgrade::DisagreedError;
 
-/// What an upstream said.
+/// What an upstream answered to a request, if anything.
 #[derive(Debug)]
 pub(super) enum UpstreamAnswer {
-    /// There is no connection; why.
+    /// There is no connection, for this reason.
     NoConnection(String),
-    /// It closed without a word.
+    /// The upstream closed the connection without an answer.
     Closed,
-    /// The connection broke; how.
+    /// The connection broke, in this way.
     Broken(String),
-    /// What it said is no HTTP.
+    /// The answer is no HTTP, for this reason.
     NotHttp(String),
-    /// Nothing in time.
+    /// There was no answer within the limit that this key sets.
     Silence { limit: Duration, key: &'static str },
-    /// A 101, and what it said behind it to a client of Engine.IO.
+    /// The upstream answered 101; with its first words in the WebSocket, if the client is one of Engine.IO.
     Switched(Option<engineio::Answer>),
-    /// A 101 that does not agree to what was asked.
+    /// The upstream answered 101, and does not agree to what was asked.
     Disagreed(DisagreedError),
-    /// Any other answer.
+    /// The upstream gave any other answer.
     Http {
+        /// The status.
         status: StatusCode,
+        /// The field `Content-Type`.
         content_type: Option<String>,
+        /// The field `Location`.
         location: Option<String>,
-        /// Its body, read as that of a handshake, if it was asked for one.
+        /// The body as the answer to an Engine.IO handshake, if the request was one.
         engine_io: Option<engineio::Answer>,
     },
 }
 
 impl UpstreamAnswer {
-    /// Its name, for programs.
+    /// The name of this kind of answer, for programs.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::NoConnection(_) => "no_connection",
@@ -60,7 +63,7 @@ impl UpstreamAnswer {
         }
     }
 
-    /// Whether it is what the client wants.
+    /// Whether the answer is what the client wants.
     pub(super) fn is_good(&self) -> bool {
         match self {
             Self::Switched(answer) => {
@@ -75,7 +78,7 @@ impl UpstreamAnswer {
         }
     }
 
-    /// The status of its answer, if it gave one.
+    /// The status, if the upstream gave one.
     pub(super) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Switched(_) | Self::Disagreed(_) => Some(StatusCode::SWITCHING_PROTOCOLS),
@@ -84,7 +87,7 @@ impl UpstreamAnswer {
         }
     }
 
-    /// What a client of this kind can do about what its request was answered, if there is something.
+    /// What can be done about the answer to this request of such a client, if there is something.
     pub(super) fn help(&self, kind: ClientKind, request: &Request) -> Option<String> {
         match self {
             Self::Closed if request.is_upgrade() => Some(hints::CLOSED_UPGRADE.to_owned()),
@@ -98,8 +101,8 @@ impl UpstreamAnswer {
                     if open.framed_as == Some(Protocol::V3) && kind == ClientKind::SocketIo =>
                 {
                     Some(
-                        "the server is of version 2, which socket.io-client 3 and 4 do not speak: `--client socket.io@2` is \
-                         what it wants"
+                        "the server is of version 2, which socket.io-client 3 and 4 do not speak: `--client \
+                         socket.io@2` is what it wants"
                             .to_owned(),
                     )
                 }
@@ -111,6 +114,7 @@ impl UpstreamAnswer {
     }
 }
 
+/// The name of an Engine.IO answer, for programs.
 fn of_engine_io(answer: &engineio::Answer) -> &'static str {
     match answer {
         engineio::Answer::Open(_) => "engine_io_open",
@@ -182,7 +186,7 @@ impl fmt::Display for UpstreamAnswer {
     }
 }
 
-/// What an open packet tells.
+/// The terms of a session, from the server's open packet, as a part of a sentence.
 struct SessionTerms<'a>(&'a Open);
 
 impl fmt::Display for SessionTerms<'_> {

@@ -1,4 +1,4 @@
-//! The findings in words: verdicts, warnings, and where things stand in the file.
+//! The findings in sentences: verdicts, warnings, and places in the file.
 
 use crate::access::Access;
 use crate::access::MissingOrigin;
@@ -10,12 +10,12 @@ use crate::explain::Verdict;
 use crate::explain::Warning;
 use crate::routing::Kind;
 
-/// Where the location of a route stands: `routes.yaml:9`.
+/// The place of a route's `location`: `routes.yaml:9`.
 pub(super) fn place(config: &Config, route: usize) -> String {
     config.place(config.routes[route].line)
 }
 
-/// Where the address of a listener stands.
+/// The place of a listener's `address`: `routes.yaml:2`.
 pub(super) fn listener_place(config: &Config, listener: usize) -> String {
     config.place(config.listeners[listener].line)
 }
@@ -28,7 +28,7 @@ pub(super) fn leads_to(config: &Config, route: usize) -> String {
     }
 }
 
-/// Why a route answers, or does not.
+/// The reason why a route answers a request, or does not.
 pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> String {
     let place = |route: &usize| place(config, *route);
     match verdict {
@@ -56,7 +56,7 @@ pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> Strin
     }
 }
 
-/// What becomes of a request that goes to no upstream.
+/// What becomes of a request: the upstream, or the answer of wsgate.
 pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Upstream { route, .. } => leads_to(config, *route),
@@ -153,15 +153,18 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
     }
 }
 
+/// The sentence for [`Warning::Plain`].
 const PLAIN: &str =
     "a page that was opened over https cannot open this: browsers refuse ws:// there";
 
+/// The sentence for [`Warning::WeappNeedsTls`].
 const WEAPP_NEEDS_TLS: &str = "a mini program opens wss:// only, outside of its developer tools: with a certificate \
     that phones trust, and a name that is registered for it";
 
+/// The sentence for [`Warning::AllowEio3`].
 const ALLOW_EIO3: &str = "this client speaks EIO=3, which a server of version 3 or 4 answers only with `allowEIO3: true`";
 
-/// That a route asks where its clients come from.
+/// The sentence for [`Warning::OnlyAddresses`].
 fn only_addresses(location: &str, access: &Access) -> String {
     let keys = [("allow", &access.allow), ("deny", &access.deny)];
     let keys: Vec<String> = keys
@@ -175,7 +178,7 @@ fn only_addresses(location: &str, access: &Access) -> String {
     )
 }
 
-/// That a route asks which page opens a WebSocket.
+/// The sentence for [`Warning::OnlyOrigins`].
 fn only_origins(location: &str, access: &Access) -> String {
     let origins: Vec<String> = access
         .origins

@@ -1,4 +1,4 @@
-//! Listeners and certificates that are different.
+//! Finds the differences between the listeners and certificates of two configurations.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +13,7 @@ use crate::server::listeners::Listener;
 use crate::server::listeners::Listeners;
 use crate::tls::Certificate;
 
+/// The listeners that were added, removed or changed.
 pub(super) fn listeners(
     before: ServingState<'_>,
     after: ServingState<'_>,
@@ -47,13 +48,14 @@ pub(super) fn listeners(
     }));
 }
 
+/// The listeners of a configuration by their identity, each with its line in the file.
 fn of(state: ServingState<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
     let lines = state.config.listeners.iter().map(|written| written.line);
     let all = state.listeners.all.iter().zip(lines);
     all.map(|(listener, line)| (listener.id, (listener, line)))
 }
 
-/// What a client meets behind an address.
+/// What a client meets at a listener: TLS, a redirect, a PROXY header.
 fn entrance(listener: &Listener) -> String {
     let entrance = listener.entrance();
     let meets = match (&entrance.tls, entrance.redirect) {
@@ -68,7 +70,7 @@ fn entrance(listener: &Listener) -> String {
     }
 }
 
-/// Certificates by their files, each once, though several listeners may show it.
+/// The certificates that were added, removed or changed. One that several listeners show counts once.
 pub(super) fn certificates(
     before: ServingState<'_>,
     after: ServingState<'_>,
@@ -90,12 +92,13 @@ pub(super) fn certificates(
     );
 }
 
+/// The certificates of all listeners by their files.
 fn pairs(listeners: &Listeners) -> BTreeMap<&Path, &Certificate> {
     let pairs = listeners.all.iter().flat_map(|listener| &listener.pairs);
     pairs.map(|pair| (pair.path(), pair)).collect()
 }
 
-/// The line about a certificate.
+/// The difference of a certificate.
 pub(in crate::server) fn certificate(sign: ChangeSign, pair: &Certificate) -> Change {
     Change {
         sign,
@@ -110,6 +113,7 @@ pub(in crate::server) fn certificate(sign: ChangeSign, pair: &Certificate) -> Ch
     }
 }
 
+/// The day of a moment: `2026-12-01`.
 fn day(moment: OffsetDateTime) -> String {
     moment.date().to_string()
 }
