@@ -1,21 +1,22 @@
 //! Finds the differences between two configurations, in the words of the file. A reload logs them.
 
 mod listening;
+mod routes;
+mod settings;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::AccessLog;
-use crate::config::Action;
 use crate::config::Config;
-use crate::config::Route;
-use crate::routing::HostPattern;
 use crate::server::changes::listening::certificates;
 use crate::server::changes::listening::listeners;
+use crate::server::changes::routes::routes;
+use crate::server::changes::settings::settings;
 use crate::server::listeners::Listeners;
 
 pub(super) use crate::server::changes::listening::certificate;
+pub(super) use crate::server::changes::routes::by_requests;
+pub(super) use crate::server::changes::routes::requests;
 
 /// Whether something was added, removed or changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,236 +102,9 @@ pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<
     changes
 }
 
-/// The routes that were added, removed or changed. A route is the same if it is for the same requests.
-fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
-    let mut gone = by_requests(before);
-    let mut last = None;
-    let mut moved = false;
-    for route in &after.routes {
-        let known = gone.get_mut(&requests(route));
-        let known = known.and_then(|alike| {
-            let at = alike
-                .iter()
-                .position(|at| before.routes[*at].when == route.when)?;
-            Some(alike.remove(at))
-        });
-        let place = Some(after.place(route.line));
-        let Some(at) = known else {
-            changes.push(location(ChangeSign::Added, route, to(route), place));
-            continue;
-        };
-        moved |= last.is_some_and(|last| at < last);
-        last = Some(at);
-        let different = differences(&before.routes[at], route);
-        if !different.is_empty() {
-            changes.push(location(
-                ChangeSign::Changed,
-                route,
-                different.join(", "),
-                place,
-            ));
-        }
-    }
-    let mut gone: Vec<usize> = gone.into_values().flatten().collect();
-    gone.sort_unstable();
-    changes.extend(gone.into_iter().map(|at| {
-        let route = &before.routes[at];
-        location(ChangeSign::Removed, route, to(route), None)
-    }));
-    // The order of routes decides between regexes.
-    if moved {
-        changes.push(Change {
-            sign: ChangeSign::Changed,
-            kind: "routes",
-            name: "stand in another order".to_owned(),
-            detail: String::new(),
-            place: None,
-        });
-    }
-}
-
-/// Which requests a route is for, without its conditions.
-type Requests<'c> = (String, &'c [HostPattern]);
-
-/// The requests that a route is for.
-fn requests(route: &Route) -> Requests<'_> {
-    (route.location.to_string(), &route.hosts)
-}
-
-/// The routes of a file, as indices, by the requests that they are for. Several may have the same, under different
-/// conditions.
-pub(super) fn by_requests(config: &Config) -> HashMap<Requests<'_>, Vec<usize>> {
-    let mut found: HashMap<_, Vec<usize>> = HashMap::new();
-    for (at, route) in config.routes.iter().enumerate() {
-        found.entry(requests(route)).or_default().push(at);
-    }
-    found
-}
-
-/// Puts the upstreams of `before` into `config` wherever they mean the same, so that a route that did not change keeps
-/// its upstream connections and TLS sessions.
-pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
-    let known = by_requests(before);
-    for route in &mut config.routes {
-        let alike = known.get(&requests(route)).into_iter().flatten();
-        let same = alike
-            .map(|at| &before.routes[*at])
-            .find(|known| known.when == route.when);
-        if let (Some(Action::ProxyPass(known)), Action::ProxyPass(to)) =
-            (same.map(|known| &known.to), &route.to)
-            && known.means(to)
-        {
-            route.to = Action::ProxyPass(known.clone());
-        }
-    }
-}
-
-/// The difference of a route.
-fn location(sign: ChangeSign, route: &Route, detail: String, place: Option<String>) -> Change {
-    let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
-    let mut name = match hosts.as_slice() {
-        [] => route.location.to_string(),
-        hosts => format!("{} {}", hosts.join(", "), route.location),
-    };
-    if !route.when.is_empty() {
-        name.push_str(" when ..");
-    }
-    Change {
-        sign,
-        kind: "location",
-        name,
-        detail,
-        place,
-    }
-}
-
-/// Where a route leads.
-fn to(route: &Route) -> String {
-    match &route.to {
-        Action::ProxyPass(to) => format!("-> {}", to.proxy_pass()),
-        Action::Return(written) => format!("-> return {}", written.status().as_u16()),
-    }
-}
-
-/// What is different between two routes that are for the same requests.
-fn differences(before: &Route, after: &Route) -> Vec<String> {
-    let mut found = Vec::new();
-    let (was, is) = (to(before), to(after));
-    match (&before.to, &after.to) {
-        _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
-        // `keep_upstreams` has put in the old upstream where both mean the same, so these differ in their `ca`.
-        (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is(before) => {
-            found.push("ca".to_owned());
-        }
-        (Action::Return(before), Action::Return(after)) if before != after => {
-            found.push(is);
-        }
-        _ => {}
-    }
-    if before.set_headers != after.set_headers {
-        found.push("set_headers".to_owned());
-    }
-    let (was, is) = (&before.access, &after.access);
-    for (key, was, is) in [
-        ("allow", &was.allow, &is.allow),
-        ("deny", &was.deny, &is.deny),
-    ] {
-        if was != is {
-            found.push(format!("{key} {is} (was {was})"));
-        }
-    }
-    if was.origins.as_ref().map(|was| &was.list) != is.origins.as_ref().map(|is| &is.list) {
-        found.push("allowed_origins".to_owned());
-    }
-    if was.missing_origin() != is.missing_origin() {
-        found.push("missing_origin".to_owned());
-    }
-    let (mut was, mut is) = (before.timeouts, after.timeouts);
-    for ((key, was), (_, is)) in was.by_key().into_iter().zip(is.by_key()) {
-        if was != is {
-            found.push(format!("{key} {}", from_to(*was, *is)));
-        }
-    }
-    found
-}
-
 /// A duration, and the one that it replaces.
 fn from_to(was: Duration, is: Duration) -> String {
     format!("{is:?} (was {was:?})")
-}
-
-/// The keys at the top with different values. A key that is not read through `by_key` needs a comparison here.
-fn settings(before: ServingState<'_>, after: ServingState<'_>, changes: &mut Vec<Change>) {
-    let mut changed = |kind, name| {
-        changes.push(Change {
-            sign: ChangeSign::Changed,
-            kind,
-            name,
-            detail: String::new(),
-            place: None,
-        });
-    };
-    let (was, is) = (before.config, after.config);
-    let (mut old, mut new) = (was.limits, is.limits);
-    for ((key, was), (_, is)) in old.by_key().into_iter().zip(new.by_key()) {
-        if was != is {
-            changed(key, from_to(*was, *is));
-        }
-    }
-    if was.drain_timeout != is.drain_timeout {
-        changed(
-            "drain_timeout",
-            from_to(was.drain_timeout, is.drain_timeout),
-        );
-    }
-    for ((key, name, was), (_, _, is)) in counts(was).into_iter().zip(counts(is)) {
-        if was != is {
-            changed(key, format!("{name}{is} (was {was})"));
-        }
-    }
-    if was.access_log != is.access_log {
-        let word = match is.access_log {
-            AccessLog::On => "on",
-            AccessLog::Off => "off",
-        };
-        changed("access_log", word.to_owned());
-    }
-    if was.trusted_proxies != is.trusted_proxies {
-        changed("trusted_proxies", is.trusted_proxies.to_string());
-    }
-    if was.threads != is.threads {
-        let (wanted, serve) = (is.threads.get(), after.threads);
-        let name = if wanted == serve {
-            format!("{wanted}, as now")
-        } else {
-            format!("{wanted} takes effect at the next start; until then {serve}")
-        };
-        changed("threads", name);
-    }
-}
-
-/// The keys at the top that are a number or no limit: the key, what a message puts before the number, and the number.
-fn counts(config: &Config) -> [(&'static str, &'static str, String); 3] {
-    let per_ip = config.per_ip;
-    let handshakes = count(per_ip.handshakes_per_second, "no limit");
-    [
-        (
-            "max_connections",
-            "",
-            count(config.max_connections, "what descriptors allow"),
-        ),
-        (
-            "per_ip",
-            "connections: ",
-            count(per_ip.connections, "no limit"),
-        ),
-        ("per_ip", "handshakes_per_second: ", handshakes),
-    ]
-}
-
-/// A number, or the words for the case without one.
-fn count(most: Option<impl ToString>, without: &str) -> String {
-    most.map_or_else(|| without.to_owned(), |most| most.to_string())
 }
 
 #[cfg(test)]
@@ -346,7 +120,7 @@ mod tests {
     use crate::config::JSON_SCHEMA;
     use crate::server::changes::ServingState;
     use crate::server::changes::between;
-    use crate::server::changes::keep_upstreams;
+    use crate::server::keep_upstreams::keep_upstreams;
     use crate::server::listeners::Listeners;
 
     /// The keys that are told of when `after` replaces `before`, each with what is said of it.
