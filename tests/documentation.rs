@@ -155,22 +155,29 @@ fn every_link_to_a_key_leads_to_its_section() {
 }
 
 #[test]
-fn every_key_that_the_configuration_describes_has_its_section() {
+fn every_key_of_the_schema_has_its_row_and_its_section() {
     let text = read("docs/configuration.md");
-    let mut keys = 0;
-    for row in text.lines().filter(|line| line.starts_with("| [`")) {
-        let key = row
-            .trim_start_matches("| [`")
-            .split('`')
-            .next()
-            .expect("a key");
+    let rows = text.lines().filter_map(|line| {
+        let (key, _) = line.strip_prefix("| [`")?.split_once('`')?;
+        Some(key.to_owned())
+    });
+    let rows: BTreeSet<String> = rows.collect();
+    let schema = read("docs/routes.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    // The keys below them are described with the key that they stand below.
+    let maps = ["", "/definitions/listener", "/definitions/route"];
+    let keys = maps.iter().flat_map(|map| {
+        let keys = schema.pointer(&format!("{map}/properties"));
+        keys.and_then(|keys| keys.as_object()).expect("keys").keys()
+    });
+    let keys: BTreeSet<String> = keys.cloned().collect();
+    assert_eq!(rows, keys);
+    for key in keys {
         assert!(
             text.contains(&format!("\n## {key}\n")),
             "`{key}` has no section"
         );
-        keys += 1;
     }
-    assert_eq!(keys, 33);
 }
 
 #[test]
@@ -202,7 +209,7 @@ fn the_schema_that_is_printed_is_the_committed_one_and_has_the_defaults_of_the_p
             defaults += 1;
         }
     }
-    assert_eq!(defaults, 12);
+    assert!(defaults >= 12, "only {defaults} defaults were found");
 }
 
 #[test]
