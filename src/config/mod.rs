@@ -200,13 +200,14 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// The key of each limit, and the limit: the one list by which the file sets them and a reload compares them.
-    pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
+    pub fn by_key(&mut self) -> impl Iterator<Item = (&'static str, &mut Duration)> {
         [
             ("connect_timeout", &mut self.connect),
             ("handshake_timeout", &mut self.handshake),
             ("response_timeout", &mut self.response),
             ("tunnel_timeout", &mut self.tunnel),
         ]
+        .into_iter()
     }
 }
 
@@ -239,13 +240,14 @@ pub struct Limits {
 
 impl Limits {
     /// The key of each limit, and the limit: the one list by which the file sets them and a reload compares them.
-    pub fn by_key(&mut self) -> [(&'static str, &mut Duration); 4] {
+    pub fn by_key(&mut self) -> impl Iterator<Item = (&'static str, &mut Duration)> {
         [
             ("header_timeout", &mut self.header),
             ("tls_handshake_timeout", &mut self.tls_handshake),
             ("body_timeout", &mut self.body),
             ("half_closed_timeout", &mut self.half_closed),
         ]
+        .into_iter()
     }
 }
 

@@ -137,7 +137,7 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         found.push("missing_origin".to_owned());
     }
     let (mut was, mut is) = (before.timeouts, after.timeouts);
-    for ((key, was), (_, is)) in was.by_key().into_iter().zip(is.by_key()) {
+    for ((key, was), (_, is)) in was.by_key().zip(is.by_key()) {
         if was != is {
             found.push(format!("{key} {}", from_to(*was, *is)));
         }

@@ -24,7 +24,7 @@ pub(super) fn settings(
     };
     let (was, is) = (before.config, after.config);
     let (mut old, mut new) = (was.limits, is.limits);
-    for ((key, was), (_, is)) in old.by_key().into_iter().zip(new.by_key()) {
+    for ((key, was), (_, is)) in old.by_key().zip(new.by_key()) {
         if was != is {
             changed(key, from_to(*was, *is));
         }
