@@ -142,6 +142,21 @@ pub struct Listener {
     pub line: usize,
 }
 
+#[cfg(test)]
+impl Listener {
+    /// A plain listener at this address for tests, on line 1.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            reuseport: false,
+            proxy_protocol: false,
+            tls: None,
+            redirect: None,
+            line: 1,
+        }
+    }
+}
+
 /// The certificates of a listener.
 #[derive(Clone, Debug)]
 pub enum Tls {
@@ -174,6 +189,23 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// The line of `location`, counted from 1.
     pub line: usize,
+}
+
+#[cfg(test)]
+impl Route {
+    /// A route of every host for tests, without conditions and on line 1.
+    pub(crate) fn to(location: Location, to: Action) -> Self {
+        Self {
+            location,
+            hosts: Vec::new(),
+            when: When::default(),
+            access: Access::default(),
+            to,
+            set_headers: Vec::new(),
+            timeouts: Timeouts::default(),
+            line: 1,
+        }
+    }
 }
 
 /// What becomes of a request of a route.

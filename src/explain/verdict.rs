@@ -288,12 +288,10 @@ mod tests;
 pub(super) mod test_support {
     use std::path::PathBuf;
 
-    use crate::access::Access;
     use crate::config::Action;
     use crate::config::Config;
     use crate::config::Listener;
     use crate::config::Route;
-    use crate::config::Timeouts;
     use crate::config::Tls;
     use crate::routing::When;
     use crate::upstream::Server;
@@ -306,37 +304,31 @@ pub(super) mod test_support {
     /// A configuration of listeners such as `tls 0.0.0.0:443`, and of routes in short. The first route is on line 1,
     /// the second on line 2, and so on.
     pub(in crate::explain) fn config(listeners: &[&str], routes: &[Short<'_>]) -> Config {
-        let listener = |text: &&str| Listener {
-            address: text.trim_start_matches("tls ").parse().unwrap(),
-            reuseport: false,
-            proxy_protocol: false,
-            tls: text.starts_with("tls ").then(|| Tls::SelfSigned {
-                dir: PathBuf::from("certs"),
-            }),
-            redirect: None,
-            line: 1,
+        let listener = |text: &&str| {
+            let address = text.trim_start_matches("tls ").parse().unwrap();
+            let dir = PathBuf::from("certs");
+            Listener {
+                tls: text.starts_with("tls ").then_some(Tls::SelfSigned { dir }),
+                ..Listener::at(address)
+            }
         };
-        let route = |(at, (host, location, to, when)): (usize, &Short<'_>)| Route {
-            location: location.parse().unwrap(),
-            hosts: match *host {
-                "" => Vec::new(),
-                hosts => hosts.split(' ').map(|host| host.parse().unwrap()).collect(),
-            },
-            when: match *when {
-                "" => When::default(),
-                value => When {
-                    query: vec![("x".to_owned(), vec![value.to_owned()])],
-                    ..When::default()
-                },
-            },
-            access: Access::default(),
-            to: match to.parse() {
+        let route = |(at, (host, location, to, when)): (usize, &Short<'_>)| {
+            let to = match to.parse() {
                 Ok(to) => Action::ProxyPass(Upstream::new(Server::new(to, |_| None).unwrap())),
                 Err(_) => Action::Return(to.parse().unwrap()),
-            },
-            set_headers: Vec::new(),
-            timeouts: Timeouts::default(),
-            line: at + 1,
+            };
+            let hosts = host.split(' ').filter(|host| !host.is_empty());
+            let query = Some(*when).filter(|value| !value.is_empty());
+            let query = query.map(|value| ("x".to_owned(), vec![value.to_owned()]));
+            Route {
+                hosts: hosts.map(|host| host.parse().unwrap()).collect(),
+                when: When {
+                    query: query.into_iter().collect(),
+                    ..When::default()
+                },
+                line: at + 1,
+                ..Route::to(location.parse().unwrap(), to)
+            }
         };
         Config::of(
             listeners.iter().map(listener).collect(),
