@@ -128,7 +128,7 @@ impl Question<'_> {
             return self.unmet(unmet);
         }
         if !self.matches(at)
-            && let Some(first) = self.hidden_by(at)
+            && let Some(first) = self.first_of_location(at)
         {
             return Verdict::SameLocation(first);
         }
@@ -139,11 +139,11 @@ impl Question<'_> {
         if route.hosts.is_empty() && !self.config.routes[chosen].hosts.is_empty() {
             return Verdict::HostFirst(chosen);
         }
-        self.loses(at, chosen)
+        self.why_not_chosen(at, chosen)
     }
 
     /// Why a route whose location matches is not the chosen one, which is in the same table.
-    fn loses(&self, at: usize, chosen: usize) -> Verdict {
+    fn why_not_chosen(&self, at: usize, chosen: usize) -> Verdict {
         let (this, other) = (
             &self.config.routes[at].location,
             &self.config.routes[chosen].location,
@@ -162,14 +162,14 @@ impl Question<'_> {
             return Verdict::ExactFirst(chosen);
         }
         if !self.matches(at) {
-            return Verdict::NamedWithoutSlash(self.named_so(at).unwrap_or(chosen));
+            return Verdict::NamedWithoutSlash(self.prefix_of_this_path(at).unwrap_or(chosen));
         }
         match (this.kind().is_regex(), other.kind().is_regex()) {
             (true, true) => Verdict::EarlierRegex(chosen),
             (true, false) => Verdict::NoRegex(chosen),
             (false, false) => Verdict::Longer(chosen),
             // A longer prefix may go before this one and yet let the regex be tried.
-            (false, true) => match (self.longest_prefix(at), self.hidden_by(at)) {
+            (false, true) => match (self.longest_prefix(at), self.first_of_location(at)) {
                 (Some(longest), _) => Verdict::Longer(longest),
                 (None, Some(first)) => Verdict::SameLocation(first),
                 (None, None) => Verdict::RegexFirst(chosen),
@@ -178,13 +178,13 @@ impl Question<'_> {
     }
 
     /// The prefix that is this very path, which keeps the location `at` from adding its slash.
-    fn named_so(&self, at: usize) -> Option<usize> {
+    fn prefix_of_this_path(&self, at: usize) -> Option<usize> {
         let routes = &self.config.routes;
         (0..routes.len()).find(|other| {
             let location = &routes[*other].location;
             matches!(location.kind(), Kind::Prefix | Kind::PrefixNoRegex)
                 && location.pattern().as_bytes() == self.path
-                && self.is_beside(*other, at)
+                && self.compete(*other, at)
                 && routes[*other].when.holds(&self.conditions)
         })
     }
@@ -197,7 +197,7 @@ impl Question<'_> {
             .filter(|other| {
                 let kind = routes[*other].location.kind();
                 matches!(kind, Kind::Prefix | Kind::PrefixNoRegex)
-                    && self.is_beside(*other, at)
+                    && self.compete(*other, at)
                     && routes[*other].when.holds(&self.conditions)
                     && self.matches(*other)
                     && length(*other) > length(at)
@@ -207,21 +207,21 @@ impl Question<'_> {
 
     /// The first route with the same location as the route `at`. It alone decides whether a missing slash is added, and
     /// whether regexes are tried.
-    fn hidden_by(&self, at: usize) -> Option<usize> {
+    fn first_of_location(&self, at: usize) -> Option<usize> {
         let routes = &self.config.routes;
         let ranks = &self.table.ranks;
         (0..routes.len())
             .filter(|other| {
                 ranks.get(*other) < ranks.get(at)
                     && routes[*other].location.same_as(&routes[at].location)
-                    && self.is_beside(*other, at)
+                    && self.compete(*other, at)
                     && routes[*other].when.holds(&self.conditions)
             })
             .min_by_key(|other| ranks.get(*other))
     }
 
     /// Whether two routes compete: both are in the table of this request's host, or both in that of every host.
-    fn is_beside(&self, one: usize, other: usize) -> bool {
+    fn compete(&self, one: usize, other: usize) -> bool {
         let site = self.table.sites.pattern(self.host);
         let in_site = |at: usize| {
             let hosts = &self.config.routes[at].hosts;

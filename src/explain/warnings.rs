@@ -100,7 +100,7 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     namespaces(config, explanation, &mut warnings);
     paths(config, explanation, &mut warnings);
     if let Ok(listener) = explanation.entrance {
-        over(
+        way_to_listener(
             &config.listeners[listener],
             listener,
             explanation,
@@ -112,8 +112,8 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     if explanation.asks.kind.is_socket_io() && requests.iter().any(|one| eio3(&one.target)) {
         warnings.push(Warning::AllowEio3);
     }
-    only_some(config, explanation, &mut warnings);
-    never(config, &mut warnings);
+    restricted_routes(config, explanation, &mut warnings);
+    unreachable_routes(config, &mut warnings);
     warnings
 }
 
@@ -192,7 +192,12 @@ fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>
 }
 
 /// Warnings about the way to the listener, whose index is `at`.
-fn over(listener: &Listener, at: usize, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+fn way_to_listener(
+    listener: &Listener,
+    at: usize,
+    explanation: &Explanation,
+    warnings: &mut Vec<Warning>,
+) {
     let (url, kind) = (&explanation.url, explanation.asks.kind);
     match &listener.tls {
         None if kind.is_weapp() => warnings.push(Warning::WeappNeedsTls),
@@ -233,7 +238,7 @@ fn is_for(name: &str, url: &Url) -> bool {
 }
 
 /// Warnings about routes that ask for a client's address or its page, neither of which a URL tells.
-fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+fn restricted_routes(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
     for (request, trace) in explanation.asks.requests.iter().zip(&explanation.traces) {
         let Some(route) = trace.outcome.route() else {
             continue;
@@ -251,7 +256,7 @@ fn only_some(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warn
 }
 
 /// Warnings about routes that no request reaches.
-fn never(config: &Config, warnings: &mut Vec<Warning>) {
+fn unreachable_routes(config: &Config, warnings: &mut Vec<Warning>) {
     let ports: Vec<u16> = config
         .listeners
         .iter()

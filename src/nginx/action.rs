@@ -53,9 +53,9 @@ pub(super) fn action<'t>(
     if let Some(Guard::Closed) = guard {
         return answering(block.place, "403");
     }
-    let mut route = unguarded(block, around, scope, notes);
+    let mut route = unrestricted(block, around, scope, notes);
     match guard {
-        None | Some(Guard::Closed) => guarded(&mut route, scope),
+        None | Some(Guard::Closed) => restrict(&mut route, scope),
         Some(Guard::Some(guard)) => {
             let mut closed = answering(block.place, "403");
             let why = "wsgate cannot tell who may pass: this answers 403, so that nobody does";
@@ -73,7 +73,7 @@ pub(super) fn action<'t>(
 }
 
 /// Gives a route with an upstream the addresses that may use it. Everybody may get an answer that wsgate makes itself.
-fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
+fn restrict(route: &mut RouteEntry, scope: &Scope<'_>) {
     let addresses = scope.access_rules().unwrap_or_default();
     if !matches!(route.does, Does::ProxyPass(_)) || addresses.is_open() {
         return;
@@ -92,7 +92,7 @@ fn guarded(route: &mut RouteEntry, scope: &Scope<'_>) {
 }
 
 /// The route for a location, before it is said who may use it.
-fn unguarded<'t>(
+fn unrestricted<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
@@ -100,7 +100,7 @@ fn unguarded<'t>(
 ) -> RouteEntry {
     let inside = block.inside();
     if last(inside, "proxy_pass").is_some() {
-        return proxied(block, around, scope, notes);
+        return proxy_pass(block, around, scope, notes);
     }
     if let Some(handler) = inside
         .iter()
@@ -114,7 +114,7 @@ fn unguarded<'t>(
         return route;
     }
     if let Some(files) = last(inside, "try_files") {
-        return tried(files, block, around, notes);
+        return try_files(files, block, around, notes);
     }
     let mut route = answering(block.place, "404");
     let why =
@@ -124,7 +124,7 @@ fn unguarded<'t>(
 }
 
 /// The route for `try_files … @name`, which goes to the named location's upstream without looking for files.
-fn tried<'t>(
+fn try_files<'t>(
     files: &'t Directive,
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
@@ -141,10 +141,10 @@ fn tried<'t>(
         let mut comments = Vec::new();
         note_rest(named.inside(), &scope, notes, &mut comments);
         let mut route = match scope.guard(named.inside()) {
-            None => proxied(named, around, &scope, notes),
+            None => proxy_pass(named, around, &scope, notes),
             Some(_) => answering(named.place, "403"),
         };
-        guarded(&mut route, &scope);
+        restrict(&mut route, &scope);
         comments.append(&mut route.comments);
         let why = format!("no file is looked for: all goes to the upstream of {name} at once");
         comments.push(notes.left(files, why));
@@ -159,7 +159,7 @@ fn tried<'t>(
 }
 
 /// The route to the upstream that the `proxy_pass` of `block` names.
-fn proxied<'t>(
+fn proxy_pass<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,

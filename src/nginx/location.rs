@@ -54,7 +54,7 @@ pub(super) fn routes<'t>(
     };
     for location in all(inside, "location") {
         if !location.arg(0).starts_with('@') {
-            one(location, around, outer, &mut found);
+            translate(location, around, outer, &mut found);
         } else if !named.contains(location.arg(0)) {
             let comment = found
                 .notes
@@ -83,7 +83,7 @@ impl LocationRoutes<'_, '_> {
 }
 
 /// Translates a location and those within it.
-fn one<'t>(
+fn translate<'t>(
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
     outer: Outer<'_, 't>,
@@ -94,7 +94,7 @@ fn one<'t>(
     let name = match location(block, outer.location) {
         Ok(name) => name,
         Err(why) => {
-            lost(block, why, &scope, found);
+            note_lost(block, why, &scope, found);
             return;
         }
     };
@@ -123,7 +123,7 @@ fn one<'t>(
         location: Some(here),
     };
     for inner in all(block.inside(), "location") {
-        one(inner, around, here, found);
+        translate(inner, around, here, found);
     }
 }
 
@@ -131,7 +131,7 @@ fn one<'t>(
 ///
 /// If it keeps clients out, and its regex has look-around, then the regex without look-around, which matches more,
 /// keeps them out in its place.
-fn lost<'t>(
+fn note_lost<'t>(
     block: &'t Directive,
     why: String,
     scope: &Scope<'t>,

@@ -48,7 +48,7 @@ impl Https {
     ) -> Option<Server> {
         let key = proxy_pass.authority();
         if let Some(ca) = ca {
-            not_needed(&proxy_pass, ca, checker);
+            note_needless_ca(&proxy_pass, ca, checker);
         }
         Server::new(proxy_pass, |host| {
             let (file, roots) = match ca {
@@ -127,7 +127,7 @@ impl Https {
 }
 
 /// Notes a `ca` beside an upstream without TLS, where it would have no effect.
-fn not_needed(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>) {
+fn note_needless_ca(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>) {
     let help = match proxy_pass.address() {
         Address::Port {
             scheme: Scheme::Https,

@@ -49,7 +49,7 @@ pub(super) fn listeners(
         };
         let fields = Fields::of(node, map, Within::Listen, checker);
         if let Some(entry) = entry(&fields, trusted, checker) {
-            once(&entry, &entries, checker);
+            note_duplicate_address(&entry, &entries, checker);
             entries.push(entry);
         }
     }
@@ -121,7 +121,11 @@ fn proxy_protocol(fields: &Fields<'_>, trusted: Option<&Node>, checker: &mut Che
 }
 
 /// Notes an address that an entry before this one has. Several entries may have port 0, since the system chooses.
-fn once(entry: &ListenEntry<'_>, before: &[ListenEntry<'_>], checker: &mut Checker<'_>) {
+fn note_duplicate_address(
+    entry: &ListenEntry<'_>,
+    before: &[ListenEntry<'_>],
+    checker: &mut Checker<'_>,
+) {
     let address = entry.listener.address;
     let same = |other: &&ListenEntry<'_>| other.listener.address == address && address.port() != 0;
     let Some(first) = before.iter().find(same) else {

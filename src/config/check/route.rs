@@ -105,7 +105,7 @@ fn route(
             when: when.clone(),
             line,
         };
-        once(selector, node, context, checker);
+        note_duplicate_location(selector, node, context, checker);
     }
     let access = access::access(fields, checker);
     let set_headers = set_headers(fields, checker);
@@ -198,7 +198,7 @@ fn action(
         context.https.check_file(ca, checker);
         return None;
     };
-    no_loop(&to, node, context.listeners, checker);
+    note_loop(&to, node, context.listeners, checker);
     if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
         path_after_regex(&to, node, checker);
     }
@@ -225,7 +225,7 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
 
 /// Notes a location that a route before this one has, for one of the same hosts and under the same conditions. nginx
 /// calls it a duplicate location.
-fn once(
+fn note_duplicate_location(
     selector: RouteSelector,
     node: &Node,
     context: &mut RouteContext<'_>,
@@ -295,7 +295,7 @@ fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'
 }
 
 /// Notes a `proxy_pass` that leads back to a listener of this file.
-fn no_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
+fn note_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
     let Address::Port { scheme, host, port } = to.address() else {
         return;
     };
