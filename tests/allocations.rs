@@ -18,7 +18,7 @@ use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
 use wsgate::stream::Stream;
 use wsgate::tunnel::End;
-use wsgate::tunnel::Keeper;
+use wsgate::tunnel::IdleSweep;
 use wsgate::tunnel::Limits;
 use wsgate::tunnel::relay;
 
@@ -74,11 +74,11 @@ fn a_message_through_a_plain_tunnel_allocates_nothing() {
             idle: Duration::from_secs(3600),
             half_closed: Duration::from_secs(60),
         };
-        let keeper = Rc::new(Keeper::default());
+        let sweep = Rc::new(IdleSweep::default());
         let relay = relay(
             end(near_client),
             end(near_upstream),
-            keeper.watch(limits),
+            sweep.watch(limits),
             (),
         );
         let relay = tokio::task::spawn_local(relay);

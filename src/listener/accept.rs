@@ -178,13 +178,13 @@ fn take_last(listener: TcpListener, door: &Rc<Door>, context: &Rc<Context>) {
 /// Serves one connection.
 fn begin(taken: TakenConnection, door: &Rc<Door>, context: &Rc<Context>) {
     let TakenConnection { tcp, peer, task } = taken;
-    let keeper = Rc::clone(&context.keeper);
+    let sweep = Rc::clone(&context.sweep);
     let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
     let serving = Box::pin(serving);
     tokio::task::spawn_local(async move {
         if let Some(PromisedTunnel { client, switch }) = serving.await {
             // In a task of its own, which is no larger than a tunnel.
-            tokio::task::spawn_local(switch.begin(client, &keeper, task));
+            tokio::task::spawn_local(switch.begin(client, &sweep, task));
         }
     });
 }

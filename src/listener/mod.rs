@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::observe::Observer;
 use crate::proxy::Handle;
-use crate::tunnel::Keeper;
+use crate::tunnel::IdleSweep;
 
 pub use crate::listener::accept::accept;
 pub use crate::listener::door::Door;
@@ -53,7 +53,7 @@ pub struct Context {
     /// Decides about requests.
     pub handle: Handle,
     /// Ends tunnels that do not end by themselves.
-    pub keeper: Rc<Keeper>,
+    pub sweep: Rc<IdleSweep>,
     /// Counts what is under way.
     pub tasks: Tasks,
     /// When to stop.

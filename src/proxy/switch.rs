@@ -19,7 +19,7 @@ use crate::stream::in_words;
 use crate::tunnel;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
-use crate::tunnel::Keeper;
+use crate::tunnel::IdleSweep;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
 
@@ -42,7 +42,12 @@ impl Switch {
     }
 
     /// Begins the tunnel; returns it as a future to be spawned, which holds `guard` until it has ended.
-    pub fn begin<G: Unpin>(self, client: End<Stream>, keeper: &Rc<Keeper>, guard: G) -> Tunnel<G> {
+    pub fn begin<G: Unpin>(
+        self,
+        client: End<Stream>,
+        sweep: &Rc<IdleSweep>,
+        guard: G,
+    ) -> Tunnel<G> {
         let Self {
             upstream,
             limits,
@@ -56,7 +61,7 @@ impl Switch {
             None => (None, FirstWords::default()),
         };
         Tunnel {
-            relay: tunnel::relay(client, upstream, keeper.watch(limits), first_words),
+            relay: tunnel::relay(client, upstream, sweep.watch(limits), first_words),
             begun: Instant::now(),
             log,
             _guard: guard,

@@ -32,7 +32,7 @@ use crate::server::LAST_WORDS;
 use crate::server::Rules;
 use crate::server::StartError;
 use crate::server::listeners::Id;
-use crate::tunnel::Keeper;
+use crate::tunnel::IdleSweep;
 
 /// All that a thread serves from now on.
 #[derive(Debug)]
@@ -82,20 +82,20 @@ impl Worker {
 
     async fn serve(self) -> Result<usize, StartError> {
         let (mut phase, mut orders) = (self.phase, self.orders);
-        let keeper = Rc::new(Keeper::default());
+        let sweep = Rc::new(IdleSweep::default());
         let observer = Arc::clone(&self.observer);
         let tasks = Tasks::new(phase.clone(), self.connections, observer);
         let context = Rc::new(Context {
             handle: Handle::new(self.first.rules.proxy.clone()),
-            keeper: Rc::clone(&keeper),
+            sweep: Rc::clone(&sweep),
             tasks: tasks.clone(),
             phase: phase.clone(),
             observer: self.observer,
             limits: Cell::new(self.first.rules.limits),
         });
         let keeping = Vital::begin({
-            let keeper = Rc::clone(&keeper);
-            async move { keeper.run().await }
+            let sweep = Rc::clone(&sweep);
+            async move { sweep.run().await }
         });
         let mut accepting = Accepting {
             context,
@@ -127,7 +127,7 @@ impl Worker {
         tokio::select! {
             () = tasks.none() => {}
             _ = phase.wait_for(|phase| *phase == Phase::Over) => {
-                keeper.end_all();
+                sweep.end_all();
                 let _ = timeout(LAST_WORDS, tasks.none()).await;
             }
         }

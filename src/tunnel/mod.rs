@@ -10,7 +10,7 @@
 //! an orderly end if it has nothing unread in it, not a reset that could destroy bytes which it has yet to read.
 
 mod direction;
-mod keeper;
+mod idle_sweep;
 mod relay;
 
 use std::io;
@@ -23,15 +23,15 @@ use tokio::io::AsyncWrite;
 use crate::stream::Stream;
 
 pub use crate::stream::vanished::Doubt;
-pub use crate::tunnel::keeper::Activity;
-pub use crate::tunnel::keeper::Keeper;
+pub use crate::tunnel::idle_sweep::Activity;
+pub use crate::tunnel::idle_sweep::IdleSweep;
 pub use crate::tunnel::relay::Relay;
 pub use crate::tunnel::relay::relay;
 
 /// How long a tunnel may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest silence in both directions; counted in steps of [`Keeper::STEP`].
+    /// Longest silence in both directions; counted in steps of [`IdleSweep::STEP`].
     pub idle: Duration,
     /// Longest silence once one end is done, if that is shorter; counted in the same steps.
     pub half_closed: Duration,
@@ -86,7 +86,7 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Whether its peer learns as much from a close as from a shutdown of the writing half.
     fn close_says_the_end(&self) -> bool;
 
-    /// Told when a doubt begins (the peer has been silent for [`Keeper::DOUBT`] and may have vanished) and when it is
+    /// Told when a doubt begins (the peer has been silent for [`IdleSweep::DOUBT`] and may have vanished) and when it is
     /// over (a byte came). A new socket is doubted.
     fn doubt(&self, doubt: Doubt) {
         let _ = doubt;

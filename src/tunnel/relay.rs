@@ -18,8 +18,8 @@ use crate::tunnel::direction::DirectionError;
 use crate::tunnel::direction::DirectionState;
 use crate::tunnel::direction::EndSignal;
 use crate::tunnel::direction::Ends;
-use crate::tunnel::keeper::Activity;
-use crate::tunnel::keeper::EndRequest;
+use crate::tunnel::idle_sweep::Activity;
+use crate::tunnel::idle_sweep::EndRequest;
 
 /// Moves bytes between `client` and `upstream` until both ends are done, one breaks, or the sweep
 /// that gave `activity` ends the tunnel.

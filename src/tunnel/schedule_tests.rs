@@ -34,7 +34,7 @@ use crate::stream::test_support::run;
 use crate::stream::test_support::send;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
-use crate::tunnel::Keeper;
+use crate::tunnel::IdleSweep;
 use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
@@ -241,9 +241,9 @@ impl Tunnel {
                 early: Bytes::copy_from_slice(&script.gives[..script.given]),
             }
         };
-        let keeper = Rc::new(Keeper::default());
+        let sweep = Rc::new(IdleSweep::default());
         Self {
-            relay: relay(end(&wires[0]), end(&wires[1]), keeper.watch(LIMITS), ()),
+            relay: relay(end(&wires[0]), end(&wires[1]), sweep.watch(LIMITS), ()),
             ends: wires,
         }
     }
@@ -434,10 +434,10 @@ proptest! {
             let (tls, client) = over(version, near, far).await;
             let (near, upstream) = duplex(rooms[1]);
             let near = Choppy::new(near, &sockets[1][0], &sockets[1][1]);
-            let keeper = Rc::new(Keeper::default());
+            let sweep = Rc::new(IdleSweep::default());
             let end = |stream| End { stream, early: Bytes::new() };
             let client_end = End { stream: tls, early: Bytes::new() };
-            let relay = relay(client_end, end(near), keeper.watch(LIMITS), ());
+            let relay = relay(client_end, end(near), sweep.watch(LIMITS), ());
             let sent = [&BYTES[0][..lengths[0]], &BYTES[1][..lengths[1]]];
             let (from_client, to_client) = tokio::io::split(client);
             let (from_upstream, to_upstream) = tokio::io::split(upstream);

@@ -27,7 +27,7 @@ use crate::stream::Stream;
 use crate::tunnel::Doubt;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
-use crate::tunnel::Keeper;
+use crate::tunnel::IdleSweep;
 use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
@@ -64,13 +64,18 @@ fn begin(
     room: usize,
     early: [&'static [u8]; 2],
     limits: Limits,
-) -> (DuplexStream, DuplexStream, JoinHandle<Passed>, Rc<Keeper>) {
+) -> (
+    DuplexStream,
+    DuplexStream,
+    JoinHandle<Passed>,
+    Rc<IdleSweep>,
+) {
     let (client, near_client) = duplex(room);
     let (upstream, near_upstream) = duplex(room);
-    let keeper = Rc::new(Keeper::default());
+    let sweep = Rc::new(IdleSweep::default());
     spawn_local({
-        let keeper = Rc::clone(&keeper);
-        async move { keeper.run().await }
+        let sweep = Rc::clone(&sweep);
+        async move { sweep.run().await }
     });
     let relay = relay(
         End {
@@ -81,10 +86,10 @@ fn begin(
             stream: near_upstream,
             early: Bytes::from_static(early[1]),
         },
-        keeper.watch(limits),
+        sweep.watch(limits),
         (),
     );
-    (client, upstream, spawn_local(relay), keeper)
+    (client, upstream, spawn_local(relay), sweep)
 }
 
 #[test]
@@ -290,15 +295,15 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
             stream: Doubted(stream, Rc::clone(says), false),
             early: Bytes::new(),
         };
-        let keeper = Rc::new(Keeper::default());
+        let sweep = Rc::new(IdleSweep::default());
         let limits = Limits {
             idle: Duration::from_secs(3600),
             ..LIMITS
         };
         let ends = (end(near_client, &says[0]), end(near_upstream, &says[1]));
-        let _relay = spawn_local(relay(ends.0, ends.1, keeper.watch(limits), ()));
+        let _relay = spawn_local(relay(ends.0, ends.1, sweep.watch(limits), ()));
         let said = || [&says[0], &says[1]].map(|says| says.borrow_mut().split_off(0));
-        let minute = Keeper::DOUBT.as_millis() / Keeper::STEP.as_millis();
+        let minute = IdleSweep::DOUBT.as_millis() / IdleSweep::STEP.as_millis();
         let mut byte = [0];
         // Both are doubted until they speak.
         client.write_all(b"x").await.expect("written");
@@ -310,7 +315,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
         // The upstream speaks all the time, as one does that has something to tell to a client that may be gone.
         for step in 0..=minute {
             assert_eq!(said(), [vec![], vec![]], "step {step}");
-            keeper.look();
+            sweep.look();
             upstream.write_all(b"x").await.expect("written");
             client.read_exact(&mut byte).await.expect("read");
             yield_now().await;
@@ -321,7 +326,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
         assert_eq!(said(), [vec![Doubt::Over], vec![]]);
         // Once, however long it is silent.
         for _ in 0..3 * minute {
-            keeper.look();
+            sweep.look();
             yield_now().await;
         }
         assert_eq!(said(), [vec![Doubt::Begins], vec![Doubt::Begins]]);
@@ -329,17 +334,17 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
 }
 
 #[test]
-fn the_keeper_ends_all_tunnels() {
+fn the_idle_sweep_ends_all_tunnels() {
     run(async {
-        let (_client, _upstream, relay, keeper) = begin(64, [b"", b""], LIMITS);
+        let (_client, _upstream, relay, sweep) = begin(64, [b"", b""], LIMITS);
         tokio::task::yield_now().await;
-        assert_eq!(keeper.count(), 1);
-        keeper.end_all();
+        assert_eq!(sweep.count(), 1);
+        sweep.end_all();
         assert!(matches!(
             relay.await.expect("no panic").ended,
             Ended::Drained
         ));
-        assert_eq!(keeper.count(), 0);
+        assert_eq!(sweep.count(), 0);
     });
 }
 
@@ -367,18 +372,18 @@ fn an_end_that_was_told_is_not_told_again_when_the_process_ends() {
             stream: Doubted(stream, Rc::default(), false),
             early: Bytes::new(),
         };
-        let keeper = Rc::new(Keeper::default());
+        let sweep = Rc::new(IdleSweep::default());
         let relay = relay(
             end(near_client),
             end(near_upstream),
-            keeper.watch(LIMITS),
+            sweep.watch(LIMITS),
             (),
         );
         let relay = spawn_local(relay);
         client.shutdown().await.expect("half closed");
         let mut byte = [0];
         assert_eq!(upstream.read(&mut byte).await.expect("the end"), 0);
-        keeper.end_all();
+        sweep.end_all();
         assert!(matches!(
             relay.await.expect("no panic").ended,
             Ended::Drained

@@ -9,8 +9,8 @@ use wsgate::clients::Options;
 use wsgate::clients::Url;
 use wsgate::config::Config;
 use wsgate::config::Diagnostic;
-use wsgate::config::Severity;
 use wsgate::config::Paint;
+use wsgate::config::Severity;
 use wsgate::explain;
 
 use crate::file;

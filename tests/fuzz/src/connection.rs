@@ -57,7 +57,7 @@ use wsgate::observe::ConnectionLog;
 use wsgate::proxy::Handle;
 use wsgate::proxy::Proxy;
 use wsgate::server;
-use wsgate::tunnel::Keeper;
+use wsgate::tunnel::IdleSweep;
 
 use crate::answers;
 use crate::file;
@@ -154,7 +154,7 @@ pub fn run(data: &[u8]) {
 async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     let (over_tcp, announced) = (flags.contains(&b't'), flags.contains(&b'p'));
     let (say_phase, phase) = watch::channel(Phase::Running);
-    let keeper = Rc::new(Keeper::default());
+    let sweep = Rc::new(IdleSweep::default());
     let mut proxy = if over_tcp {
         world.over_tcp.clone()
     } else {
@@ -169,7 +169,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     let tasks = Tasks::new(phase.clone(), Connections::up_to(8), Arc::clone(&observer));
     let context = Rc::new(Context {
         handle: Handle::new(proxy),
-        keeper: Rc::clone(&keeper),
+        sweep: Rc::clone(&sweep),
         tasks: tasks.clone(),
         phase,
         observer,
@@ -187,7 +187,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     let socket = world.listener.try_clone().expect("a descriptor");
     let socket = tokio::net::TcpListener::from_std(socket).expect("a socket");
     spawn_local(listener::accept(socket, door, context));
-    spawn_local(async move { keeper.run().await });
+    spawn_local(async move { sweep.run().await });
     let upstreams = Rc::new(Upstreams::default());
     upstreams.unread.set(announced);
     take(world, over_tcp, Rc::clone(&upstreams));

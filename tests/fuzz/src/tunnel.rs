@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use wsgate::tunnel::End;
 use wsgate::tunnel::Ended;
-use wsgate::tunnel::Keeper;
+use wsgate::tunnel::IdleSweep;
 use wsgate::tunnel::Limits;
 use wsgate::tunnel::Passed;
 use wsgate::tunnel::relay;
@@ -56,7 +56,7 @@ pub fn run(data: &[u8]) {
     let order = line();
     let ends = [client.state(), upstream.state()];
     let seen = Rc::new(Seen::default());
-    let keeper = Rc::new(Keeper::default());
+    let sweep = Rc::new(IdleSweep::default());
     let limits = Limits {
         idle: Duration::from_secs(60),
         half_closed: Duration::from_secs(30),
@@ -70,7 +70,7 @@ pub fn run(data: &[u8]) {
             stream: upstream,
             early: Bytes::from(bytes_from(0, early[1], UPSTREAM)),
         },
-        keeper.watch(limits),
+        sweep.watch(limits),
         Counts(Rc::clone(&seen)),
     ));
     let woken = Arc::new(Woken::default());
@@ -106,7 +106,7 @@ pub fn run(data: &[u8]) {
             });
             assert!(silent && !drained, "it is stuck: {ends:?}");
             drained = true;
-            keeper.end_all();
+            sweep.end_all();
         }
     };
     check(&passed, &ends, early, drained);

@@ -46,7 +46,7 @@ use tokio_rustls::client::TlsStream;
 use wsgate::stream::Tls;
 use wsgate::tunnel::End;
 use wsgate::tunnel::Ended;
-use wsgate::tunnel::Keeper;
+use wsgate::tunnel::IdleSweep;
 use wsgate::tunnel::Limits;
 use wsgate::tunnel::Socket;
 use wsgate::tunnel::relay;
@@ -609,7 +609,7 @@ pub fn run(data: &[u8]) {
     };
     let order = line();
 
-    let keeper = Rc::new(Keeper::default());
+    let sweep = Rc::new(IdleSweep::default());
     let limits = Limits {
         idle: Duration::from_secs(60),
         half_closed: Duration::from_secs(30),
@@ -622,7 +622,7 @@ pub fn run(data: &[u8]) {
     let relay = relay(
         end(near_client),
         end(near_upstream),
-        keeper.watch(limits),
+        sweep.watch(limits),
         (),
     );
     // Dropped before the last look at the far ends: closing is a part of what they see.
@@ -672,7 +672,7 @@ pub fn run(data: &[u8]) {
                 "it is stuck"
             );
             drained = true;
-            keeper.end_all();
+            sweep.end_all();
         }
     };
     drop(relay);

@@ -1,6 +1,6 @@
 //! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process drains.
 //!
-//! One [`Keeper`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
+//! One [`IdleSweep`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
 //! byte, so a message costs no timer and no look at the clock.
 
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use crate::tunnel::Side;
 
 /// The sweep over the tunnels of one thread.
 #[derive(Debug, Default)]
-pub struct Keeper {
+pub struct IdleSweep {
     /// How many steps have passed.
     step: Rc<Cell<u32>>,
     tunnels: RefCell<Vec<Weak<Activity>>>,
@@ -27,7 +27,7 @@ pub struct Keeper {
     is_draining: Cell<bool>,
 }
 
-impl Keeper {
+impl IdleSweep {
     /// Time between two steps: how exactly an idle limit is kept.
     pub const STEP: Duration = Duration::from_millis(250);
 
@@ -109,7 +109,7 @@ impl Keeper {
 
 /// How many steps a limit takes, rounded up, and one more, since it begins somewhere within a step.
 fn steps(limit: Duration) -> u32 {
-    let steps = limit.as_millis().div_ceil(Keeper::STEP.as_millis());
+    let steps = limit.as_millis().div_ceil(IdleSweep::STEP.as_millis());
     u32::try_from(steps)
         .unwrap_or(u32::MAX - 1)
         .saturating_add(1)
@@ -142,7 +142,7 @@ struct EndActivity {
 /// Whether the peer at an end may have vanished without a word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Trust {
-    /// A byte has come from it within [`Keeper::DOUBT`].
+    /// A byte has come from it within [`IdleSweep::DOUBT`].
     Full,
     /// It has been silent for that long, and its socket is not told yet.
     ToBeDoubted,
@@ -194,7 +194,7 @@ impl Activity {
 
     /// Marks the ends that have been silent for too long, and wakes the tunnel so that it tells their sockets.
     fn doubt(&self, now: u32) {
-        let limit = steps(Keeper::DOUBT);
+        let limit = steps(IdleSweep::DOUBT);
         for end in &self.ends {
             if end.trust.get() == Trust::Full && now.wrapping_sub(end.last.get()) >= limit {
                 end.trust.set(Trust::ToBeDoubted);
