@@ -112,7 +112,7 @@ pub enum Exceeded {
 
 /// The permit of one connection of an address, which is counted until the permit is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct AddressPermit {
     table: Arc<AddressTable>,
     address: AddressKey,
     /// Whether the address had too many connections when this one came, and has had since.
@@ -138,7 +138,7 @@ impl Addresses {
     ///
     /// # Errors
     /// The connection is to be closed without an answer.
-    pub fn connect(&self, address: IpAddr) -> Result<Option<Box<Share>>, Crowded> {
+    pub fn connect(&self, address: IpAddr) -> Result<Option<Box<AddressPermit>>, Crowded> {
         match NonZeroU32::new(self.0.connections.load(Ordering::Relaxed)) {
             None => Ok(None),
             Some(most) => self.connect_at(Instant::now(), address, most).map(Some),
@@ -150,7 +150,7 @@ impl Addresses {
         now: Instant,
         address: IpAddr,
         most: NonZeroU32,
-    ) -> Result<Box<Share>, Crowded> {
+    ) -> Result<Box<AddressPermit>, Crowded> {
         let of = AddressKey::of(address);
         let mut shard = self.0.shard(of);
         let counts = shard.counts(of, now);
@@ -163,7 +163,7 @@ impl Addresses {
             return Err(Crowded { exceeded, is_news });
         }
         counts.connections += 1;
-        Ok(Box::new(Share {
+        Ok(Box::new(AddressPermit {
             table: Arc::clone(&self.0),
             address: of,
             is_beyond: Cell::new(counts.connections > most.get()),
@@ -239,7 +239,7 @@ impl AddressCounts {
     }
 }
 
-impl Share {
+impl AddressPermit {
     /// The limit for which its client is to be refused: its address had too many connections when it came, and still
     /// has.
     pub fn exceeded(&self) -> Option<Exceeded> {
@@ -255,7 +255,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut shard = self.table.shard(self.address);
         if let Entry::Occupied(mut entry) = shard.addresses.entry(self.address) {
@@ -396,11 +396,11 @@ mod tests {
         let connect = |after| addresses.connect_at(begin + after, one, TWO);
         let mut kept = Vec::new();
         for number in 0..4 {
-            let share = connect(Duration::ZERO).expect("two, and two that are told");
-            let refused = share.exceeded().map(|exceeded| exceeded.to_string());
+            let permit = connect(Duration::ZERO).expect("two, and two that are told");
+            let refused = permit.exceeded().map(|exceeded| exceeded.to_string());
             let said = "refused: 192.0.2.7 has 2 connections (`per_ip: connections`)".to_owned();
             assert_eq!(refused, (number >= 2).then_some(said));
-            kept.push(share);
+            kept.push(permit);
         }
         let is_news = |after| connect(after).map_err(|crowded| crowded.is_news).err();
         assert_eq!(
@@ -409,9 +409,9 @@ mod tests {
         );
         // Another address has its own, and so has this one when some of its connections have ended.
         let other = addresses.connect_at(begin, address("192.0.2.8"), TWO);
-        assert!(other.is_ok_and(|share| share.exceeded().is_none()));
+        assert!(other.is_ok_and(|permit| permit.exceeded().is_none()));
         kept.truncate(1);
-        assert!(connect(Duration::ZERO).is_ok_and(|share| share.exceeded().is_none()));
+        assert!(connect(Duration::ZERO).is_ok_and(|permit| permit.exceeded().is_none()));
         // What the log said is remembered for a minute, also when the address has no connection any more.
         drop(kept);
         let crowd = || {
@@ -451,9 +451,9 @@ mod tests {
     fn neither_closing_nor_a_crowd_of_others_gives_a_handshake_back() {
         let addresses = limited(1, 1);
         let (one, begin) = (address("192.0.2.7"), Instant::now());
-        let share = addresses.connect(one);
+        let permit = addresses.connect(one);
         assert_eq!(addresses.handshake_at(begin, one, NonZeroU32::MIN), Ok(()));
-        drop(share);
+        drop(permit);
         let again = |after| addresses.handshake_at(begin + after, one, NonZeroU32::MIN);
         assert!(again(Duration::from_millis(1)).is_err());
         for number in 0..20_000_u32 {
@@ -470,12 +470,12 @@ mod tests {
         let addresses = limited(1, 0);
         let mut kept = Vec::new();
         let mut refused = |text| {
-            let share = addresses
+            let permit = addresses
                 .connect(address(text))
                 .expect("at most two")
                 .expect("a limit");
-            let exceeded = share.exceeded();
-            kept.push(share);
+            let exceeded = permit.exceeded();
+            kept.push(permit);
             exceeded.map(|exceeded| exceeded.to_string())
         };
         assert_eq!(refused("2001:db8:0:1::1"), None);
@@ -557,8 +557,8 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        let share = addresses.connect(address("192.0.2.7"));
-                        assert!(share.is_ok_and(|share| share.is_some()));
+                        let permit = addresses.connect(address("192.0.2.7"));
+                        assert!(permit.is_ok_and(|permit| permit.is_some()));
                     }
                 });
             }

@@ -7,9 +7,9 @@
 mod addresses;
 mod connections;
 
+pub use crate::limits::addresses::AddressPermit;
 pub use crate::limits::addresses::Addresses;
 pub use crate::limits::addresses::Crowded;
 pub use crate::limits::addresses::Exceeded;
 pub use crate::limits::addresses::PerAddress;
-pub use crate::limits::addresses::Share;
 pub use crate::limits::connections::Connections;

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::limits::AddressPermit;
 use crate::limits::Crowded;
-use crate::limits::Share;
 use crate::listener::Context;
 use crate::observe::ConnectionFailure;
 
@@ -14,7 +14,7 @@ use crate::observe::ConnectionFailure;
 pub(super) fn admitted(
     address: SocketAddr,
     context: &Context,
-) -> Result<Option<Box<Share>>, Crowded> {
+) -> Result<Option<Box<AddressPermit>>, Crowded> {
     let proxy = context.handle.load();
     // A proxy has many clients, who are counted by their requests.
     if proxy.trusted.contain(address.ip()) {

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use crate::decision::Client;
 use crate::headers::forwarded::Scheme;
-use crate::limits::Share;
+use crate::limits::AddressPermit;
 use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::admitted::admitted;
@@ -68,7 +68,7 @@ pub(super) async fn serve(
 struct Opened {
     client: Client,
     /// Counts the connection for its address.
-    permit: Option<Box<Share>>,
+    permit: Option<Box<AddressPermit>>,
     stream: Stream,
 }
 

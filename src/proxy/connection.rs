@@ -13,8 +13,8 @@ use http::StatusCode;
 use crate::decision::Client;
 use crate::decision::Redirect;
 use crate::headers::forwarded;
+use crate::limits::AddressPermit;
 use crate::limits::Exceeded;
-use crate::limits::Share;
 use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
@@ -39,7 +39,7 @@ pub struct ClientConnection {
     address: HeaderValue,
     lease: RefCell<Option<Lease>>,
     /// Counts the connection for its address, until a tunnel takes that over.
-    permit: RefCell<Option<Box<Share>>>,
+    permit: RefCell<Option<Box<AddressPermit>>>,
     /// The process ends what is under way. Apart from the rest, since reports outlive the connection.
     is_cut: Rc<Cell<bool>>,
 }
@@ -51,7 +51,7 @@ impl ClientConnection {
         handle: Handle,
         client: Client,
         redirect: Rc<Cell<Option<Redirect>>>,
-        permit: Option<Box<Share>>,
+        permit: Option<Box<AddressPermit>>,
     ) -> Rc<Self> {
         Rc::new(Self {
             handle,
@@ -65,7 +65,7 @@ impl ClientConnection {
     }
 
     /// What the connection is counted by, for the code that sees to its end.
-    pub fn take_permit(&self) -> Option<Box<Share>> {
+    pub fn take_permit(&self) -> Option<Box<AddressPermit>> {
         self.permit.take()
     }
 

@@ -17,7 +17,7 @@ use crate::headers::forwarded::Sender;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::http1::Persistence;
-use crate::limits::Share;
+use crate::limits::AddressPermit;
 use crate::observe::RequestLine;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
@@ -123,7 +123,7 @@ impl Request<'_> {
 ///
 /// # Errors
 /// It is one too many of its address.
-fn permit(proxy: &Proxy, client: SocketAddr) -> Result<Option<Box<Share>>, ProxyError> {
+fn permit(proxy: &Proxy, client: SocketAddr) -> Result<Option<Box<AddressPermit>>, ProxyError> {
     let exceeded = |exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive);
     let permit = proxy.addresses.connect(client.ip());
     let permit = permit.map_err(|crowded| exceeded(crowded.exceeded))?;

@@ -15,7 +15,7 @@ use http::request;
 
 use crate::headers::lists::has_member;
 use crate::headers::upgrade::Asked;
-use crate::limits::Share;
+use crate::limits::AddressPermit;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
 use crate::observe::FIRST_WORDS;
@@ -41,7 +41,7 @@ pub(super) struct Report {
     /// How far the request is, and so what it means if it is dropped now.
     progress: Progress,
     /// What is counted of the client, for as long as the request lasts.
-    permit: Option<Box<Share>>,
+    permit: Option<Box<AddressPermit>>,
     /// How the answer's body begins, if somebody listens.
     said: Option<Said>,
     /// Whether the process ends what is under way.
@@ -82,7 +82,7 @@ pub(super) struct TunnelRecord {
     /// Who hears of it.
     pub(super) observer: Arc<dyn Observer>,
     /// The tunnel is counted for as long as this is there.
-    _permit: Option<Box<Share>>,
+    _permit: Option<Box<AddressPermit>>,
 }
 
 impl Report {
@@ -134,7 +134,7 @@ impl Report {
     }
 
     /// The request is counted for its client's address by this, for as long as it lasts.
-    pub(super) fn counts_by(&mut self, permit: Option<Box<Share>>) {
+    pub(super) fn counts_by(&mut self, permit: Option<Box<AddressPermit>>) {
         self.permit = permit;
     }
 
@@ -186,7 +186,7 @@ impl Report {
     }
 
     /// The upstream agreed to the upgrade. The tunnel is counted by `permit`, unless the request is counted itself.
-    pub(super) fn switches(&mut self, permit: impl FnOnce() -> Option<Box<Share>>) {
+    pub(super) fn switches(&mut self, permit: impl FnOnce() -> Option<Box<AddressPermit>>) {
         self.status = Some(StatusCode::SWITCHING_PROTOCOLS);
         self.progress = Progress::Switching;
         if self.permit.is_none() {
