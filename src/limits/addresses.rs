@@ -46,7 +46,7 @@ pub struct PerAddress {
 /// Counts connections and opening handshakes by client address, and holds the limits, at first unlimited. Clones count
 /// together.
 #[derive(Clone, Debug, Default)]
-pub struct Addresses(Arc<AddressTable>);
+pub struct AddressLimits(Arc<AddressTable>);
 
 #[derive(Debug)]
 struct AddressTable {
@@ -119,7 +119,7 @@ pub struct AddressPermit {
     is_beyond: Cell<bool>,
 }
 
-impl Addresses {
+impl AddressLimits {
     /// Changes the limits. Connections that there are stay, also if they are more; those that came while there was no
     /// limit are not counted.
     pub fn allow(&self, each: PerAddress) {
@@ -359,7 +359,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::limits::addresses::Addresses;
+    use crate::limits::addresses::AddressLimits;
     use crate::limits::addresses::Exceeded;
     use crate::limits::addresses::FEW;
     use crate::limits::addresses::PerAddress;
@@ -370,8 +370,8 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn limited(connections: u32, handshakes_per_second: u32) -> Addresses {
-        let addresses = Addresses::default();
+    fn limited(connections: u32, handshakes_per_second: u32) -> AddressLimits {
+        let addresses = AddressLimits::default();
         addresses.allow(PerAddress {
             connections: NonZeroU32::new(connections),
             handshakes_per_second: NonZeroU32::new(handshakes_per_second),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     /// How many addresses have an entry.
-    fn entries(addresses: &Addresses) -> usize {
+    fn entries(addresses: &AddressLimits) -> usize {
         let shards = addresses.0.shards.iter();
         shards
             .map(|shard| shard.lock().expect("no panic").addresses.len())
@@ -496,7 +496,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_counted_and_a_later_one_counts_what_comes_then() {
-        let addresses = Addresses::default();
+        let addresses = AddressLimits::default();
         let one = address("192.0.2.7");
         let is_counted = || addresses.connect(one).expect("no crowd").is_some();
         assert!(!is_counted());
@@ -517,7 +517,7 @@ mod tests {
 
     #[test]
     fn a_second_without_a_handshake_gives_as_many_at_once_as_a_second_has() {
-        let addresses = Addresses::default();
+        let addresses = AddressLimits::default();
         let (one, begin) = (address("192.0.2.7"), Instant::now());
         let four = NonZeroU32::new(4).expect("more than none");
         let handshake = |at| addresses.handshake_at(begin + Duration::from_millis(at), one, four);
@@ -538,7 +538,7 @@ mod tests {
 
     #[test]
     fn addresses_that_were_seen_once_are_forgotten() {
-        let addresses = Addresses::default();
+        let addresses = AddressLimits::default();
         let begin = Instant::now();
         for number in 0..100_000_u32 {
             let one = IpAddr::from(number.to_be_bytes());
@@ -572,7 +572,7 @@ mod tests {
         /// less is.
         #[test]
         fn handshakes_stay_within_their_rate(most in 1_u32..20, gaps in proptest::collection::vec(0_u64..400, 1..200)) {
-            let addresses = Addresses::default();
+            let addresses = AddressLimits::default();
             let each = NonZeroU32::new(most).expect("more than none");
             let begin = Instant::now();
             let handshake = |now| addresses.handshake_at(now, address("2001:db8::1"), each);

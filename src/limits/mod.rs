@@ -7,8 +7,8 @@
 mod addresses;
 mod connections;
 
+pub use crate::limits::addresses::AddressLimits;
 pub use crate::limits::addresses::AddressPermit;
-pub use crate::limits::addresses::Addresses;
 pub use crate::limits::addresses::Crowded;
 pub use crate::limits::addresses::Exceeded;
 pub use crate::limits::addresses::PerAddress;

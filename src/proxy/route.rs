@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::access::Networks;
 use crate::decision;
 use crate::headers::upgrade::Asked;
-use crate::limits::Addresses;
+use crate::limits::AddressLimits;
 use crate::observe::Observer;
 use crate::proxy::error::ProxyError;
 use crate::routing::Sites;
@@ -50,7 +50,7 @@ pub struct Proxy {
     /// The proxies in front whose word counts about who their client is.
     pub trusted: Networks,
     /// What each address has and may have.
-    pub addresses: Addresses,
+    pub addresses: AddressLimits,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

@@ -42,7 +42,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::limits::Addresses;
+use crate::limits::AddressLimits;
 use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
@@ -126,7 +126,7 @@ struct Rules {
 
 impl Rules {
     /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
-    fn new(config: &Config, observers: &Observers, addresses: Addresses) -> Self {
+    fn new(config: &Config, observers: &Observers, addresses: AddressLimits) -> Self {
         addresses.allow(config.per_ip);
         Self {
             proxy: Proxy {
@@ -189,7 +189,7 @@ impl Opened {
     fn start_telling(self, observers: Observers) -> Result<Running, StartError> {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, outcomes) = mpsc::unbounded_channel();
-        let addresses = Addresses::default();
+        let addresses = AddressLimits::default();
         let rules = Rules::new(&self.config, &observers, addresses);
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();

@@ -44,7 +44,7 @@ use wsgate::engineio::Diagnosis;
 use wsgate::headers::upgrade;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
-use wsgate::limits::Addresses;
+use wsgate::limits::AddressLimits;
 use wsgate::limits::Connections;
 use wsgate::listener;
 use wsgate::listener::Context;
@@ -132,7 +132,7 @@ fn proxy(upstream: &str) -> Proxy {
     Proxy {
         sites: Arc::new(server::serving_table(&config).sites),
         trusted: config.trusted_proxies.clone(),
-        addresses: Addresses::default(),
+        addresses: AddressLimits::default(),
         observer: Arc::new((
             (AccessLog::On, ConnectionLog::default()),
             Diagnosis::default(),
