@@ -82,7 +82,7 @@ pub struct AddressKey(u128);
 /// Why a connection is closed without an answer: its address has twice as many connections as it may. Half of these are
 /// there only to be answered with a refusal, and there are no more of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Crowded {
+pub struct ConnectionRefusal {
     /// The limit that the address exceeds.
     pub exceeded: Exceeded,
     /// Whether the log has not said so in the last minute.
@@ -138,7 +138,10 @@ impl AddressLimits {
     ///
     /// # Errors
     /// The connection is to be closed without an answer.
-    pub fn connect(&self, address: IpAddr) -> Result<Option<Box<AddressPermit>>, Crowded> {
+    pub fn connect(
+        &self,
+        address: IpAddr,
+    ) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
         match NonZeroU32::new(self.0.connections.load(Ordering::Relaxed)) {
             None => Ok(None),
             Some(most) => self.connect_at(Instant::now(), address, most).map(Some),
@@ -150,7 +153,7 @@ impl AddressLimits {
         now: Instant,
         address: IpAddr,
         most: NonZeroU32,
-    ) -> Result<Box<AddressPermit>, Crowded> {
+    ) -> Result<Box<AddressPermit>, ConnectionRefusal> {
         let of = AddressKey::of(address);
         let mut shard = self.0.shard(of);
         let counts = shard.counts(of, now);
@@ -160,7 +163,7 @@ impl AddressLimits {
                 counts.said = Some(now);
             }
             let exceeded = Exceeded::Connections { of, most };
-            return Err(Crowded { exceeded, is_news });
+            return Err(ConnectionRefusal { exceeded, is_news });
         }
         counts.connections += 1;
         Ok(Box::new(AddressPermit {
@@ -402,7 +405,7 @@ mod tests {
             assert_eq!(refused, (number >= 2).then_some(said));
             kept.push(permit);
         }
-        let is_news = |after| connect(after).map_err(|crowded| crowded.is_news).err();
+        let is_news = |after| connect(after).map_err(|refusal| refusal.is_news).err();
         assert_eq!(
             [Duration::ZERO, QUIET / 2, QUIET].map(is_news),
             [Some(true), Some(false), Some(true)]
@@ -414,14 +417,14 @@ mod tests {
         assert!(connect(Duration::ZERO).is_ok_and(|permit| permit.exceeded().is_none()));
         // What the log said is remembered for a minute, also when the address has no connection any more.
         drop(kept);
-        let crowd = || {
+        let twice_as_many = || {
             (0..4)
                 .map(|_| connect(QUIET))
                 .collect::<Result<Vec<_>, _>>()
         };
-        let crowded =
-            crowd().map(|_four| connect(QUIET + QUIET / 2).map_err(|crowded| crowded.is_news));
-        assert!(matches!(crowded, Ok(Err(false))), "{crowded:?}");
+        let refusal = twice_as_many()
+            .map(|_four| connect(QUIET + QUIET / 2).map_err(|refusal| refusal.is_news));
+        assert!(matches!(refusal, Ok(Err(false))), "{refusal:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod connections;
 
 pub use crate::limits::addresses::AddressLimits;
 pub use crate::limits::addresses::AddressPermit;
-pub use crate::limits::addresses::Crowded;
+pub use crate::limits::addresses::ConnectionRefusal;
 pub use crate::limits::addresses::Exceeded;
 pub use crate::limits::addresses::PerAddress;
 pub use crate::limits::connections::Connections;

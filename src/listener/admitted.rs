@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::limits::AddressPermit;
-use crate::limits::Crowded;
+use crate::limits::ConnectionRefusal;
 use crate::listener::Context;
 use crate::observe::ConnectionFailure;
 
@@ -14,14 +14,14 @@ use crate::observe::ConnectionFailure;
 pub(super) fn admitted(
     address: SocketAddr,
     context: &Context,
-) -> Result<Option<Box<AddressPermit>>, Crowded> {
+) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
     let proxy = context.handle.load();
     // A proxy has many clients, who are counted by their requests.
     if proxy.trusted.contain(address.ip()) {
         return Ok(None);
     }
     let counted = proxy.addresses.connect(address.ip());
-    if let Err(Crowded { exceeded, is_news }) = &counted {
+    if let Err(ConnectionRefusal { exceeded, is_news }) = &counted {
         let failure = ConnectionFailure::PerIp {
             limit: exceeded.key(),
             reason: exceeded,

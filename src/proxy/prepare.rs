@@ -126,7 +126,7 @@ impl Request<'_> {
 fn permit(proxy: &Proxy, client: SocketAddr) -> Result<Option<Box<AddressPermit>>, ProxyError> {
     let exceeded = |exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive);
     let permit = proxy.addresses.connect(client.ip());
-    let permit = permit.map_err(|crowded| exceeded(crowded.exceeded))?;
+    let permit = permit.map_err(|refusal| exceeded(refusal.exceeded))?;
     match permit.as_ref().and_then(|permit| permit.exceeded()) {
         Some(most) => Err(exceeded(most)),
         None => Ok(permit),
