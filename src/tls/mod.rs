@@ -6,8 +6,6 @@
 
 mod certificate;
 mod certificate_error;
-mod client;
-mod client_error;
 mod given_file;
 mod handshake;
 mod pem;
@@ -17,6 +15,8 @@ pub mod self_signed;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod test_support;
+mod upstream_tls;
+mod upstream_tls_error;
 
 use std::fmt;
 use std::io;
@@ -35,8 +35,6 @@ use crate::tls::resolver::Resolver;
 
 pub use crate::tls::certificate::Certificate;
 pub use crate::tls::certificate_error::CertificateError;
-pub use crate::tls::client::Client;
-pub use crate::tls::client_error::ClientError;
 pub use crate::tls::given_file::Concerns;
 pub use crate::tls::given_file::GivenFile;
 pub use crate::tls::given_file::NotPemContent;
@@ -45,6 +43,8 @@ pub use crate::tls::handshake::HandshakeError;
 pub use crate::tls::handshake::accept;
 pub use crate::tls::roots::NoSystemRoots;
 pub use crate::tls::roots::Roots;
+pub use crate::tls::upstream_tls::UpstreamTls;
+pub use crate::tls::upstream_tls_error::UpstreamTlsError;
 
 /// The one protocol offered in ALPN (RFC 7301): WebSocket over HTTP/2 (RFC 8441) is not spoken, and a browser that
 /// was given `h2` would try it.

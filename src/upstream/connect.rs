@@ -153,7 +153,7 @@ impl Attempt<'_> {
 
     async fn tls(
         &self,
-        tls: &tls::Client,
+        tls: &tls::UpstreamTls,
         tcp: TcpStream,
         address: UpstreamAddr,
     ) -> Result<(Stream, UpstreamAddr), ConnectError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::observe::UpstreamAddr;
-use crate::tls::ClientError;
+use crate::tls::UpstreamTlsError;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub enum ConnectError {
         /// The address.
         address: UpstreamAddr,
         /// Why.
-        source: Box<ClientError>,
+        source: Box<UpstreamTlsError>,
     },
     /// An address took the connection, and the TLS handshake did not end in time.
     TlsTimeout {

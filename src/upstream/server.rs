@@ -10,7 +10,7 @@ use crate::upstream::proxy_pass::Scheme;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Server {
     proxy_pass: ProxyPass,
-    tls: Option<tls::Client>,
+    tls: Option<tls::UpstreamTls>,
 }
 
 impl Server {
@@ -18,7 +18,7 @@ impl Server {
     /// that has no answer.
     pub fn new(
         proxy_pass: ProxyPass,
-        tls: impl FnOnce(&Host) -> Option<tls::Client>,
+        tls: impl FnOnce(&Host) -> Option<tls::UpstreamTls>,
     ) -> Option<Self> {
         let tls = match proxy_pass.address() {
             Address::Port {
@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// How TLS is spoken with it, if it is.
-    pub(super) fn tls(&self) -> Option<&tls::Client> {
+    pub(super) fn tls(&self) -> Option<&tls::UpstreamTls> {
         self.tls.as_ref()
     }
 }

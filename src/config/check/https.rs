@@ -8,8 +8,8 @@ use crate::config::check::Checker;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::tls::CertificateError;
-use crate::tls::Client;
 use crate::tls::Roots;
+use crate::tls::UpstreamTls;
 use crate::upstream::Address;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
@@ -24,7 +24,7 @@ pub(super) struct Https {
     /// The authorities of each file of `ca`.
     files: HashMap<PathBuf, Roots>,
     /// The client of each server, by the file of `ca` and the authority of the URL.
-    clients: HashMap<(Option<PathBuf>, String), Client>,
+    clients: HashMap<(Option<PathBuf>, String), UpstreamTls>,
 }
 
 /// The system's authorities, which are read when the first route needs them.
@@ -150,12 +150,17 @@ fn note_needless_ca(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>
 }
 
 /// A TLS client for `host`, whose name must be one that a certificate can have.
-fn client(host: &Host, roots: &Roots, node: &Node, checker: &mut Checker<'_>) -> Option<Client> {
+fn client(
+    host: &Host,
+    roots: &Roots,
+    node: &Node,
+    checker: &mut Checker<'_>,
+) -> Option<UpstreamTls> {
     let name = match host {
         Host::Ip(ip) => ip.to_string(),
         Host::Name(name) => name.clone(),
     };
-    let client = Client::new(&name, roots);
+    let client = UpstreamTls::new(&name, roots);
     if client.is_none() {
         let message = format!("no certificate can be for the host {}", quoted(&name));
         checker

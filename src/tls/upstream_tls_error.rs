@@ -20,7 +20,7 @@ use crate::tls::reason;
 
 /// Why a TLS handshake with an upstream failed. Its text goes on where `upstream 127.0.0.1:5003: ` ends.
 #[derive(Debug)]
-pub struct ClientError {
+pub struct UpstreamTlsError {
     pub(super) name: ServerName<'static>,
     pub(super) ca: Option<Arc<Path>>,
     pub(super) failure: TlsFailure,
@@ -52,7 +52,7 @@ impl From<io::Error> for TlsFailure {
     }
 }
 
-impl ClientError {
+impl UpstreamTlsError {
     /// Writes what is wrong with the upstream's certificate.
     fn refusal(&self, refusal: &Refusal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.to_str();
@@ -107,7 +107,7 @@ fn on(moment: UnixTime) -> String {
         .unwrap_or_default()
 }
 
-impl fmt::Display for ClientError {
+impl fmt::Display for UpstreamTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
             TlsFailure::Closed => f.write_str(
@@ -152,7 +152,7 @@ impl fmt::Display for ClientError {
     }
 }
 
-impl std::error::Error for ClientError {
+impl std::error::Error for UpstreamTlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.failure {
             TlsFailure::Closed => None,

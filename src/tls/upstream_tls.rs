@@ -19,9 +19,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::tls::ALPN;
-use crate::tls::client_error::ClientError;
-use crate::tls::client_error::TlsFailure;
 use crate::tls::roots::Roots;
+use crate::tls::upstream_tls_error::TlsFailure;
+use crate::tls::upstream_tls_error::UpstreamTlsError;
 
 /// How many TLS 1.3 tickets of an upstream are kept; rustls' own number for one server.
 const TICKETS: usize = 8;
@@ -29,13 +29,13 @@ const TICKETS: usize = 8;
 /// How wsgate speaks TLS with one upstream. Clones share its sessions, so that a connection resumes what another began,
 /// on any thread.
 #[derive(Clone)]
-pub struct Client {
+pub struct UpstreamTls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     roots: Roots,
 }
 
-impl Client {
+impl UpstreamTls {
     /// TLS with the upstream `host`, a name or an IP address without brackets. The upstream's certificate must be for
     /// this host, and a name is sent to it (SNI; an address is not, RFC 6066 §3). `None` if no certificate can be for
     /// it.
@@ -65,7 +65,7 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it closes the connection.
-    pub async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, ClientError> {
+    pub async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, UpstreamTlsError> {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(self.name.clone(), tcp).await;
         connected.map_err(|error| self.error(error))
@@ -76,8 +76,8 @@ impl Client {
         self.name == other.name && self.roots.means(&other.roots)
     }
 
-    fn error(&self, error: io::Error) -> ClientError {
-        ClientError {
+    fn error(&self, error: io::Error) -> UpstreamTlsError {
+        UpstreamTlsError {
             name: self.name.clone(),
             ca: self.roots.ca().cloned(),
             failure: TlsFailure::from(error),
@@ -86,17 +86,17 @@ impl Client {
 }
 
 /// Equal if both speak with one upstream, verify it in one way, and share their sessions.
-impl PartialEq for Client {
+impl PartialEq for UpstreamTls {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
     }
 }
 
-impl Eq for Client {}
+impl Eq for UpstreamTls {}
 
-impl fmt::Debug for Client {
+impl fmt::Debug for UpstreamTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("UpstreamTls")
             .field("name", &self.name)
             .field("ca", &self.roots.ca())
             .finish_non_exhaustive()
