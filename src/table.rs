@@ -12,7 +12,7 @@ use crate::decision::Forward;
 use crate::decision::Rule;
 use crate::routing::Entry;
 use crate::routing::HostPattern;
-use crate::routing::Kind;
+use crate::routing::LocationKind;
 use crate::routing::Sites;
 use crate::upstream::Upstream;
 
@@ -92,7 +92,7 @@ fn conditions_first<T>(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule<T>>>)]) {
     for (at, (_, entry)) in rules.iter().enumerate() {
         let kind = match entry.location.kind() {
             // `/a` and `^~ /a` are one location: see `Location::same_as`.
-            Kind::PrefixNoRegex => Kind::Prefix,
+            LocationKind::PrefixNoRegex => LocationKind::Prefix,
             kind => kind,
         };
         let location = (kind.modifier(), entry.location.pattern().to_owned());

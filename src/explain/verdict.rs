@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::routing::Asked;
 use crate::routing::HostPattern;
-use crate::routing::Kind;
+use crate::routing::LocationKind;
 use crate::routing::Unmet;
 use crate::table::Table;
 
@@ -154,11 +154,11 @@ impl Question<'_> {
         if !self.matches(chosen) {
             // The path lacks only the slash of the chosen location. Of two with the same path the exact one goes first.
             return match (this.pattern() == other.pattern(), other.kind()) {
-                (true, Kind::Exact) => Verdict::ExactFirst(chosen),
+                (true, LocationKind::Exact) => Verdict::ExactFirst(chosen),
                 _ => Verdict::SlashFirst(chosen),
             };
         }
-        if other.kind() == Kind::Exact {
+        if other.kind() == LocationKind::Exact {
             return Verdict::ExactFirst(chosen);
         }
         if !self.matches(at) {
@@ -182,8 +182,10 @@ impl Question<'_> {
         let routes = &self.config.routes;
         (0..routes.len()).find(|other| {
             let location = &routes[*other].location;
-            matches!(location.kind(), Kind::Prefix | Kind::PrefixNoRegex)
-                && location.pattern().as_bytes() == self.path
+            matches!(
+                location.kind(),
+                LocationKind::Prefix | LocationKind::PrefixNoRegex
+            ) && location.pattern().as_bytes() == self.path
                 && self.compete(*other, at)
                 && routes[*other].when.holds(&self.conditions)
         })
@@ -196,7 +198,7 @@ impl Question<'_> {
         (0..routes.len())
             .filter(|other| {
                 let kind = routes[*other].location.kind();
-                matches!(kind, Kind::Prefix | Kind::PrefixNoRegex)
+                matches!(kind, LocationKind::Prefix | LocationKind::PrefixNoRegex)
                     && self.compete(*other, at)
                     && routes[*other].when.holds(&self.conditions)
                     && self.matches(*other)

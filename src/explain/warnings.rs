@@ -9,8 +9,8 @@ use crate::config::Tls;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
 use crate::explain::entrance;
-use crate::routing::Kind;
 use crate::routing::Location;
+use crate::routing::LocationKind;
 
 /// Something that a person should know about a URL. A number is an index of [`Config::routes`] or, where the text says
 /// so, of [`Config::listeners`].
@@ -163,8 +163,10 @@ fn paths(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>
             continue;
         };
         let location = &config.routes[route].location;
-        let is_open = matches!(location.kind(), Kind::Prefix | Kind::PrefixNoRegex)
-            && !location.pattern().ends_with('/');
+        let is_open = matches!(
+            location.kind(),
+            LocationKind::Prefix | LocationKind::PrefixNoRegex
+        ) && !location.pattern().ends_with('/');
         let warning = Warning::OpenPrefix {
             route,
             example: format!("{}x", location.pattern()),
@@ -286,9 +288,9 @@ fn unreachable_routes(config: &Config, warnings: &mut Vec<Warning>) {
                 route.hosts.iter().all(|host| hosts.contains(host))
             };
             let goes_before = match route.location.kind() {
-                Kind::Prefix => true,
-                Kind::Regex | Kind::RegexIgnoreCase => *other < at,
-                Kind::Exact | Kind::PrefixNoRegex => false,
+                LocationKind::Prefix => true,
+                LocationKind::Regex | LocationKind::RegexIgnoreCase => *other < at,
+                LocationKind::Exact | LocationKind::PrefixNoRegex => false,
             };
             *other != at && beside && goes_before && takes_all(*other)
         });

@@ -11,8 +11,8 @@ use crate::nginx::route::answering;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
-use crate::routing::Kind;
 use crate::routing::Location;
+use crate::routing::LocationKind;
 
 /// The block that a location stands in: a `server`, or another `location`.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,7 @@ fn translate<'t>(
     }
     let here = Outside {
         is_regex: name.kind().is_regex(),
-        no_regex: name.kind() == Kind::PrefixNoRegex,
+        no_regex: name.kind() == LocationKind::PrefixNoRegex,
     };
     let here = Outer {
         scope: &scope,
@@ -209,7 +209,7 @@ fn location(block: &Directive, outer: Option<Outside>) -> Result<Location, Strin
     }
     // In nginx the outer location decides whether the server's regexes are asked.
     let text = match location.kind() {
-        Kind::Exact => location.to_string(),
+        LocationKind::Exact => location.to_string(),
         _ if outer.no_regex => format!("^~ {}", location.pattern()),
         _ => location.pattern().to_owned(),
     };

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use regex::bytes::Regex;
 
 use crate::routing::location_error::LocationError;
-use crate::routing::location_kind::Kind;
+use crate::routing::location_kind::LocationKind;
 use crate::routing::pattern;
 
 /// The value of `location`: `/prefix`, `= /exact`, `^~ /prefix`, `~ regex` or `~* regex`, as in nginx's directive.
@@ -17,14 +17,14 @@ use crate::routing::pattern;
 /// Prefixes and exact paths are compared with the decoded path, byte by byte: `/a b` matches a request for `/a%20b`.
 #[derive(Clone, Debug)]
 pub struct Location {
-    kind: Kind,
+    kind: LocationKind,
     pattern: String,
     regex: Option<Regex>,
 }
 
 impl Location {
     /// The kind of the location.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> LocationKind {
         self.kind
     }
 
@@ -37,7 +37,7 @@ impl Location {
     pub fn matches(&self, path: &[u8]) -> bool {
         match (self.kind, &self.regex) {
             (_, Some(regex)) => regex.is_match(path),
-            (Kind::Exact, None) => path == self.pattern.as_bytes(),
+            (LocationKind::Exact, None) => path == self.pattern.as_bytes(),
             (_, None) => path.starts_with(self.pattern.as_bytes()),
         }
     }
@@ -57,11 +57,11 @@ impl Location {
 }
 
 /// The kinds with a modifier. Of two modifiers that begin alike the longer stands first.
-const MODIFIERS: [Kind; 4] = [
-    Kind::Exact,
-    Kind::PrefixNoRegex,
-    Kind::RegexIgnoreCase,
-    Kind::Regex,
+const MODIFIERS: [LocationKind; 4] = [
+    LocationKind::Exact,
+    LocationKind::PrefixNoRegex,
+    LocationKind::RegexIgnoreCase,
+    LocationKind::Regex,
 ];
 
 impl FromStr for Location {
@@ -127,14 +127,14 @@ impl fmt::Display for Location {
 }
 
 /// The kind and the pattern; `None` if what stands before the pattern is no modifier.
-fn split(written: &str) -> Option<(Kind, &str)> {
+fn split(written: &str) -> Option<(LocationKind, &str)> {
     let first = first_token(written);
     let rest = written[first.len()..].trim_start();
     if let Some(kind) = MODIFIERS.into_iter().find(|kind| kind.modifier() == first) {
         return Some((kind, rest));
     }
     if written.starts_with('/') {
-        return Some((Kind::Prefix, written)); // spaces and all: nginx would want quotes around these
+        return Some((LocationKind::Prefix, written)); // spaces and all: nginx would want quotes around these
     }
     if !rest.is_empty() {
         return None;
@@ -142,7 +142,7 @@ fn split(written: &str) -> Option<(Kind, &str)> {
     let glued = MODIFIERS
         .into_iter()
         .find_map(|kind| Some((kind, written.strip_prefix(kind.modifier())?)));
-    Some(glued.unwrap_or((Kind::Prefix, written)))
+    Some(glued.unwrap_or((LocationKind::Prefix, written)))
 }
 
 /// What stands before the first white space.
@@ -155,10 +155,10 @@ fn first_token(written: &str) -> &str {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::routing::Kind;
     use crate::routing::Location;
+    use crate::routing::LocationKind;
 
-    fn read(text: &str) -> (Kind, String) {
+    fn read(text: &str) -> (LocationKind, String) {
         let location: Location = text.parse().unwrap();
         (location.kind(), location.pattern().to_owned())
     }
@@ -166,21 +166,25 @@ mod tests {
     #[test]
     fn every_form_that_nginx_takes_is_read() {
         for (text, kind, pattern) in [
-            ("/x", Kind::Prefix, "/x"),
-            ("= /x", Kind::Exact, "/x"),
-            ("=/x", Kind::Exact, "/x"),
-            ("^~ /x", Kind::PrefixNoRegex, "/x"),
-            ("^~/x", Kind::PrefixNoRegex, "/x"),
-            ("~ ^/x$", Kind::Regex, "^/x$"),
-            ("~^/x$", Kind::Regex, "^/x$"),
-            ("~* x", Kind::RegexIgnoreCase, "x"),
-            ("~*x", Kind::RegexIgnoreCase, "x"),
-            ("  =\t/x ", Kind::Exact, "/x"),
-            ("/a b", Kind::Prefix, "/a b"),
-            ("~ a b", Kind::Regex, "a b"),
-            (r"~ \.php$", Kind::Regex, r"\.php$"),
-            (r"~ ^/[a-z]{2,3}/\xff", Kind::Regex, r"^/[a-z]{2,3}/\xff"),
-            ("~ (?<name>x)", Kind::Regex, "(?<name>x)"),
+            ("/x", LocationKind::Prefix, "/x"),
+            ("= /x", LocationKind::Exact, "/x"),
+            ("=/x", LocationKind::Exact, "/x"),
+            ("^~ /x", LocationKind::PrefixNoRegex, "/x"),
+            ("^~/x", LocationKind::PrefixNoRegex, "/x"),
+            ("~ ^/x$", LocationKind::Regex, "^/x$"),
+            ("~^/x$", LocationKind::Regex, "^/x$"),
+            ("~* x", LocationKind::RegexIgnoreCase, "x"),
+            ("~*x", LocationKind::RegexIgnoreCase, "x"),
+            ("  =\t/x ", LocationKind::Exact, "/x"),
+            ("/a b", LocationKind::Prefix, "/a b"),
+            ("~ a b", LocationKind::Regex, "a b"),
+            (r"~ \.php$", LocationKind::Regex, r"\.php$"),
+            (
+                r"~ ^/[a-z]{2,3}/\xff",
+                LocationKind::Regex,
+                r"^/[a-z]{2,3}/\xff",
+            ),
+            ("~ (?<name>x)", LocationKind::Regex, "(?<name>x)"),
         ] {
             assert_eq!(read(text), (kind, pattern.to_owned()), "{text:?}");
         }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
-use crate::routing::location_kind::Kind;
+use crate::routing::location_kind::LocationKind;
 use crate::routing::pattern::RegexError;
 use crate::routing::pattern::RegexProblem;
 
@@ -32,7 +32,7 @@ pub enum LocationError {
         /// The modifier's bytes.
         span: Range<usize>,
         /// The kind that the modifier is for.
-        kind: Kind,
+        kind: LocationKind,
     },
     /// The text is `@name`, to which only nginx's `error_page` and `try_files` could lead.
     Named {

@@ -2,7 +2,7 @@
 
 /// The five ways in which a location answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum LocationKind {
     /// `= /path` matches this path and nothing else, and ends the search.
     Exact,
     /// `/path` matches every path that starts so, and answers unless a longer prefix or a regex matches too.
@@ -15,7 +15,7 @@ pub enum Kind {
     RegexIgnoreCase,
 }
 
-impl Kind {
+impl LocationKind {
     /// The modifier as it is written; empty for a plain prefix.
     pub fn modifier(self) -> &'static str {
         match self {

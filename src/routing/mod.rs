@@ -18,7 +18,7 @@ use crate::routing::regexes::Regexes;
 
 pub use crate::routing::location::Location;
 pub use crate::routing::location_error::LocationError;
-pub use crate::routing::location_kind::Kind;
+pub use crate::routing::location_kind::LocationKind;
 pub use crate::routing::pattern::RegexProblem;
 pub use crate::routing::replace::add_slash;
 pub use crate::routing::replace::replace;
@@ -134,7 +134,7 @@ impl<T> Router<T> {
             }
             next = name.parent;
         }
-        if remembered.is_some_and(|entry| entry.location.kind() == Kind::PrefixNoRegex) {
+        if remembered.is_some_and(|entry| entry.location.kind() == LocationKind::PrefixNoRegex) {
             return remembered.map(Found::Answers);
         }
         let by_regex = self.regexes.first_match(path, admitted);
@@ -169,7 +169,7 @@ fn names<T>(entries: &[Entry<T>]) -> Vec<Name> {
             continue;
         };
         match entry.location.kind() {
-            Kind::Exact => names[index].exact.push(entry_index),
+            LocationKind::Exact => names[index].exact.push(entry_index),
             _ => names[index].prefix.push(entry_index),
         }
         if let Some(bare) = path

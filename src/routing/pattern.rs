@@ -12,7 +12,7 @@ use regex::bytes::RegexBuilder;
 use regex::bytes::RegexSet;
 use regex::bytes::RegexSetBuilder;
 
-use crate::routing::location_kind::Kind;
+use crate::routing::location_kind::LocationKind;
 
 /// Why a regex cannot be compiled.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,19 +37,19 @@ pub(super) struct RegexError {
 }
 
 /// Compiles `pattern` as it is, without anchors.
-pub(super) fn compile(pattern: &str, kind: Kind) -> Result<Regex, RegexError> {
+pub(super) fn compile(pattern: &str, kind: LocationKind) -> Result<Regex, RegexError> {
     RegexBuilder::new(pattern)
         .unicode(false)
-        .case_insensitive(kind == Kind::RegexIgnoreCase)
+        .case_insensitive(kind == LocationKind::RegexIgnoreCase)
         .build()
         .map_err(|error| regex_error(pattern, &error))
 }
 
 /// Compiles all `patterns` into one set, each as [`compile`] does; `None` if together they are too big.
-pub(super) fn compile_set(patterns: &[&str], kind: Kind) -> Option<RegexSet> {
+pub(super) fn compile_set(patterns: &[&str], kind: LocationKind) -> Option<RegexSet> {
     RegexSetBuilder::new(patterns)
         .unicode(false)
-        .case_insensitive(kind == Kind::RegexIgnoreCase)
+        .case_insensitive(kind == LocationKind::RegexIgnoreCase)
         .build()
         .ok()
 }

@@ -9,7 +9,7 @@ use regex::bytes::Regex;
 use regex::bytes::RegexSet;
 
 use crate::routing::location::Location;
-use crate::routing::location_kind::Kind;
+use crate::routing::location_kind::LocationKind;
 use crate::routing::pattern;
 
 /// The regexes of a table, each known by its location's index.
@@ -33,7 +33,7 @@ impl Regexes {
             .filter_map(|(index, location)| Some((index, location, location.regex()?)))
             .collect();
         let mut groups = Vec::new();
-        for kind in [Kind::Regex, Kind::RegexIgnoreCase] {
+        for kind in [LocationKind::Regex, LocationKind::RegexIgnoreCase] {
             let of_kind: Vec<_> = all
                 .iter()
                 .copied()
@@ -78,7 +78,7 @@ impl Regexes {
 
 /// Puts `regexes` into one set, or, if that is too big for the `regex` crate's limit, into as few as halving gives.
 /// Each by itself is within the limit, since it is compiled.
-fn group(regexes: &[(usize, &Location, &Regex)], kind: Kind, groups: &mut Vec<Group>) {
+fn group(regexes: &[(usize, &Location, &Regex)], kind: LocationKind, groups: &mut Vec<Group>) {
     match regexes {
         [] => {}
         [(index, _, regex)] => groups.push(Group::One((*regex).clone(), *index)),

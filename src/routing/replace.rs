@@ -2,8 +2,8 @@
 //!
 //! In all other cases the raw target goes on untouched; these are the two in which nginx writes a path of its own.
 
-use crate::routing::Kind;
 use crate::routing::Location;
+use crate::routing::LocationKind;
 use crate::routing::Target;
 
 /// The target for an upstream when `proxy_pass` has a URI part, by nginx's rule of replacement.
@@ -13,8 +13,10 @@ use crate::routing::Target;
 /// matches no such part (nginx refuses a URI there): the whole path is appended.
 pub fn replace(target: &Target<'_>, location: &Location, uri: &str) -> String {
     let matched = match location.kind() {
-        Kind::Exact | Kind::Prefix | Kind::PrefixNoRegex => location.pattern().as_bytes(),
-        Kind::Regex | Kind::RegexIgnoreCase => b"",
+        LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixNoRegex => {
+            location.pattern().as_bytes()
+        }
+        LocationKind::Regex | LocationKind::RegexIgnoreCase => b"",
     };
     let rest = target.path().strip_prefix(matched).unwrap_or_default();
     let query = target.query().unwrap_or_default();

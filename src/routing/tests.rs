@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::routing::Entry;
 use crate::routing::Found;
-use crate::routing::Kind;
+use crate::routing::LocationKind;
 use crate::routing::Router;
 use crate::routing::tests::slow::Choice;
 use crate::routing::tests::slow::slow;
@@ -217,7 +217,7 @@ proptest! {
     fn any_bytes_find_something_or_nothing(path in any::<Vec<u8>>()) {
         let router = router(&["/", "= /a", "^~ /b/", "~ .", "~* ^$"]);
         let found = router.find(&path, |_| true);
-        if let Some(Found::Answers(entry)) = found && entry.location.kind() == Kind::Prefix {
+        if let Some(Found::Answers(entry)) = found && entry.location.kind() == LocationKind::Prefix {
             prop_assert!(path.starts_with(b"/"));
         }
     }

@@ -8,7 +8,7 @@ use crate::engineio::hints;
 use crate::explain::Outcome;
 use crate::explain::Verdict;
 use crate::explain::Warning;
-use crate::routing::Kind;
+use crate::routing::LocationKind;
 
 /// The place of a route's `location`: `routes.yaml:9`.
 pub(super) fn place(config: &Config, route: usize) -> String {
@@ -39,9 +39,13 @@ pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> Strin
         Verdict::HostFirst(by) => format!("{} is for this host, and goes first", place(by)),
         Verdict::Unmet { wants, has } => format!("wants {wants}: there is {has}"),
         Verdict::NoMatch => match config.routes[route].location.kind() {
-            Kind::Exact => "is another path".to_owned(),
-            Kind::Prefix | Kind::PrefixNoRegex => "the path does not begin so".to_owned(),
-            Kind::Regex | Kind::RegexIgnoreCase => "the path does not match it".to_owned(),
+            LocationKind::Exact => "is another path".to_owned(),
+            LocationKind::Prefix | LocationKind::PrefixNoRegex => {
+                "the path does not begin so".to_owned()
+            }
+            LocationKind::Regex | LocationKind::RegexIgnoreCase => {
+                "the path does not match it".to_owned()
+            }
         },
         Verdict::ExactFirst(by) => format!("{} is the very path", place(by)),
         Verdict::Longer(by) => format!("{} is a longer prefix", place(by)),

@@ -22,8 +22,8 @@ use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::headers::template::Template;
 use crate::routing::HostPattern;
-use crate::routing::Kind;
 use crate::routing::Location;
+use crate::routing::LocationKind;
 use crate::routing::When;
 use crate::upstream::Address;
 use crate::upstream::Host;
@@ -251,7 +251,7 @@ fn note_duplicate_location(
     );
     let help = if location.kind().is_regex() {
         "remove this route or change its regex"
-    } else if location.kind() == Kind::Exact {
+    } else if location.kind() == LocationKind::Exact {
         "remove this route or change its path"
     } else {
         "remove this route or give it a longer prefix"
