@@ -104,7 +104,7 @@ pub fn decide<'p, T>(
         Ok(target) => target,
         Err(error) => return refused(Refusal::Request(error)),
     };
-    let conditions = routing::Asked {
+    let conditions = routing::RequestFacts {
         method: &head.method,
         headers: &head.headers,
         query: target.query(),

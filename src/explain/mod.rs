@@ -246,7 +246,7 @@ impl<'c> Explainer<'c> {
                 table: &self.table,
                 host: &checked.host,
                 path: target.path(),
-                conditions: routing::Asked {
+                conditions: routing::RequestFacts {
                     method: &head.method,
                     headers: &head.headers,
                     query: target.query(),

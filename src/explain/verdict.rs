@@ -2,9 +2,9 @@
 //! serves; here the others get their reasons.
 
 use crate::config::Config;
-use crate::routing::Asked;
 use crate::routing::HostPattern;
 use crate::routing::LocationKind;
+use crate::routing::RequestFacts;
 use crate::routing::Unmet;
 use crate::table::Table;
 
@@ -88,7 +88,7 @@ pub(super) struct Question<'a> {
     /// The path, decoded and normalised.
     pub(super) path: &'a [u8],
     /// What the conditions of routes ask about.
-    pub(super) conditions: Asked<'a>,
+    pub(super) conditions: RequestFacts<'a>,
     /// The route that answers, as an index of [`Config::routes`].
     pub(super) chosen: Option<usize>,
 }

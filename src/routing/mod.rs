@@ -27,7 +27,7 @@ pub use crate::routing::sites::HostPattern;
 pub use crate::routing::sites::Sites;
 pub use crate::routing::target::Target;
 pub use crate::routing::target::TargetError;
-pub use crate::routing::when::Asked;
+pub use crate::routing::when::RequestFacts;
 pub use crate::routing::when::Unmet;
 pub use crate::routing::when::When;
 

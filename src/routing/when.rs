@@ -19,7 +19,7 @@ pub struct When {
 
 /// What conditions look at in a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestFacts<'a> {
     /// The method.
     pub method: &'a Method,
     /// The header fields as the client sent them.
@@ -41,12 +41,12 @@ impl When {
     /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. The
     /// condition on a field that comes twice holds if one of its lines has the value. Names of parameters and all
     /// values are compared with case.
-    pub fn holds(&self, asked: &Asked<'_>) -> bool {
+    pub fn holds(&self, asked: &RequestFacts<'_>) -> bool {
         self.unmet(asked).is_none()
     }
 
     /// The first condition that does not hold.
-    pub fn unmet(&self, asked: &Asked<'_>) -> Option<Unmet<'_>> {
+    pub fn unmet(&self, asked: &RequestFacts<'_>) -> Option<Unmet<'_>> {
         if !self.method.is_empty() && !self.method.contains(asked.method) {
             return Some(Unmet::Method(&self.method));
         }
@@ -90,7 +90,7 @@ pub enum Unmet<'w> {
     Header(&'w HeaderName, &'w [String]),
 }
 
-impl Asked<'_> {
+impl RequestFacts<'_> {
     /// The value with which `query` in `when` is compared: that of the first parameter of this name, decoded.
     pub fn parameter(&self, name: &str) -> Option<Vec<u8>> {
         parameter(self.query.unwrap_or(""), name)
@@ -140,7 +140,7 @@ mod tests {
     use http::Method;
     use proptest::prelude::*;
 
-    use crate::routing::when::Asked;
+    use crate::routing::when::RequestFacts;
     use crate::routing::when::When;
 
     fn query(name: &str, values: &[&str]) -> When {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn holds(when: &When, query: &str) -> bool {
-        when.holds(&Asked {
+        when.holds(&RequestFacts {
             method: &Method::GET,
             headers: &HeaderMap::new(),
             query: Some(query),
@@ -189,19 +189,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-canary", HeaderValue::from_static("no"));
         headers.append("x-canary", HeaderValue::from_static("yes"));
-        let asked = Asked {
+        let asked = RequestFacts {
             method: &Method::GET,
             headers: &headers,
             query: None,
             port: 8080,
         };
         assert!(when.holds(&asked));
-        assert!(!when.holds(&Asked {
+        assert!(!when.holds(&RequestFacts {
             method: &Method::POST,
             ..asked
         }));
-        assert!(!when.holds(&Asked { port: 80, ..asked }));
-        assert!(!when.holds(&Asked {
+        assert!(!when.holds(&RequestFacts { port: 80, ..asked }));
+        assert!(!when.holds(&RequestFacts {
             headers: &HeaderMap::new(),
             ..asked
         }));
