@@ -12,12 +12,12 @@ use crate::template::TemplateError;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Return {
     status: StatusCode,
-    content: Content,
+    content: ReturnContent,
 }
 
 /// What an answer by `return` has beside its status.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Content {
+pub enum ReturnContent {
     /// Nothing is written behind the status; the body is a line of wsgate's own.
     Nothing,
     /// A text, which is the body.
@@ -91,7 +91,7 @@ impl FromStr for Return {
         {
             return Ok(Self {
                 status: StatusCode::FOUND,
-                content: Content::Address(template(text)?),
+                content: ReturnContent::Address(template(text)?),
             });
         }
         let (status, rest) = match text.split_once(char::is_whitespace) {
@@ -113,10 +113,10 @@ impl FromStr for Return {
             301 | 302 | 303 | 307 | 308 if rest.is_empty() => {
                 return Err(ReturnError::NoAddress(number));
             }
-            301 | 302 | 303 | 307 | 308 => Content::Address(template(rest)?),
-            _ if rest.is_empty() => Content::Nothing,
+            301 | 302 | 303 | 307 | 308 => ReturnContent::Address(template(rest)?),
+            _ if rest.is_empty() => ReturnContent::Nothing,
             204 | 205 | 304 => return Err(ReturnError::NoBody(number)),
-            _ => Content::Text(template(rest)?),
+            _ => ReturnContent::Text(template(rest)?),
         };
         Ok(Self { status, content })
     }
@@ -129,7 +129,7 @@ impl Return {
     }
 
     /// What the answer has beside the status.
-    pub fn content(&self) -> &Content {
+    pub fn content(&self) -> &ReturnContent {
         &self.content
     }
 }
@@ -137,8 +137,8 @@ impl Return {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::returns::Content;
     use crate::returns::Return;
+    use crate::returns::ReturnContent;
     use crate::returns::ReturnError;
 
     #[test]
@@ -146,9 +146,9 @@ mod tests {
         let of = |text: &str| {
             let read: Return = text.parse().unwrap();
             let what = match read.content() {
-                Content::Nothing => "nothing".to_owned(),
-                Content::Text(text) => format!("text {}", text.constant().unwrap_or("..")),
-                Content::Address(to) => format!("to {}", to.constant().unwrap_or("..")),
+                ReturnContent::Nothing => "nothing".to_owned(),
+                ReturnContent::Text(text) => format!("text {}", text.constant().unwrap_or("..")),
+                ReturnContent::Address(to) => format!("to {}", to.constant().unwrap_or("..")),
             };
             (read.status().as_u16(), what)
         };

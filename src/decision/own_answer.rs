@@ -8,8 +8,8 @@ use http::header;
 
 use crate::decision::client::Redirect;
 use crate::headers::upgrade::Asked;
-use crate::returns::Content;
 use crate::returns::Return;
+use crate::returns::ReturnContent;
 use crate::template::Variables;
 
 /// A redirect to the path with a slash behind it: a relative reference, so that it is right behind any port mapping;
@@ -21,9 +21,9 @@ pub(super) fn moved(to: &str) -> Response<Bytes> {
 /// What `return` says.
 pub(super) fn returned(written: &Return, variables: &Variables<'_>) -> Response<Bytes> {
     match written.content() {
-        Content::Address(to) => redirect(written.status(), &to.fill(variables)),
-        Content::Text(words) => text(written.status(), words.fill(variables)),
-        Content::Nothing => {
+        ReturnContent::Address(to) => redirect(written.status(), &to.fill(variables)),
+        ReturnContent::Text(words) => text(written.status(), words.fill(variables)),
+        ReturnContent::Nothing => {
             let reason = written
                 .status()
                 .canonical_reason()
