@@ -9,7 +9,7 @@ use crate::engineio::frame::Frame;
 
 /// A server's answer to an Engine.IO handshake.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum HandshakeAnswer {
     /// The server opens a session.
     Open(Open),
     /// The server speaks Engine.IO, and refuses.
@@ -116,21 +116,21 @@ impl fmt::Display for RefusedCode {
 }
 
 /// Reads the body of the answer to a polling handshake.
-pub fn read_polling(body: &[u8]) -> Answer {
+pub fn read_polling(body: &[u8]) -> HandshakeAnswer {
     if let Some(packet) = first_in_binary(body) {
         let open = packet
             .strip_prefix("0")
             .and_then(|json| open(json, Some(Protocol::V3)));
-        return open.map_or(Answer::Other, Answer::Open);
+        return open.map_or(HandshakeAnswer::Other, HandshakeAnswer::Open);
     }
     let Ok(text) = str::from_utf8(body) else {
-        return Answer::Other;
+        return HandshakeAnswer::Other;
     };
     if let Some(open) = text.strip_prefix('0').and_then(|json| {
         let packet = json.split('\u{1e}').next().unwrap_or_default();
         open(packet, Some(Protocol::V4))
     }) {
-        return Answer::Open(open);
+        return HandshakeAnswer::Open(open);
     }
     // Version 3 writes before each packet how many characters it has.
     if let Some((length, rest)) = text.split_once(':')
@@ -140,31 +140,33 @@ pub fn read_polling(body: &[u8]) -> Answer {
         let open = packet
             .strip_prefix('0')
             .and_then(|json| open(json, Some(Protocol::V3)));
-        return open.map_or(Answer::Other, Answer::Open);
+        return open.map_or(HandshakeAnswer::Other, HandshakeAnswer::Open);
     }
-    refusal(text).map_or(Answer::Other, Answer::Refused)
+    refusal(text).map_or(HandshakeAnswer::Other, HandshakeAnswer::Refused)
 }
 
 /// Reads the first bytes that a server sent in a WebSocket. `None` if more are needed.
 ///
 /// It also reads an HTTP answer where a frame should be, which a version 4 server without `allowEIO3` sends there to a
 /// client of version 3.
-pub fn read_stream(bytes: &[u8]) -> Option<Answer> {
+pub fn read_stream(bytes: &[u8]) -> Option<HandshakeAnswer> {
     if let Some(rest) = bytes.strip_prefix(b"HTTP/1.1 ") {
         let text = String::from_utf8_lossy(rest);
         let (head, body) = text.split_once("\r\n\r\n")?;
         return match refusal(body) {
-            Some(code) => Some(Answer::Refused(code)),
+            Some(code) => Some(HandshakeAnswer::Refused(code)),
             None if body.is_empty() || body.len() < promised(head) => None,
-            None => Some(Answer::Other),
+            None => Some(HandshakeAnswer::Other),
         };
     }
     if b"HTTP/1.1 ".starts_with(bytes) {
         return None;
     }
     match Frame::read(bytes)? {
-        Frame::Text { payload, .. } => Some(in_frame(payload).map_or(Answer::Other, Answer::Open)),
-        Frame::Binary | Frame::Other => Some(Answer::Other),
+        Frame::Text { payload, .. } => {
+            Some(in_frame(payload).map_or(HandshakeAnswer::Other, HandshakeAnswer::Open))
+        }
+        Frame::Binary | Frame::Other => Some(HandshakeAnswer::Other),
     }
 }
 
@@ -223,7 +225,7 @@ fn refusal(text: &str) -> Option<RefusedCode> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::engineio::Answer;
+    use crate::engineio::HandshakeAnswer;
     use crate::engineio::Protocol;
     use crate::engineio::RefusedCode;
     use crate::engineio::read_polling;
@@ -231,8 +233,10 @@ mod tests {
 
     const V4: &str = r#"0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
 
-    fn opened(answer: Answer) -> (Option<Protocol>, Option<u64>, Option<u64>, Vec<String>) {
-        let Answer::Open(open) = answer else {
+    fn opened(
+        answer: HandshakeAnswer,
+    ) -> (Option<Protocol>, Option<u64>, Option<u64>, Vec<String>) {
+        let HandshakeAnswer::Open(open) = answer else {
             panic!("{answer:?} is no open packet");
         };
         (
@@ -259,7 +263,11 @@ mod tests {
         assert_eq!((interval, timeout, upgrades), told);
         assert_eq!(framed_as, Some(Protocol::V3));
         for cut in 0..101 {
-            assert_eq!(read_polling(&binary[..cut]), Answer::Other, "{cut}");
+            assert_eq!(
+                read_polling(&binary[..cut]),
+                HandshakeAnswer::Other,
+                "{cut}"
+            );
         }
     }
 
@@ -278,22 +286,22 @@ mod tests {
     fn refusals_are_told_apart_in_all_three_places() {
         assert_eq!(
             read_polling(br#"{"code":5,"message":"Unsupported protocol version"}"#),
-            Answer::Refused(RefusedCode::UnsupportedProtocol)
+            HandshakeAnswer::Refused(RefusedCode::UnsupportedProtocol)
         );
         assert_eq!(
             read_polling(br#"{"code":0,"message":"Transport unknown"}"#),
-            Answer::Refused(RefusedCode::TransportUnknown)
+            HandshakeAnswer::Refused(RefusedCode::TransportUnknown)
         );
         assert_eq!(
             read_polling(b"Session ID unknown"),
-            Answer::Refused(RefusedCode::SessionUnknown)
+            HandshakeAnswer::Refused(RefusedCode::SessionUnknown)
         );
         let in_the_stream =
             b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n\
             Content-Length: 28\r\n\r\nUnsupported protocol version";
         assert_eq!(
             read_stream(in_the_stream),
-            Some(Answer::Refused(RefusedCode::UnsupportedProtocol))
+            Some(HandshakeAnswer::Refused(RefusedCode::UnsupportedProtocol))
         );
         for end in 0..in_the_stream.len() {
             assert_eq!(read_stream(&in_the_stream[..end]), None, "{end}");
@@ -311,10 +319,14 @@ mod tests {
             "{\"code\":5}",
             "1:2",
         ] {
-            assert_eq!(read_polling(body.as_bytes()), Answer::Other, "{body}");
+            assert_eq!(
+                read_polling(body.as_bytes()),
+                HandshakeAnswer::Other,
+                "{body}"
+            );
         }
-        assert_eq!(read_stream(b"\x82\x01x"), Some(Answer::Other));
-        assert_eq!(read_stream(b"\x81\x02hi"), Some(Answer::Other));
+        assert_eq!(read_stream(b"\x82\x01x"), Some(HandshakeAnswer::Other));
+        assert_eq!(read_stream(b"\x81\x02hi"), Some(HandshakeAnswer::Other));
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::engineio::Answer;
+use crate::engineio::HandshakeAnswer;
 use crate::engineio::Protocol;
 use crate::engineio::RefusedCode;
 use crate::engineio::answer;
@@ -195,7 +195,7 @@ fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Findin
     if query.speaks(Protocol::V3) && contains(said, PYTHON) {
         return Some(Finding::Eio3Refused(ServerFamily::Python));
     }
-    let Answer::Refused(code) = read_polling(said) else {
+    let HandshakeAnswer::Refused(code) = read_polling(said) else {
         return None;
     };
     // Servers that do not speak Engine.IO may answer with `code` and `message` too.
@@ -230,18 +230,20 @@ fn session(
             let answer = match said? {
                 Said::Words(said) => match read_polling(said) {
                     // This is a packet of Engine.IO of which too little was kept; a page does not begin so.
-                    Answer::Other if said.first().is_some_and(u8::is_ascii_digit) => return None,
+                    HandshakeAnswer::Other if said.first().is_some_and(u8::is_ascii_digit) => {
+                        return None;
+                    }
                     answer => answer,
                 },
-                Said::EncodedPage => Answer::Other,
+                Said::EncodedPage => HandshakeAnswer::Other,
             };
             match answer {
-                Answer::Open(open) => {
+                HandshakeAnswer::Open(open) => {
                     let is_old = open.framed_as == Some(Protocol::V3);
                     (is_old && query.speaks(Protocol::V4)).then_some(Finding::OldServer)
                 }
-                Answer::Refused(_) => None,
-                Answer::Other => Some(Finding::GotPage(asked(exchange, query), status)),
+                HandshakeAnswer::Refused(_) => None,
+                HandshakeAnswer::Other => Some(Finding::GotPage(asked(exchange, query), status)),
             }
         }
         _ => None,
@@ -256,7 +258,7 @@ pub(super) fn first_words(exchange: &Exchange, said: &[u8]) -> Option<Option<Fin
     if first == b'H' {
         // An HTTP answer stands where a frame should be.
         return Some(match read_stream(said)? {
-            Answer::Refused(RefusedCode::UnsupportedProtocol) => Some(match query.eio {
+            HandshakeAnswer::Refused(RefusedCode::UnsupportedProtocol) => Some(match query.eio {
                 Some("4") => return Some(None),
                 Some(_) => Finding::Eio3Refused(ServerFamily::Node),
                 None => Finding::PlainClient,

@@ -15,7 +15,7 @@ mod limiter;
 use std::fmt;
 use std::str::FromStr;
 
-pub use crate::engineio::answer::Answer;
+pub use crate::engineio::answer::HandshakeAnswer;
 pub use crate::engineio::answer::Open;
 pub use crate::engineio::answer::RefusedCode;
 pub use crate::engineio::answer::read_polling;

@@ -136,8 +136,8 @@ fn no_answer(error: &hyper::Error) -> UpstreamAnswer {
 }
 
 /// What a server of Engine.IO says first in a WebSocket.
-async fn opened(answer: ProbeAnswer) -> engineio::Answer {
+async fn opened(answer: ProbeAnswer) -> engineio::HandshakeAnswer {
     let is_enough = |bytes: &[u8]| engineio::read_stream(bytes).is_some();
     let bytes = answer.first_words(is_enough).await;
-    engineio::read_stream(&bytes).unwrap_or(engineio::Answer::Other)
+    engineio::read_stream(&bytes).unwrap_or(engineio::HandshakeAnswer::Other)
 }

@@ -27,7 +27,7 @@ pub(super) enum UpstreamAnswer {
     /// There was no answer within the limit that this key sets.
     Silence { limit: Duration, key: &'static str },
     /// The upstream answered 101; with its first words in the WebSocket, if the client is one of Engine.IO.
-    Switched(Option<engineio::Answer>),
+    Switched(Option<engineio::HandshakeAnswer>),
     /// The upstream answered 101, and does not agree to what was asked.
     Disagreed(DisagreedError),
     /// The upstream gave any other answer.
@@ -39,7 +39,7 @@ pub(super) enum UpstreamAnswer {
         /// The field `Location`.
         location: Option<String>,
         /// The body as the answer to an Engine.IO handshake, if the request was one.
-        engine_io: Option<engineio::Answer>,
+        engine_io: Option<engineio::HandshakeAnswer>,
     },
 }
 
@@ -67,12 +67,12 @@ impl UpstreamAnswer {
     pub(super) fn is_good(&self) -> bool {
         match self {
             Self::Switched(answer) => {
-                matches!(answer, None | Some(engineio::Answer::Open(_)))
+                matches!(answer, None | Some(engineio::HandshakeAnswer::Open(_)))
             }
             Self::Http {
                 engine_io: Some(answer),
                 ..
-            } => matches!(answer, engineio::Answer::Open(_)),
+            } => matches!(answer, engineio::HandshakeAnswer::Open(_)),
             Self::Http { status, .. } => status.is_success() || status.is_redirection(),
             _ => false,
         }
@@ -96,8 +96,8 @@ impl UpstreamAnswer {
                 engine_io: Some(answer),
                 ..
             } => match answer {
-                engineio::Answer::Refused(code) => code.help().map(str::to_owned),
-                engineio::Answer::Open(open)
+                engineio::HandshakeAnswer::Refused(code) => code.help().map(str::to_owned),
+                engineio::HandshakeAnswer::Open(open)
                     if open.framed_as == Some(Protocol::V3) && kind == ClientKind::SocketIo =>
                 {
                     Some(
@@ -106,8 +106,8 @@ impl UpstreamAnswer {
                             .to_owned(),
                     )
                 }
-                engineio::Answer::Open(_) => None,
-                engineio::Answer::Other => Some(hints::OTHER_PATH.to_owned()),
+                engineio::HandshakeAnswer::Open(_) => None,
+                engineio::HandshakeAnswer::Other => Some(hints::OTHER_PATH.to_owned()),
             },
             _ => None,
         }
@@ -115,11 +115,11 @@ impl UpstreamAnswer {
 }
 
 /// The name of an Engine.IO answer, for programs.
-fn of_engine_io(answer: &engineio::Answer) -> &'static str {
+fn of_engine_io(answer: &engineio::HandshakeAnswer) -> &'static str {
     match answer {
-        engineio::Answer::Open(_) => "engine_io_open",
-        engineio::Answer::Refused(_) => "engine_io_refused",
-        engineio::Answer::Other => "not_engine_io",
+        engineio::HandshakeAnswer::Open(_) => "engine_io_open",
+        engineio::HandshakeAnswer::Refused(_) => "engine_io_refused",
+        engineio::HandshakeAnswer::Other => "not_engine_io",
     }
 }
 
@@ -136,18 +136,18 @@ impl fmt::Display for UpstreamAnswer {
             Self::Disagreed(error) => write!(f, "{error}"),
             Self::Switched(None) => f.write_str("101: a WebSocket is open"),
             Self::Switched(Some(answer)) => match answer {
-                engineio::Answer::Open(open) => {
+                engineio::HandshakeAnswer::Open(open) => {
                     write!(
                         f,
                         "101, and an Engine.IO session is open: {}",
                         SessionTerms(open)
                     )
                 }
-                engineio::Answer::Refused(code) => write!(
+                engineio::HandshakeAnswer::Refused(code) => write!(
                     f,
                     "101, and then an Engine.IO server that refuses: {code}. The client sees a broken frame"
                 ),
-                engineio::Answer::Other => {
+                engineio::HandshakeAnswer::Other => {
                     f.write_str("101: a WebSocket is open, and nothing in it is of Engine.IO")
                 }
             },
@@ -159,13 +159,13 @@ impl fmt::Display for UpstreamAnswer {
             } => {
                 write!(f, "{}", status.as_u16())?;
                 match engine_io {
-                    Some(engineio::Answer::Open(open)) => {
+                    Some(engineio::HandshakeAnswer::Open(open)) => {
                         return write!(f, ": an Engine.IO session is open: {}", SessionTerms(open));
                     }
-                    Some(engineio::Answer::Refused(code)) => {
+                    Some(engineio::HandshakeAnswer::Refused(code)) => {
                         return write!(f, " from an Engine.IO server that refuses: {code}");
                     }
-                    Some(engineio::Answer::Other) => {
+                    Some(engineio::HandshakeAnswer::Other) => {
                         f.write_str(": no Socket.IO server, or none at this path")?;
                     }
                     None => {

@@ -16,8 +16,8 @@ use http::Method;
 use http::StatusCode;
 use http::Uri;
 use http::Version;
-use wsgate::engineio::Answer;
 use wsgate::engineio::Diagnosis;
+use wsgate::engineio::HandshakeAnswer;
 use wsgate::engineio::Path;
 use wsgate::engineio::Protocol;
 use wsgate::engineio::Transport;
@@ -58,11 +58,11 @@ fn answers(said: &[u8]) {
         .into_iter()
         .flatten()
     {
-        if let Answer::Open(open) = &answer {
+        if let HandshakeAnswer::Open(open) = &answer {
             let length: usize = open.upgrades.iter().map(String::len).sum();
             assert!(length <= said.len());
         }
-        if let Answer::Refused(code) = &answer {
+        if let HandshakeAnswer::Refused(code) = &answer {
             assert!(code.to_string().len() <= said.len() + 64);
             let _ = code.help();
         }
