@@ -1,4 +1,5 @@
-//! The house of `docs/architecture.md`, held against the imports: a module may use only what stands behind its arrow.
+//! The house of `docs/architecture.md`, held against the imports: a module uses what stands behind its arrow, all of it and
+//! nothing else, and no files import one another in a circle. Unit tests are left out of both.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -6,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Module -> the modules that it may import, floor by floor. A new module is a new row.
+/// Module -> the modules that it imports, floor by floor. A new module is a new row.
 const HOUSE: &[(&str, &[&str])] = &[
     // floor 0
     ("access", &[]),
@@ -84,7 +85,13 @@ const HOUSE: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn sources() -> Vec<PathBuf> {
+/// A file of `src`: its path there, and its code without comments and unit tests.
+struct Source {
+    path: PathBuf,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -95,86 +102,121 @@ fn sources() -> Vec<PathBuf> {
             }
         }
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    walk(&source_folder(), &mut found);
+    walk(&root, &mut found);
     found.sort();
-    found
+    let mut sources = Vec::new();
+    for path in found {
+        let inside = path.strip_prefix(&root).expect("under src").to_owned();
+        if !is_of_tests(&inside) {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let code = code(&text);
+            sources.push(Source { path: inside, code });
+        }
+    }
+    assert!(
+        sources.len() >= 150,
+        "only {} files were read",
+        sources.len()
+    );
+    sources
 }
 
-fn source_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// Whether a file is there for unit tests only.
+fn is_of_tests(path: &Path) -> bool {
+    path.iter().any(|part| {
+        let part = part.to_string_lossy();
+        let name = part.trim_end_matches(".rs");
+        matches!(name, "tests" | "test_support") || name.ends_with("_tests")
+    })
 }
 
-/// The room that a file belongs to: `src/proxy/request.rs` and `src/main.rs` are in `proxy` and `main`.
-fn room(path: &Path) -> String {
-    let inside = path.strip_prefix(source_folder()).expect("under src");
-    let first = inside
-        .components()
-        .next()
-        .expect("a name")
-        .as_os_str()
-        .to_string_lossy()
-        .into_owned();
+/// The text without comments, up to the unit tests, which stand last.
+fn code(text: &str) -> String {
+    let mut lines = text.lines().peekable();
+    let mut code = String::new();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            while lines.peek().is_some_and(|next| next.starts_with("#[")) {
+                lines.next();
+            }
+            // A line that ends here is about one item; a block is the tests themselves.
+            match lines.next() {
+                Some(item) if item.ends_with(';') => continue,
+                _ => break,
+            }
+        }
+        code.push_str(line.split("//").next().unwrap_or_default());
+        code.push('\n');
+    }
+    code
+}
+
+/// The module that a file belongs to: `proxy/answer.rs` and `proxy/mod.rs` belong to `proxy`, `main.rs` is `main`.
+fn module(path: &Path) -> String {
+    let first = path.iter().next().expect("a name").to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// What a file names of the crate: `crate::NAME` anywhere outside of comments, also in braces after `crate::`.
-fn named(text: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        let code = line.split("//").next().unwrap_or_default();
-        for (at, found) in code.match_indices("crate::") {
-            let rest = &code[at + found.len()..];
-            let list = match rest.strip_prefix('{') {
-                Some(list) => list.split('}').next().unwrap_or_default().to_owned(),
-                None => rest.to_owned(),
-            };
-            for item in list.split(',') {
-                let name: String = item
-                    .trim()
-                    .chars()
-                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .collect();
-                names.insert(name);
-                if !rest.starts_with('{') {
-                    break;
-                }
-            }
-        }
-    }
-    names
+/// All paths that the code names behind `crate::`, as their parts: `crate::proxy::Handle` is `proxy`, `Handle`.
+fn named(code: &str) -> BTreeSet<Vec<String>> {
+    let paths = code.match_indices("crate::").map(|(at, found)| {
+        let rest = &code[at + found.len()..];
+        let end = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+            .unwrap_or(rest.len());
+        let path = rest[..end].trim_end_matches(':');
+        assert!(
+            !path.is_empty(),
+            "a list behind `crate::`: one line an import"
+        );
+        path.split("::").map(str::to_owned).collect()
+    });
+    paths.collect()
 }
 
 #[test]
-fn no_module_reaches_upward() {
-    let house: BTreeMap<&str, &[&str]> = HOUSE.iter().copied().collect();
-    let mut wrong = Vec::new();
-    let mut read = 0;
-    for path in sources() {
-        let room = room(&path);
-        if room == "lib" || room == "main" {
+fn a_module_uses_just_what_its_row_says() {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources() {
+        let module = module(&source.path);
+        if module == "lib" || module == "main" {
             continue;
         }
-        read += 1;
-        let Some(allowed) = house.get(room.as_str()) else {
-            wrong.push(format!(
-                "{}: `{room}` has no row in tests/layers.rs",
-                path.display()
-            ));
+        let uses = used.entry(module.clone()).or_default();
+        uses.extend(named(&source.code).into_iter().map(|path| path[0].clone()));
+        uses.remove(&module);
+    }
+    let mut wrong = Vec::new();
+    for (module, uses) in &used {
+        let Some((_, row)) = HOUSE.iter().find(|(of, _)| of == module) else {
+            wrong.push(format!("`{module}` has no row in tests/layers.rs"));
             continue;
         };
-        for name in named(&fs::read_to_string(&path).expect("a source file")) {
-            if name != room && !allowed.contains(&name.as_str()) {
-                wrong.push(format!("{}: `{room}` may not use `{name}`", path.display()));
+        for name in uses {
+            if !row.contains(&name.as_str()) {
+                wrong.push(format!("`{module}` may not use `{name}`"));
+            }
+        }
+        for name in *row {
+            if !uses.contains(*name) {
+                wrong.push(format!(
+                    "`{module}` does not use `{name}`, which its row grants"
+                ));
             }
         }
     }
-    assert!(read >= 40, "only {read} files were read");
+    for (module, _) in HOUSE {
+        if !used.contains_key(*module) {
+            wrong.push(format!("`{module}` has a row and is no module"));
+        }
+    }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_row_leads_downward_so_there_is_no_cycle() {
+fn every_row_leads_downward_so_there_is_no_circle_of_modules() {
     for (at, (module, uses)) in HOUSE.iter().enumerate() {
         for used in *uses {
             let below = HOUSE[..at].iter().any(|(lower, _)| lower == used);
@@ -186,21 +228,76 @@ fn every_row_leads_downward_so_there_is_no_cycle() {
     }
 }
 
+/// Which files each file imports. A file may use what the face of a module shows that it stands in (`proxy/answer.rs` what
+/// `proxy/mod.rs` shows), so that this is not counted.
+fn imports(sources: &[Source]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+    let files: BTreeSet<&Path> = sources.iter().map(|source| source.path.as_path()).collect();
+    let file = |path: &[String]| {
+        (1..=path.len()).rev().find_map(|length| {
+            let folder: PathBuf = path[..length].iter().collect();
+            let candidates = [folder.with_extension("rs"), folder.join("mod.rs")];
+            candidates
+                .into_iter()
+                .find(|candidate| files.contains(candidate.as_path()))
+        })
+    };
+    let of_source = sources.iter().map(|source| {
+        let all = named(&source.code);
+        let imported = all.iter().filter_map(|path| file(path)).filter(|imported| {
+            let face = match imported.file_name() {
+                Some(name) if name == "mod.rs" => imported.parent().map(Path::to_owned),
+                _ => Some(imported.with_extension("")),
+            };
+            *imported != source.path && !face.is_some_and(|face| source.path.starts_with(face))
+        });
+        (source.path.clone(), imported.collect())
+    });
+    of_source.collect()
+}
+
+#[test]
+fn no_files_import_one_another_in_a_circle() {
+    let imports = imports(&sources());
+    assert!(imports.values().map(BTreeSet::len).sum::<usize>() >= 500);
+    let mut left: BTreeMap<&Path, BTreeSet<&Path>> = imports
+        .iter()
+        .map(|(path, all)| (path.as_path(), all.iter().map(PathBuf::as_path).collect()))
+        .collect();
+    // Files that import nothing that is left are taken away, until only circles are left and what imports them.
+    loop {
+        let free: Vec<&Path> = left
+            .iter()
+            .filter(|(_, all)| all.is_empty())
+            .map(|(path, _)| *path)
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        for path in &free {
+            left.remove(path);
+        }
+        for all in left.values_mut() {
+            all.retain(|path| !free.contains(path));
+        }
+    }
+    // The same from the other side: what nothing imports that is left only leads to a circle.
+    loop {
+        let imported: BTreeSet<&Path> = left.values().flatten().copied().collect();
+        let before = left.len();
+        left.retain(|path, _| imported.contains(path));
+        if left.len() == before {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "a circle among {:?}", left.keys());
+}
+
 #[test]
 fn only_the_schema_names_the_yaml_crate() {
-    let naming: Vec<String> = sources()
+    let all = sources();
+    let naming = all
         .iter()
-        .filter(|path| {
-            fs::read_to_string(path)
-                .expect("a source file")
-                .contains("serde_yaml")
-        })
-        .map(|path| {
-            path.strip_prefix(source_folder())
-                .expect("under src")
-                .display()
-                .to_string()
-        })
-        .collect();
-    assert_eq!(naming, ["config/schema.rs"]);
+        .filter(|source| source.code.contains("serde_yaml"));
+    let naming: Vec<&Path> = naming.map(|source| source.path.as_path()).collect();
+    assert_eq!(naming, [Path::new("config/schema.rs")]);
 }
