@@ -30,6 +30,7 @@ pub mod listener;
 pub mod nginx;
 pub mod observe;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod returns;
 pub mod routing;
 pub mod server;

@@ -13,36 +13,31 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("headers", &[]),
     ("limits", &[]),
-    ("observe", &[]),
+    ("proxy_protocol", &[]),
     ("routing", &[]),
     ("stream", &[]),
     // floor 1
-    ("engineio", &["observe"]),
     ("http1", &["headers"]),
+    ("observe", &["stream"]),
     ("template", &["headers"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
     // floor 2
-    ("clients", &["engineio", "headers"]),
+    ("engineio", &["observe"]),
     ("returns", &["template"]),
-    ("upstream", &["observe", "stream", "tls"]),
+    ("upstream", &["stream", "tls"]),
     // floor 3
-    (
-        "config",
-        &[
-            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "template",
-            "tls", "upstream",
-        ],
-    ),
+    ("clients", &["engineio", "headers"]),
     (
         "decision",
         &["access", "headers", "returns", "routing", "template"],
     ),
     // floor 4
     (
-        "nginx",
+        "config",
         &[
-            "access", "config", "headers", "returns", "routing", "template", "upstream",
+            "access", "clients", "engineio", "headers", "limits", "returns", "routing", "template",
+            "tls", "upstream",
         ],
     ),
     (
@@ -52,22 +47,36 @@ const HOUSE: &[(&str, &[&str])] = &[
             "tunnel", "upstream",
         ],
     ),
-    ("table", &["config", "decision", "routing", "upstream"]),
     // floor 5
+    (
+        "listener",
+        &[
+            "decision",
+            "headers",
+            "http1",
+            "limits",
+            "observe",
+            "proxy",
+            "proxy_protocol",
+            "stream",
+            "tls",
+            "tunnel",
+        ],
+    ),
+    (
+        "nginx",
+        &[
+            "access", "config", "headers", "returns", "routing", "template", "upstream",
+        ],
+    ),
+    ("table", &["config", "decision", "routing", "upstream"]),
+    // floor 6
     (
         "explain",
         &[
             "clients", "config", "decision", "headers", "routing", "table",
         ],
     ),
-    (
-        "listener",
-        &[
-            "access", "decision", "headers", "http1", "limits", "observe", "proxy", "stream",
-            "tls", "tunnel",
-        ],
-    ),
-    // floor 6
     (
         "server",
         &[

@@ -1,11 +1,9 @@
-//! Decides who may ask, by the origins of pages and the networks of addresses, and reads the header with which a proxy
-//! names its client.
+//! Decides who may ask, by the origins of pages and the networks of addresses.
 //!
 //! It is pure. Where its answer counts, and which of two addresses is the client's, is for `proxy` to say.
 
 mod network;
 mod origin;
-mod proxy_header;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,9 +16,6 @@ pub use crate::access::origin::Origin;
 pub use crate::access::origin::OriginError;
 pub use crate::access::origin::OriginHost;
 pub use crate::access::origin::Origins;
-pub use crate::access::proxy_header::ProxyHeaderError;
-pub use crate::access::proxy_header::Source;
-pub use crate::access::proxy_header::proxy_header;
 
 /// Who may ask a route; by default every client.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

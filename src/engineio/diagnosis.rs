@@ -120,7 +120,7 @@ mod tests {
     use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
-    use crate::observe::UpstreamAddr;
+    use crate::stream::PeerAddr;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -142,7 +142,7 @@ mod tests {
             remote_addr: "192.0.2.7:50000".parse().unwrap(),
             request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
             opening: Opening::Whole,
-            upstream_addr: Some(UpstreamAddr::Ip("127.0.0.1:3000".parse().unwrap())),
+            upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
             location: route.map(|_| "/chat".into()),
             route: route.map(Into::into),
         }

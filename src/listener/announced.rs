@@ -9,13 +9,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::access::ProxyHeaderError;
-use crate::access::Source;
-use crate::access::proxy_header;
 use crate::listener::Context;
 use crate::listener::phase::leaving;
 use crate::observe::ConnectionFailure;
 use crate::observe::ProxyHeaderFailure;
+use crate::proxy_protocol::ConnectionSource;
+use crate::proxy_protocol::ProxyHeaderError;
+use crate::proxy_protocol::proxy_header;
 
 /// How much is looked at to find where a header ends; most are shorter.
 const LOOK: usize = 256;
@@ -114,14 +114,14 @@ async fn announced(
     limit: Duration,
 ) -> Result<SocketAddr, AnnounceError> {
     match timeout(limit, read(tcp)).await {
-        Ok(Ok(Source::Client(client))) => Ok(client),
-        Ok(Ok(Source::Proxy)) => Ok(proxy),
+        Ok(Ok(ConnectionSource::Client(client))) => Ok(client),
+        Ok(Ok(ConnectionSource::Proxy)) => Ok(proxy),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(AnnounceError::Timeout(limit)),
     }
 }
 
-async fn read(tcp: &mut TcpStream) -> Result<Source, AnnounceError> {
+async fn read(tcp: &mut TcpStream) -> Result<ConnectionSource, AnnounceError> {
     let mut header = Vec::new();
     let mut look = [0; LOOK];
     loop {

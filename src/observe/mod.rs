@@ -9,7 +9,6 @@ mod beside;
 mod connection;
 mod connection_log;
 mod request_line;
-mod upstream_addr;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,6 +19,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::stream::PeerAddr;
+
 pub use crate::observe::access_log::AccessLog;
 pub use crate::observe::connection::AcceptPause;
 pub use crate::observe::connection::ConnectionFailure;
@@ -27,7 +28,6 @@ pub use crate::observe::connection::ProxyHeaderFailure;
 pub use crate::observe::connection::TlsFailure;
 pub use crate::observe::connection_log::ConnectionLog;
 pub use crate::observe::request_line::RequestLine;
-pub use crate::observe::upstream_addr::UpstreamAddr;
 
 /// The most that is kept of what an upstream says, for an observer that wants to listen.
 pub const FIRST_WORDS: usize = 512;
@@ -104,7 +104,7 @@ pub struct Exchange {
     /// What it had of a WebSocket's opening handshake.
     pub opening: Opening,
     /// Where it was sent: what took the connection.
-    pub upstream_addr: Option<UpstreamAddr>,
+    pub upstream_addr: Option<PeerAddr>,
     /// The location that answered, as written.
     pub location: Option<Arc<str>>,
     /// Where that location is written: `routes.yaml:9`.

@@ -18,7 +18,6 @@ use crate::http1::AnswerState;
 use crate::http1::BufferedAnswer;
 use crate::http1::Head;
 use crate::http1::Persistence;
-use crate::observe::UpstreamAddr;
 use crate::proxy::answer::Answer;
 use crate::proxy::answer::ReadyAnswer;
 use crate::proxy::connection::ClientConnection;
@@ -34,6 +33,7 @@ use crate::proxy::report::Report;
 use crate::proxy::request_body::Upload;
 use crate::proxy::route::UpstreamRequest;
 use crate::proxy::switch::Switch;
+use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::tunnel::End;
@@ -273,7 +273,7 @@ struct Asking<'a, A> {
 /// What the upstream said first, and over which connection.
 struct Heard<A> {
     stream: Stream,
-    address: UpstreamAddr,
+    address: PeerAddr,
     early: EarlyBytes<A>,
 }
 
@@ -295,7 +295,7 @@ impl<A> Asking<'_, A> {
     async fn over(
         &self,
         mut stream: Stream,
-        address: UpstreamAddr,
+        address: PeerAddr,
         sent: usize,
     ) -> Result<Heard<A>, ProxyError> {
         let deadline = self.upload.moved() + self.to.longest_wait();

@@ -17,7 +17,6 @@ use crate::decision::RequestError;
 use crate::decision::response;
 use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
-use crate::observe::UpstreamAddr;
 use crate::proxy::answer::Answer;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
@@ -27,6 +26,7 @@ use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
 use crate::proxy::route::Hop;
 use crate::proxy::route::UpstreamRequest;
+use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::tunnel::End;
 use crate::upstream;
@@ -58,7 +58,7 @@ pub(super) struct Begun {
     pub(super) upload: Upload,
     /// The upstream's socket, as if the request had not been sent yet.
     pub(super) stream: Rewound,
-    pub(super) address: UpstreamAddr,
+    pub(super) address: PeerAddr,
 }
 
 /// Lets hyper go on with an exchange. It is told of no body: all of the request is out, and whatever hyper wrote behind its head
@@ -181,7 +181,7 @@ pub(super) async fn connect(
 async fn start(
     to: &UpstreamRequest,
     stream: Rewound,
-    address: UpstreamAddr,
+    address: PeerAddr,
 ) -> Result<HttpLease, ProxyError> {
     let lease = HttpLease::start(&to.hop, stream, address).await;
     lease.map_err(|source| to.no_answer(source))

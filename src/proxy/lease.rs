@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
-use crate::observe::UpstreamAddr;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::request_body::Upload;
 use crate::proxy::route::Hop;
+use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::upstream::Connection;
@@ -37,7 +37,7 @@ impl Lease {
 
     /// The connection for a request to this hop without hyper, if it leads to that server and nobody speaks over it; otherwise
     /// it is closed. Once hyper speaks with an upstream, it does with the client, to the end.
-    pub(super) fn bare(self, hop: &Hop) -> Option<(Stream, UpstreamAddr)> {
+    pub(super) fn bare(self, hop: &Hop) -> Option<(Stream, PeerAddr)> {
         match self {
             Self::Idle(server, idle) if Arc::ptr_eq(&server, &hop.server) => idle.wake(),
             Self::Idle(..) | Self::Http(_) => None,
@@ -82,7 +82,7 @@ impl HttpLease {
     pub(super) async fn start(
         hop: &Hop,
         stream: Rewound,
-        address: UpstreamAddr,
+        address: PeerAddr,
     ) -> Result<Self, hyper::Error> {
         Ok(Self {
             hop: hop.clone(),

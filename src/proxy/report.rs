@@ -25,8 +25,8 @@ use crate::observe::Opening;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::Said;
-use crate::observe::UpstreamAddr;
 use crate::proxy::route::Rule;
+use crate::stream::PeerAddr;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
 /// Nobody else writes a request's line, and nobody reads what is in it.
@@ -139,7 +139,7 @@ impl Report {
     }
 
     /// This address was connected to, or tried last.
-    pub(super) fn sent_to(&mut self, address: Option<UpstreamAddr>) {
+    pub(super) fn sent_to(&mut self, address: Option<PeerAddr>) {
         self.exchange.upstream_addr = address;
     }
 

@@ -4,6 +4,7 @@
 //! `Stream` exists. Accepting, connecting, and decisions by what the bytes say are left to other modules.
 
 mod byte_queue;
+mod peer_addr;
 mod rewound;
 mod tls;
 pub mod vanished;
@@ -28,6 +29,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::stream::vanished::Doubt;
 
+pub use crate::stream::peer_addr::PeerAddr;
 pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
 #[cfg(test)]

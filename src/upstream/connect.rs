@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
-use crate::observe::UpstreamAddr;
+use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::stream::vanished;
 use crate::tls;
@@ -51,7 +51,7 @@ pub struct Connected {
     /// Past its TLS handshake, if it has one.
     pub stream: Stream,
     /// What took it.
-    pub address: UpstreamAddr,
+    pub address: PeerAddr,
     /// How many of the first bytes went out with it.
     pub sent: usize,
 }
@@ -113,7 +113,7 @@ impl Attempt<'_> {
         host: &Host,
         port: u16,
         first: &[u8],
-    ) -> Result<(TcpStream, UpstreamAddr, usize), ConnectError> {
+    ) -> Result<(TcpStream, PeerAddr, usize), ConnectError> {
         match host {
             Host::Ip(ip) => self.first_of(&[SocketAddr::new(*ip, port)], first).await,
             Host::Name(name) => {
@@ -134,14 +134,14 @@ impl Attempt<'_> {
         &self,
         addresses: &[SocketAddr],
         first: &[u8],
-    ) -> Result<(TcpStream, UpstreamAddr, usize), ConnectError> {
+    ) -> Result<(TcpStream, PeerAddr, usize), ConnectError> {
         let mut refused = None;
         for (tried, address) in addresses.iter().enumerate() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let still_to_try = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
             match timeout(left / still_to_try, open(*address, first)).await {
-                Ok(Ok((tcp, sent))) => return Ok((tcp, UpstreamAddr::Ip(*address), sent)),
-                Ok(Err(error)) => refused = Some((UpstreamAddr::Ip(*address), error)),
+                Ok(Ok((tcp, sent))) => return Ok((tcp, PeerAddr::Ip(*address), sent)),
+                Ok(Err(error)) => refused = Some((PeerAddr::Ip(*address), error)),
                 Err(_) => {}
             }
         }
@@ -155,8 +155,8 @@ impl Attempt<'_> {
         &self,
         tls: &tls::UpstreamTls,
         tcp: TcpStream,
-        address: UpstreamAddr,
-    ) -> Result<(Stream, UpstreamAddr), ConnectError> {
+        address: PeerAddr,
+    ) -> Result<(Stream, PeerAddr), ConnectError> {
         // Boxed, so that plain connections do not carry the room for it.
         match timeout_at(self.deadline, Box::pin(tls.connect(tcp))).await {
             Ok(Ok(tls)) => Ok((Stream::UpstreamTls(Box::new(tls)), address)),
@@ -173,7 +173,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn unix(&self, path: &Arc<Path>) -> Result<(Stream, UpstreamAddr), ConnectError> {
+    async fn unix(&self, path: &Arc<Path>) -> Result<(Stream, PeerAddr), ConnectError> {
         let mut wait = FIRST_WAIT;
         let connected = async {
             loop {
@@ -188,7 +188,7 @@ impl Attempt<'_> {
                 }
             }
         };
-        let address = UpstreamAddr::Unix(Arc::clone(path));
+        let address = PeerAddr::Unix(Arc::clone(path));
         match timeout_at(self.deadline, connected).await {
             Ok(Ok(unix)) => Ok((Stream::Unix(unix), address)),
             Ok(Err(source)) => Err(self.refused(address, source)),
@@ -196,7 +196,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn refused(&self, address: UpstreamAddr, source: io::Error) -> ConnectError {
+    fn refused(&self, address: PeerAddr, source: io::Error) -> ConnectError {
         ConnectError::Refused {
             upstream: self.to.authority(),
             address,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::observe::UpstreamAddr;
+use crate::stream::PeerAddr;
 use crate::tls::UpstreamTlsError;
 
 /// Why there is no connection.
@@ -24,7 +24,7 @@ pub enum ConnectError {
         /// `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// The last one.
-        address: UpstreamAddr,
+        address: PeerAddr,
         /// What the system says.
         source: io::Error,
     },
@@ -40,7 +40,7 @@ pub enum ConnectError {
         /// `host:port` as in `proxy_pass`.
         upstream: String,
         /// The address.
-        address: UpstreamAddr,
+        address: PeerAddr,
         /// Why.
         source: Box<UpstreamTlsError>,
     },
@@ -49,7 +49,7 @@ pub enum ConnectError {
         /// `host:port` as in `proxy_pass`.
         upstream: String,
         /// The address.
-        address: UpstreamAddr,
+        address: PeerAddr,
         /// `connect_timeout`.
         limit: Duration,
     },
@@ -57,7 +57,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// The address that it is about, if it is about one.
-    pub fn address(&self) -> Option<&UpstreamAddr> {
+    pub fn address(&self) -> Option<&PeerAddr> {
         match self {
             Self::Resolve { .. } | Self::Timeout { .. } => None,
             Self::Refused { address, .. }
@@ -81,10 +81,10 @@ impl fmt::Display for ConnectError {
             } => {
                 write!(f, "cannot connect to upstream {upstream}: ")?;
                 match (address, source.kind()) {
-                    (UpstreamAddr::Unix(_), io::ErrorKind::NotFound) => {
+                    (PeerAddr::Unix(_), io::ErrorKind::NotFound) => {
                         f.write_str("there is no such file")
                     }
-                    (UpstreamAddr::Unix(_), io::ErrorKind::PermissionDenied) => f.write_str(
+                    (PeerAddr::Unix(_), io::ErrorKind::PermissionDenied) => f.write_str(
                         "permission denied: the user that runs wsgate must be allowed to write to it",
                     ),
                     _ => write!(f, "{}", Plainly(source)),

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
-use crate::observe::UpstreamAddr;
+use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::upstream::REUSE_WITHIN;
@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Connection<B> {
     sender: SendRequest<B>,
-    address: UpstreamAddr,
+    address: PeerAddr,
     /// Gives the socket back after a 101.
     parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
     driver: JoinHandle<()>,
@@ -63,7 +63,7 @@ where
     ///
     /// # Errors
     /// Hyper's, of which it has none for HTTP/1.1.
-    pub async fn start(stream: Rewound, address: UpstreamAddr) -> Result<Self, hyper::Error> {
+    pub async fn start(stream: Rewound, address: PeerAddr) -> Result<Self, hyper::Error> {
         let mut builder = http1::Builder::new();
         builder
             .preserve_header_case(true)
@@ -95,7 +95,7 @@ where
     }
 
     /// The address that took the connection.
-    pub fn address(&self) -> &UpstreamAddr {
+    pub fn address(&self) -> &PeerAddr {
         &self.address
     }
 

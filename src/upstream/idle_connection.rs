@@ -8,7 +8,7 @@ use std::task::Waker;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use crate::observe::UpstreamAddr;
+use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::upstream::REUSE_WITHIN;
 
@@ -17,13 +17,13 @@ use crate::upstream::REUSE_WITHIN;
 pub struct IdleConnection {
     /// There, until it is taken.
     stream: Option<Stream>,
-    address: UpstreamAddr,
+    address: PeerAddr,
     since: Instant,
 }
 
 impl IdleConnection {
     /// A connection whose last exchange is over just now.
-    pub fn new(stream: Stream, address: UpstreamAddr) -> Self {
+    pub fn new(stream: Stream, address: PeerAddr) -> Self {
         Self {
             stream: Some(stream),
             address,
@@ -40,7 +40,7 @@ impl IdleConnection {
     }
 
     /// The connection for another request, unless it is of no use any more or was idle for too long.
-    pub fn wake(mut self) -> Option<(Stream, UpstreamAddr)> {
+    pub fn wake(mut self) -> Option<(Stream, PeerAddr)> {
         if self.since.elapsed() >= REUSE_WITHIN {
             return None;
         }

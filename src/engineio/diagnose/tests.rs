@@ -23,7 +23,7 @@ use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::Said;
 use crate::observe::TunnelEnd;
-use crate::observe::UpstreamAddr;
+use crate::stream::PeerAddr;
 
 const POLL: &str = "/socket.io/?EIO=4&transport=polling&t=x";
 const V4: &str = r#"0{"sid":"kkRumerAWARXZW80AAAA","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
@@ -37,7 +37,7 @@ fn asking(method: Method, target: &str, opening: Opening) -> Exchange {
         remote_addr: "192.0.2.7:50000".parse().unwrap(),
         request: RequestLine::new(&method, &target, Version::HTTP_11),
         opening,
-        upstream_addr: Some(UpstreamAddr::Ip("127.0.0.1:3000".parse().unwrap())),
+        upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
         location: Some("/socket.io".into()),
         route: Some("routes.yaml:9".into()),
     }

@@ -35,7 +35,7 @@ use wsgate::observe::RequestLine;
 use wsgate::observe::Said;
 use wsgate::observe::TunnelEnd;
 use wsgate::observe::TunnelId;
-use wsgate::observe::UpstreamAddr;
+use wsgate::stream::PeerAddr;
 
 use crate::log;
 
@@ -134,7 +134,7 @@ fn observe(target: &[u8], known: &[u8], said: &[u8]) {
             () => Opening::Nothing,
         },
         upstream_addr: (!has("own"))
-            .then(|| UpstreamAddr::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)))),
+            .then(|| PeerAddr::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)))),
         location: Some("/".into()),
         route: Some("routes.yaml:4".into()),
     };

@@ -21,7 +21,7 @@ const FIXED: usize = 16;
 
 /// Whose connection it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
+pub enum ConnectionSource {
     /// A client's, at this address; an IPv4 one in IPv6's clothes is IPv4.
     Client(SocketAddr),
     /// The proxy's own, such as a look whether somebody is there, or one of whose client nothing can be said.
@@ -56,7 +56,7 @@ impl std::error::Error for ProxyHeaderError {}
 ///
 /// # Errors
 /// There is none, or none that can be understood.
-pub fn proxy_header(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
+pub fn proxy_header(bytes: &[u8]) -> Result<Option<(ConnectionSource, usize)>, ProxyHeaderError> {
     let begins = |known: &[u8]| bytes.iter().zip(known).all(|(byte, known)| byte == known);
     if begins(b"PROXY ") {
         line(bytes)
@@ -67,7 +67,7 @@ pub fn proxy_header(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeader
     }
 }
 
-fn line(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
+fn line(bytes: &[u8]) -> Result<Option<(ConnectionSource, usize)>, ProxyHeaderError> {
     let within = &bytes[..bytes.len().min(LONGEST_LINE)];
     let Some(end) = within.windows(2).position(|two| two == b"\r\n") else {
         return match bytes.len() < LONGEST_LINE {
@@ -79,7 +79,7 @@ fn line(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
     // What follows that word is not to be looked at.
     let is_unknown = line == b"PROXY UNKNOWN" || line.starts_with(b"PROXY UNKNOWN ");
     let source = match is_unknown {
-        true => Some(Source::Proxy),
+        true => Some(ConnectionSource::Proxy),
         false => str::from_utf8(line).ok().and_then(client_of),
     };
     match source {
@@ -88,7 +88,7 @@ fn line(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
     }
 }
 
-fn client_of(line: &str) -> Option<Source> {
+fn client_of(line: &str) -> Option<ConnectionSource> {
     let mut words = line.split(' ').skip(1);
     let family = words.next()?;
     let mut address = || words.next()?.parse::<IpAddr>().ok();
@@ -105,10 +105,10 @@ fn client_of(line: &str) -> Option<Source> {
     };
     let (port, _) = (port()?, port()?);
     let is_whole = words.next().is_none() && is_family(&source) && is_family(&target);
-    is_whole.then(|| Source::Client(SocketAddr::new(source.to_canonical(), port)))
+    is_whole.then(|| ConnectionSource::Client(SocketAddr::new(source.to_canonical(), port)))
 }
 
-fn binary(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
+fn binary(bytes: &[u8]) -> Result<Option<(ConnectionSource, usize)>, ProxyHeaderError> {
     let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED>() else {
         return Ok(None);
     };
@@ -126,7 +126,7 @@ fn binary(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
         return Ok(None);
     };
     let source = match family {
-        _ if is_local => Some(Source::Proxy),
+        _ if is_local => Some(ConnectionSource::Proxy),
         // TCP over IPv4, and over IPv6: two addresses, two ports, then what we have no use for.
         0x11 => block.first_chunk::<12>().map(|block| {
             let [a, b, c, d, _, _, _, _, high, low, ..] = *block;
@@ -140,7 +140,7 @@ fn binary(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
             ))
         }),
         // Unspecified, datagrams, Unix sockets: nothing that a client here has.
-        0x00..=0x02 | 0x10 | 0x12 | 0x20 | 0x22 | 0x30..=0x32 => Some(Source::Proxy),
+        0x00..=0x02 | 0x10 | 0x12 | 0x20 | 0x22 | 0x30..=0x32 => Some(ConnectionSource::Proxy),
         _ => None,
     };
     match source {
@@ -149,8 +149,8 @@ fn binary(bytes: &[u8]) -> Result<Option<(Source, usize)>, ProxyHeaderError> {
     }
 }
 
-fn client(address: IpAddr, port: [u8; 2]) -> Source {
-    Source::Client(SocketAddr::new(
+fn client(address: IpAddr, port: [u8; 2]) -> ConnectionSource {
+    ConnectionSource::Client(SocketAddr::new(
         address.to_canonical(),
         u16::from_be_bytes(port),
     ))
@@ -161,15 +161,15 @@ fn client(address: IpAddr, port: [u8; 2]) -> Source {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::access::proxy_header::FIXED;
-    use crate::access::proxy_header::LONGEST;
-    use crate::access::proxy_header::ProxyHeaderError;
-    use crate::access::proxy_header::SIGNATURE;
-    use crate::access::proxy_header::Source;
-    use crate::access::proxy_header::proxy_header;
+    use crate::proxy_protocol::ConnectionSource;
+    use crate::proxy_protocol::FIXED;
+    use crate::proxy_protocol::LONGEST;
+    use crate::proxy_protocol::ProxyHeaderError;
+    use crate::proxy_protocol::SIGNATURE;
+    use crate::proxy_protocol::proxy_header;
 
-    fn client(address: &str) -> Source {
-        Source::Client(address.parse().unwrap())
+    fn client(address: &str) -> ConnectionSource {
+        ConnectionSource::Client(address.parse().unwrap())
     }
 
     /// A header of version 2.
@@ -202,16 +202,19 @@ mod tests {
                 b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 80\r\n".to_vec(),
                 client("192.0.2.7:4711"),
             ),
-            (b"PROXY UNKNOWN\r\n".to_vec(), Source::Proxy),
-            (b"PROXY UNKNOWN 6.6.6.6 x\xff 1\r\n".to_vec(), Source::Proxy),
+            (b"PROXY UNKNOWN\r\n".to_vec(), ConnectionSource::Proxy),
+            (
+                b"PROXY UNKNOWN 6.6.6.6 x\xff 1\r\n".to_vec(),
+                ConnectionSource::Proxy,
+            ),
             (binary(0x21, 0x11, &FOUR), client("192.0.2.7:4711")),
             (binary(0x21, 0x11, &more), client("192.0.2.7:4711")),
             (binary(0x21, 0x21, &six()), client("[2001:db8::7]:4711")),
-            (binary(0x20, 0x11, &FOUR), Source::Proxy),
-            (binary(0x20, 0x00, &[]), Source::Proxy),
-            (binary(0x21, 0x00, &[1, 2, 3]), Source::Proxy),
-            (binary(0x21, 0x12, &FOUR), Source::Proxy),
-            (binary(0x21, 0x31, &[0; 216]), Source::Proxy),
+            (binary(0x20, 0x11, &FOUR), ConnectionSource::Proxy),
+            (binary(0x20, 0x00, &[]), ConnectionSource::Proxy),
+            (binary(0x21, 0x00, &[1, 2, 3]), ConnectionSource::Proxy),
+            (binary(0x21, 0x12, &FOUR), ConnectionSource::Proxy),
+            (binary(0x21, 0x31, &[0; 216]), ConnectionSource::Proxy),
             (
                 binary(0x21, 0x11, &[7; LONGEST - FIXED]),
                 client("7.7.7.7:1799"),
