@@ -19,7 +19,7 @@ use tokio::runtime::LocalOptions;
 use wsgate::stream::Stream;
 use wsgate::tunnel::End;
 use wsgate::tunnel::IdleSweep;
-use wsgate::tunnel::Limits;
+use wsgate::tunnel::TunnelTimeouts;
 use wsgate::tunnel::relay;
 
 thread_local! {
@@ -70,7 +70,7 @@ fn a_message_through_a_plain_tunnel_allocates_nothing() {
     let counted = runtime.block_on(async {
         let (mut client, near_client) = pair().await;
         let (mut upstream, near_upstream) = pair().await;
-        let limits = Limits {
+        let limits = TunnelTimeouts {
             idle: Duration::from_secs(3600),
             half_closed: Duration::from_secs(60),
         };

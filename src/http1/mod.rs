@@ -21,7 +21,7 @@ pub use crate::http1::answer::Persistence;
 pub use crate::http1::answer::read_answer;
 pub use crate::http1::answer::read_switching;
 pub use crate::http1::answer::write_switching;
-pub use crate::http1::request::RequestKind;
+pub use crate::http1::request::RequestPurpose;
 pub use crate::http1::request::read_request;
 pub use crate::http1::request::write_request;
 

@@ -22,7 +22,7 @@ use crate::http1::write_fields;
 
 /// What a request asks for, of those that are read here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RequestKind {
+pub enum RequestPurpose {
     /// A WebSocket and nothing beside it. It has no body.
     Upgrade,
     /// An answer, after which the connection goes on. The number is its Content-Length, `None` if it has no such field.
@@ -32,7 +32,7 @@ pub enum RequestKind {
 /// The head of a request that clients of WebSockets send: GET or POST in HTTP/1.1 with a path for a target, a body only
 /// with one Content-Length, and nobody who expects a 100 or the end of the connection. `None` for any other, or if it is
 /// not whole or no head at all.
-pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, RequestKind)> {
+pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, RequestPurpose)> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
     let mut parsed = httparse::Request::new(&mut []);
     let Ok(Status::Complete(length)) = parsed.parse_with_uninit_headers(bytes, &mut lines) else {
@@ -63,7 +63,7 @@ pub fn read_request(bytes: &Bytes) -> Option<(Head<Parts>, RequestKind)> {
     Some((head, asks))
 }
 
-fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestKind> {
+fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestPurpose> {
     if headers.contains_key(header::TRANSFER_ENCODING) || headers.contains_key(header::EXPECT) {
         return None;
     }
@@ -73,14 +73,14 @@ fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestKind> {
             && length.is_none()
             && has_member(headers, header::CONNECTION, "upgrade")
             && has_member(headers, header::UPGRADE, "websocket");
-        return tunnel.then_some(RequestKind::Upgrade);
+        return tunnel.then_some(RequestPurpose::Upgrade);
     }
     let answer = match *method {
         Method::GET => length.is_none(),
         _ => length.is_some(),
     };
     let goes_on = !has_member(headers, header::CONNECTION, "close");
-    (answer && goes_on).then_some(RequestKind::Ordinary(length))
+    (answer && goes_on).then_some(RequestPurpose::Ordinary(length))
 }
 
 /// The head of a request, in origin-form.
@@ -106,7 +106,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use crate::http1::RequestKind;
+    use crate::http1::RequestPurpose;
     use crate::http1::read_request;
     use crate::http1::write_request;
 
@@ -114,7 +114,7 @@ mod tests {
         X-oDD:  1 \r\nx-Odd: 2\r\n\r\n";
     const POLL: &str = "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
 
-    fn asks(text: &str) -> Option<RequestKind> {
+    fn asks(text: &str) -> Option<RequestPurpose> {
         read_request(&Bytes::from(text.to_owned())).map(|(_, asks)| asks)
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_head_is_written_as_it_was_spelled() {
         let bytes = Bytes::from(format!("{UPGRADE}early"));
         let (mut head, asks) = read_request(&bytes).unwrap();
-        assert_eq!(asks, RequestKind::Upgrade);
+        assert_eq!(asks, RequestPurpose::Upgrade);
         assert_eq!(&bytes[head.length..], b"early");
         head.parts
             .headers
@@ -158,18 +158,18 @@ mod tests {
         }
         let many = "X: 1\r\n".repeat(96);
         let with = |lines: &str| UPGRADE.replace("Host: a\r\n", &format!("Host: a\r\n{lines}"));
-        assert_eq!(asks(&with(&many[6..])), Some(RequestKind::Upgrade));
+        assert_eq!(asks(&with(&many[6..])), Some(RequestPurpose::Upgrade));
         assert_eq!(asks(&with(&many)), None);
     }
 
     #[test]
     fn what_asks_for_more_than_an_answer_is_left_to_hyper() {
-        assert_eq!(asks(POLL), Some(RequestKind::Ordinary(None)));
+        assert_eq!(asks(POLL), Some(RequestPurpose::Ordinary(None)));
         let post = |lines: &str| {
             POLL.replace("GET", "POST")
                 .replace("Host: a\r\n", &format!("Host: a\r\n{lines}"))
         };
-        let answer = |length| Some(RequestKind::Ordinary(Some(length)));
+        let answer = |length| Some(RequestPurpose::Ordinary(Some(length)));
         assert_eq!(asks(&post("Content-Length: 0\r\n")), answer(0));
         assert_eq!(asks(&post("content-length: 12\r\n")), answer(12));
         for lines in [

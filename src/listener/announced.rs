@@ -84,7 +84,7 @@ pub(super) async fn client_of(
         }
         tokio::select! {
             biased;
-            client = announced(tcp, proxy, context.limits.get().header) => Some(client),
+            client = announced(tcp, proxy, context.timeouts.get().header) => Some(client),
             () = leaving(context.phase.clone()) => None,
         }
     };

@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 use crate::http1;
 use crate::http1::Head;
 use crate::http1::Persistence;
-use crate::http1::RequestKind;
+use crate::http1::RequestPurpose;
 use crate::listener::Phase;
 use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
@@ -35,7 +35,7 @@ use crate::stream::Stream;
 use crate::tunnel::End;
 
 /// What a connection becomes.
-pub(super) enum Became {
+pub(super) enum BufferedEnd {
     /// A tunnel, whose 101 is out.
     Tunnel(PromisedTunnel),
     /// HTTP through hyper.
@@ -47,7 +47,7 @@ pub(super) enum Became {
 }
 
 /// A connection from which requests are read.
-pub(super) struct Buffered<'c> {
+pub(super) struct BufferedRequests<'c> {
     connection: &'c ClientConnection,
     phase: &'c watch::Receiver<Phase>,
     /// The socket, and what was read from it while a request was under way.
@@ -58,7 +58,7 @@ pub(super) struct Buffered<'c> {
 }
 
 /// How a request went.
-enum Went {
+enum RequestEnd {
     /// It is answered.
     Answered(Persistence),
     /// Hyper has to write its answer.
@@ -67,7 +67,7 @@ enum Went {
     ClientLeft,
 }
 
-impl<'c> Buffered<'c> {
+impl<'c> BufferedRequests<'c> {
     /// The socket of a connection, and its first bytes.
     pub(super) fn new(
         connection: &'c ClientConnection,
@@ -86,7 +86,7 @@ impl<'c> Buffered<'c> {
     }
 
     /// Serves it for as long as each request comes whole.
-    pub(super) async fn serve(self) -> Became {
+    pub(super) async fn serve(self) -> BufferedEnd {
         let (connection, mut over) = (self.connection, self.phase.clone());
         // Not within the select, which would drop it, and log what it was doing, before the process says that it was the one.
         let mut requests = pin!(self.requests());
@@ -95,33 +95,35 @@ impl<'c> Buffered<'c> {
             became = &mut requests => became,
             _ = over.wait_for(|phase| *phase == Phase::Over) => {
                 connection.cut();
-                Became::Over
+                BufferedEnd::Over
             }
         }
     }
 
-    async fn requests(mut self) -> Became {
+    async fn requests(mut self) -> BufferedEnd {
         let mut leaving = self.phase.clone();
         let mut leaving = pin!(drained(&mut leaving));
         let mut late = pin!(sleep_until(self.deadline.until()));
         loop {
-            let Some((request, kind)) = http1::read_request(&self.read) else {
+            let Some((request, purpose)) = http1::read_request(&self.read) else {
                 return self.for_hyper();
             };
-            let content_length = match kind {
-                RequestKind::Ordinary(content_length) => content_length,
+            let content_length = match purpose {
+                RequestPurpose::Ordinary(content_length) => content_length,
                 // Boxed, so that what polls does not carry the room for it.
-                RequestKind::Upgrade => return Box::pin(self.upgrade(request)).await,
+                RequestPurpose::Upgrade => return Box::pin(self.upgrade(request)).await,
             };
             if self.read.len() - request.length != content_length.unwrap_or(0) {
                 return self.for_hyper();
             }
             let body = content_length.map(|_| self.read.slice(request.length..));
             match self.answer(request, body).await {
-                Went::Answered(Persistence::KeepAlive) => {}
-                Went::Answered(Persistence::Close) => return Became::Closing(self.client.stream),
-                Went::ForHyper(ready) => return self.answered(*ready),
-                Went::ClientLeft => return Became::Over,
+                RequestEnd::Answered(Persistence::KeepAlive) => {}
+                RequestEnd::Answered(Persistence::Close) => {
+                    return BufferedEnd::Closing(self.client.stream);
+                }
+                RequestEnd::ForHyper(ready) => return self.answered(*ready),
+                RequestEnd::ClientLeft => return BufferedEnd::Over,
             }
             self.deadline.renew();
             self.read = std::mem::take(&mut self.client.early);
@@ -129,15 +131,15 @@ impl<'c> Buffered<'c> {
                 late.as_mut().reset(self.deadline.until());
                 match self.wait(leaving.as_mut(), late.as_mut()).await {
                     Some(Ok(read)) if !read.is_empty() => self.read = read,
-                    Some(Err(_)) => return Became::Over,
-                    Some(Ok(_)) | None => return Became::Closing(self.client.stream),
+                    Some(Err(_)) => return BufferedEnd::Over,
+                    Some(Ok(_)) | None => return BufferedEnd::Closing(self.client.stream),
                 }
             }
         }
     }
 
     /// Passes an ordinary request on, and writes its answer.
-    async fn answer(&mut self, mut request: Head<Parts>, body: Option<Bytes>) -> Went {
+    async fn answer(&mut self, mut request: Head<Parts>, body: Option<Bytes>) -> RequestEnd {
         let passed = {
             let passed = pin!(proxy::pass_on(self.connection, &mut request, body));
             while_there(&mut self.client, self.connection, passed).await
@@ -145,13 +147,13 @@ impl<'c> Buffered<'c> {
         drop(request);
         match passed {
             // A request that is dropped without an answer says so in the log.
-            None => Went::ClientLeft,
-            Some(Direct::ForHyper(ready)) => Went::ForHyper(ready),
+            None => RequestEnd::ClientLeft,
+            Some(Direct::ForHyper(ready)) => RequestEnd::ForHyper(ready),
             Some(Direct::Done(answer)) => self.write(answer).await,
         }
     }
 
-    async fn write(&mut self, answer: DirectAnswer) -> Went {
+    async fn write(&mut self, answer: DirectAnswer) -> RequestEnd {
         let persistence = if *self.phase.borrow() > Phase::Running {
             Persistence::Close
         } else {
@@ -160,10 +162,10 @@ impl<'c> Buffered<'c> {
         let (message, delivery) = answer.message(persistence);
         let stream = &mut self.client.stream;
         if stream.write_all(&message).await.is_err() || stream.flush().await.is_err() {
-            return Went::ClientLeft;
+            return RequestEnd::ClientLeft;
         }
         delivery.done();
-        Went::Answered(persistence)
+        RequestEnd::Answered(persistence)
     }
 
     /// Waits for the first bytes of another request. `None` if there will be none.
@@ -185,33 +187,33 @@ impl<'c> Buffered<'c> {
     }
 
     /// Does the opening handshake with which `read` begins.
-    async fn upgrade(mut self, request: Head<Parts>) -> Became {
+    async fn upgrade(mut self, request: Head<Parts>) -> BufferedEnd {
         self.client.early = self.read.split_off(request.length);
         let handshake = pin!(proxy::shake_hands(self.connection, request));
         match while_there(&mut self.client, self.connection, handshake).await {
-            None => Became::Over,
+            None => BufferedEnd::Over,
             Some(Direct::ForHyper(ready)) => self.answered(*ready),
             Some(Direct::Done(Agreed { head, switch })) => {
                 let stream = &mut self.client.stream;
                 if stream.write_all(&head).await.is_err() || stream.flush().await.is_err() {
-                    return Became::Over;
+                    return BufferedEnd::Over;
                 }
                 let client = self.client;
-                Became::Tunnel(PromisedTunnel { client, switch })
+                BufferedEnd::Tunnel(PromisedTunnel { client, switch })
             }
         }
     }
 
     /// Hyper reads the request again with which `read` begins.
-    fn for_hyper(self) -> Became {
+    fn for_hyper(self) -> BufferedEnd {
         let handover = Handover::undecided(self.client.stream, self.read, self.deadline);
-        Became::Http(handover)
+        BufferedEnd::Http(handover)
     }
 
     /// Hyper reads the request again that `read` is, and writes this answer to it.
-    fn answered(self, ready: ReadyAnswer) -> Became {
+    fn answered(self, ready: ReadyAnswer) -> BufferedEnd {
         let handover = Handover::answered(self.client, &self.read, self.deadline, ready);
-        Became::Http(handover)
+        BufferedEnd::Http(handover)
     }
 }
 

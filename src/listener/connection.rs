@@ -14,8 +14,8 @@ use crate::listener::Context;
 use crate::listener::Door;
 use crate::listener::admitted::admitted;
 use crate::listener::announced::client_of;
-use crate::listener::buffered::Became;
-use crate::listener::buffered::Buffered;
+use crate::listener::buffered::BufferedEnd;
+use crate::listener::buffered::BufferedRequests;
 use crate::listener::closing::close;
 use crate::listener::failed;
 use crate::listener::head_deadline::HeadDeadline;
@@ -48,19 +48,21 @@ pub(super) async fn serve(
     }
     let handle = context.handle.clone();
     let connection = ClientConnection::new(handle, client, Rc::clone(door.redirect()), permit);
-    let buffered = Buffered::new(&connection, &phase, client_end, deadline);
+    let buffered = BufferedRequests::new(&connection, &phase, client_end, deadline);
     // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
     match Box::pin(buffered.serve()).await {
-        Became::Tunnel(tunnel) => Some(tunnel),
-        Became::Http(handover) => Box::pin(hyper_driver::drive(handover, connection, phase)).await,
-        Became::Closing(stream) => {
+        BufferedEnd::Tunnel(tunnel) => Some(tunnel),
+        BufferedEnd::Http(handover) => {
+            Box::pin(hyper_driver::drive(handover, connection, phase)).await
+        }
+        BufferedEnd::Closing(stream) => {
             // The upstream connection that was kept goes now, not when the client has read its answer.
             // The client is counted until it has.
             connection.end_lease();
             Box::pin(close(stream, phase)).await;
             None
         }
-        Became::Over => None,
+        BufferedEnd::Over => None,
     }
 }
 
@@ -82,7 +84,7 @@ async fn open(
 ) -> Option<Opened> {
     let mut address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let tls = door.tls();
-    let limits = context.limits.get();
+    let timeouts = context.timeouts.get();
     if door.proxy_protocol() {
         address = Box::pin(client_of(&mut tcp, address, context)).await?;
     }
@@ -101,7 +103,7 @@ async fn open(
         None => Stream::Plain(tcp),
         Some(config) => {
             // Boxed, so that a plain connection does not carry the room for it.
-            match Box::pin(tls::accept(tcp, config, limits.tls_handshake)).await {
+            match Box::pin(tls::accept(tcp, config, timeouts.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
                 Err(error) => {
                     let failure = failed::of_tls(&error);
@@ -125,7 +127,7 @@ async fn first_bytes(
     client: &Client,
     context: &Context,
 ) -> Option<(End<Stream>, HeadDeadline)> {
-    let header_timeout = context.limits.get().header;
+    let header_timeout = context.timeouts.get().header;
     let deadline = HeadDeadline::begin(header_timeout);
     let taken = poll_fn(|cx| stream.poll_take(cx));
     let first = tokio::select! {

@@ -86,15 +86,17 @@ pub(super) async fn drive(
     let (stream, early) = io.into_inner().unwind(read_buf);
     let client = End { stream, early };
     match (ended, exchanges.switch.take()) {
-        (Ended::Hyper(Ok(())), Some(switch)) => Some(PromisedTunnel { client, switch }),
+        (DriverEnd::Hyper(Ok(())), Some(switch)) => Some(PromisedTunnel { client, switch }),
         // The client left in the middle of an exchange, or the socket is broken.
-        (Ended::Hyper(Err(error)), _) if error.is_incomplete_message() => None,
+        (DriverEnd::Hyper(Err(error)), _) if error.is_incomplete_message() => None,
         // An answer broke off that an end in order would make whole.
-        (Ended::Hyper(Err(error)), _) if error.is_user() && exchanges.ends_with_connection() => {
+        (DriverEnd::Hyper(Err(error)), _)
+            if error.is_user() && exchanges.ends_with_connection() =>
+        {
             client.stream.break_off();
             None
         }
-        (Ended::ProcessOver, _) => {
+        (DriverEnd::ProcessOver, _) => {
             if exchanges.ends_with_connection() {
                 client.stream.break_off();
             }
@@ -214,7 +216,7 @@ impl Drop for UpgradeUnderWay<'_> {
 }
 
 /// How hyper's part ends.
-enum Ended {
+enum DriverEnd {
     /// As hyper says.
     Hyper(Result<(), hyper::Error>),
     /// The first head did not come in time.
@@ -228,7 +230,7 @@ async fn run<S>(
     http: &mut Http<S>,
     exchanges: &Exchanges,
     mut phase: watch::Receiver<Phase>,
-) -> Ended
+) -> DriverEnd
 where
     S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
@@ -254,12 +256,12 @@ where
                 if outcome.is_ok() && exchanges.take_refused_upgrade() {
                     continue;
                 }
-                return Ended::Hyper(outcome);
+                return DriverEnd::Hyper(outcome);
             }
             () = &mut late, if is_first => {
                 is_first = false;
                 if !exchanges.has_head.get() {
-                    return Ended::Late;
+                    return DriverEnd::Late;
                 }
             }
             () = last_answer, if !is_draining => {
@@ -268,7 +270,7 @@ where
             }
             _ = phase.wait_for(|phase| *phase == Phase::Over) => {
                 connection.cut();
-                return Ended::ProcessOver;
+                return DriverEnd::ProcessOver;
             }
         }
     }
@@ -277,27 +279,27 @@ where
 /// Says what went wrong, to the log and to the client, and closes the connection.
 async fn finish(
     client: End<Stream>,
-    ended: Ended,
+    ended: DriverEnd,
     exchanges: &Exchanges,
     phase: watch::Receiver<Phase>,
 ) {
     let End { mut stream, early } = client;
     let connection = &exchanges.connection;
     let is_late = match &ended {
-        Ended::Hyper(Err(error)) => error.is_timeout(),
-        Ended::Hyper(Ok(())) | Ended::ProcessOver => false,
-        Ended::Late => true,
+        DriverEnd::Hyper(Err(error)) => error.is_timeout(),
+        DriverEnd::Hyper(Ok(())) | DriverEnd::ProcessOver => false,
+        DriverEnd::Late => true,
     };
     // Nobody is refused whose connection was idle.
     if is_late && !early.is_empty() {
         connection.late(exchanges.deadline.limit());
     }
-    if let Ended::Hyper(Err(error)) = &ended
+    if let DriverEnd::Hyper(Err(error)) = &ended
         && error.is_parse()
     {
         connection.unreadable(error);
     }
-    if !matches!(ended, Ended::Hyper(Ok(()))) {
+    if !matches!(ended, DriverEnd::Hyper(Ok(()))) {
         // Hyper does not close after an error that is no client's.
         let _ = timeout(LINGER_IDLE, async {
             if is_late && !exchanges.has_head.get() {

@@ -40,7 +40,7 @@ pub use crate::listener::tasks::Tasks;
 
 /// What a connection obeys before a request is there.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionTimeouts {
     /// Longest TLS handshake.
     pub tls_handshake: Duration,
     /// Longest wait for the whole head of a request, and so longest idleness between two requests.
@@ -60,6 +60,6 @@ pub struct Context {
     pub phase: watch::Receiver<Phase>,
     /// Hears what happens to connections.
     pub observer: Arc<dyn Observer>,
-    /// See [`Limits`]. A connection obeys those that it finds when it comes.
-    pub limits: Cell<Limits>,
+    /// See [`ConnectionTimeouts`]. A connection obeys those that it finds when it comes.
+    pub timeouts: Cell<ConnectionTimeouts>,
 }

@@ -36,7 +36,7 @@ pub(super) enum Answer {
     Switch {
         head: Box<Parts>,
         upstream: End<Stream>,
-        limits: tunnel::Limits,
+        timeouts: tunnel::TunnelTimeouts,
     },
 }
 
@@ -91,10 +91,10 @@ impl ReadyAnswer {
             Ok(Answer::Switch {
                 head,
                 upstream,
-                limits,
+                timeouts,
             }) => {
                 report.switches(|| connection.take_permit());
-                let switch = Switch::new(upstream, limits, report);
+                let switch = Switch::new(upstream, timeouts, report);
                 let body = AnswerBody::own(Bytes::new(), None);
                 (Response::from_parts(*head, body), Some(Box::new(switch)))
             }

@@ -69,20 +69,20 @@ pub async fn shake_hands(
     let (mut report, prepared) = prepare(connection, &mut request.parts, Framing::None);
     let asked = match prepared {
         Ok(Prepared::Forward(to)) => ask_for_tunnel(to, request, &mut report).await,
-        Ok(Prepared::Own(response)) => Ok(Came::Answer(Answer::Own(response))),
+        Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),
     };
     let answer = match asked {
-        Ok(Came::Bytes(Tunnel {
+        Ok(DirectOutcome::Bytes(AgreedTunnel {
             head,
             upstream,
-            limits,
+            timeouts,
         })) => {
             report.switches(|| connection.take_permit());
-            let switch = Box::new(Switch::new(upstream, limits, report));
+            let switch = Box::new(Switch::new(upstream, timeouts, report));
             return Direct::Done(Agreed { head, switch });
         }
-        Ok(Came::Answer(answer)) => Ok(answer),
+        Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
     Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
@@ -136,30 +136,30 @@ pub async fn pass_on(
     let (mut report, prepared) = prepare(connection, &mut request.parts, framing);
     let asked = match prepared {
         Ok(Prepared::Forward(to)) => {
-            let request = Buffered {
+            let request = BufferedRequest {
                 head: request,
                 framing,
                 body: body.unwrap_or_default(),
             };
             ask(connection, to, request, &mut report).await
         }
-        Ok(Prepared::Own(response)) => Ok(Came::Answer(Answer::Own(response))),
+        Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),
     };
     let answer = match asked {
-        Ok(Came::Bytes(answer)) => {
+        Ok(DirectOutcome::Bytes(answer)) => {
             report.answered(answer.status, |name| answer.value(name));
             report.hears(&answer.body);
             return Direct::Done(DirectAnswer { answer, report });
         }
-        Ok(Came::Answer(answer)) => Ok(answer),
+        Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
     Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
 }
 
 /// What came of a request.
-enum Came<T> {
+enum DirectOutcome<T> {
     /// All of an answer, as bytes.
     Bytes(T),
     /// One that hyper has to write.
@@ -167,14 +167,14 @@ enum Came<T> {
 }
 
 /// The upstream's end of a tunnel, and the head of the 101 for the client.
-struct Tunnel {
+struct AgreedTunnel {
     head: Vec<u8>,
     upstream: End<Stream>,
-    limits: tunnel::Limits,
+    timeouts: tunnel::TunnelTimeouts,
 }
 
 /// A request with its whole body.
-struct Buffered<'r> {
+struct BufferedRequest<'r> {
     head: &'r mut Head<request::Parts>,
     framing: Framing,
     body: Bytes,
@@ -184,10 +184,10 @@ async fn ask_for_tunnel(
     to: UpstreamRequest,
     request: Head<request::Parts>,
     report: &mut Report,
-) -> Result<Came<Tunnel>, ProxyError> {
+) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
     let upload = Upload::begin();
     let message = http1::write_request(&request.parts, &request.names);
-    let asking = Asking {
+    let asking = DirectRequest {
         to: &to,
         message: &message,
         upload: &upload,
@@ -196,33 +196,33 @@ async fn ask_for_tunnel(
     let mut heard = asking.anew(report).await?;
     if let Some(mut answer) = heard.early.answer.take() {
         exchange::agreed(&to, &mut answer.parts)?;
-        return Ok(Came::Bytes(Tunnel {
+        return Ok(DirectOutcome::Bytes(AgreedTunnel {
             head: http1::write_switching(&answer.parts, &answer.names),
             upstream: End {
                 stream: heard.stream,
                 early: heard.early.bytes.slice(answer.length..),
             },
-            limits: to.hop.route.tunnel_limits,
+            timeouts: to.hop.route.tunnel_timeouts,
         }));
     }
     let begun = heard.begun(request.parts, upload);
     // Boxed, so that what nearly always happens does not carry the room for it.
     Box::pin(exchange::go_on(begun, &to))
         .await
-        .map(Came::Answer)
+        .map(DirectOutcome::Answer)
 }
 
 async fn ask(
     connection: &ClientConnection,
     to: UpstreamRequest,
-    request: Buffered<'_>,
+    request: BufferedRequest<'_>,
     report: &mut Report,
-) -> Result<Came<BufferedAnswer>, ProxyError> {
+) -> Result<DirectOutcome<BufferedAnswer>, ProxyError> {
     let upload = Upload::begin();
     let Head { parts, names, .. } = request.head;
     let mut message = http1::write_request(parts, names);
     message.extend_from_slice(&request.body);
-    let asking = Asking {
+    let asking = DirectRequest {
         to: &to,
         message: &message,
         upload: &upload,
@@ -250,18 +250,18 @@ async fn ask(
             let idle = IdleConnection::new(heard.stream, heard.address);
             connection.keep(Lease::Idle(to.hop.server, idle));
         }
-        return Ok(Came::Bytes(answer));
+        return Ok(DirectOutcome::Bytes(answer));
     }
     let nothing = Request::new(()).into_parts().0;
     let begun = heard.begun(std::mem::replace(parts, nothing), upload);
     // Boxed, so that what nearly always happens does not carry the room for it.
     Box::pin(exchange::go_on(begun, &to))
         .await
-        .map(Came::Answer)
+        .map(DirectOutcome::Answer)
 }
 
 /// A request on its way.
-struct Asking<'a, A> {
+struct DirectRequest<'a, A> {
     to: &'a UpstreamRequest,
     /// Its head and its body.
     message: &'a [u8],
@@ -271,15 +271,15 @@ struct Asking<'a, A> {
 }
 
 /// What the upstream said first, and over which connection.
-struct Heard<A> {
+struct EarlyAnswer<A> {
     stream: Stream,
     address: PeerAddr,
     early: EarlyBytes<A>,
 }
 
-impl<A> Asking<'_, A> {
+impl<A> DirectRequest<'_, A> {
     /// Asks over a new connection.
-    async fn anew(&self, report: &mut Report) -> Result<Heard<A>, ProxyError> {
+    async fn anew(&self, report: &mut Report) -> Result<EarlyAnswer<A>, ProxyError> {
         let Connected {
             stream,
             address,
@@ -297,11 +297,11 @@ impl<A> Asking<'_, A> {
         mut stream: Stream,
         address: PeerAddr,
         sent: usize,
-    ) -> Result<Heard<A>, ProxyError> {
+    ) -> Result<EarlyAnswer<A>, ProxyError> {
         let deadline = self.upload.moved() + self.to.longest_wait();
         let early = early_bytes(&mut stream, &self.message[sent..], self.read);
         let early = timeout_at(deadline, early).await;
-        Ok(Heard {
+        Ok(EarlyAnswer {
             early: early.map_err(|_| self.to.timed_out())?,
             stream,
             address,
@@ -309,7 +309,7 @@ impl<A> Asking<'_, A> {
     }
 }
 
-impl<A> Heard<A> {
+impl<A> EarlyAnswer<A> {
     /// The exchange for hyper, which goes on with it.
     fn begun(self, head: request::Parts, upload: Upload) -> Begun {
         Begun {

@@ -87,7 +87,7 @@ async fn judge(
         return Ok(Answer::Switch {
             head: Box::new(head),
             upstream: End { stream, early },
-            limits: to.hop.route.tunnel_limits,
+            timeouts: to.hop.route.tunnel_timeouts,
         });
     } else {
         response::check(&head.headers).map_err(|source| ProxyError::Answer {

@@ -38,7 +38,7 @@ pub use crate::proxy::handle::Handle;
 pub use crate::proxy::route::ExchangeTimeouts;
 pub use crate::proxy::route::Proxy;
 pub use crate::proxy::route::Route;
-pub use crate::proxy::route::Rule;
+pub use crate::proxy::route::ServedRule;
 pub use crate::proxy::switch::Switch;
 pub use crate::proxy::through_hyper::answer;
 pub use crate::proxy::through_hyper::answer_ready;

@@ -46,7 +46,7 @@ pub(super) fn prepare(
     let proxy = connection.handle().load();
     let line = RequestLine::new(&head.method, &head.uri, head.version);
     let mut report = connection.report(line, Arc::clone(&proxy.observer));
-    let request = Request {
+    let request = NewRequest {
         connection,
         proxy: &proxy,
         head,
@@ -57,14 +57,14 @@ pub(super) fn prepare(
 }
 
 /// A request that nothing has been decided about.
-struct Request<'a> {
+struct NewRequest<'a> {
     connection: &'a ClientConnection,
     proxy: &'a Proxy,
     head: &'a mut Parts,
     framing: Framing,
 }
 
-impl Request<'_> {
+impl NewRequest<'_> {
     fn prepare(self, report: &mut Report) -> Result<Prepared, ProxyError> {
         let (proxy, head) = (self.proxy, self.head);
         let mut client = self.connection.client();

@@ -25,7 +25,7 @@ use crate::observe::Opening;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::Said;
-use crate::proxy::route::Rule;
+use crate::proxy::route::ServedRule;
 use crate::stream::PeerAddr;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
@@ -128,7 +128,7 @@ impl Report {
     }
 
     /// This rule has taken the request.
-    pub(super) fn taken_by(&mut self, rule: &Rule) {
+    pub(super) fn taken_by(&mut self, rule: &ServedRule) {
         self.exchange.location = Some(Arc::clone(&rule.shown));
         self.exchange.route = Some(Arc::clone(&rule.place));
     }

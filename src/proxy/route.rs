@@ -36,17 +36,17 @@ pub struct Route {
     /// What a request obeys until it is answered.
     pub timeouts: ExchangeTimeouts,
     /// What a tunnel obeys.
-    pub tunnel_limits: tunnel::Limits,
+    pub tunnel_timeouts: tunnel::TunnelTimeouts,
 }
 
 /// One entry of the table that serves.
-pub type Rule = decision::Rule<Route>;
+pub type ServedRule = decision::Rule<Route>;
 
 /// Everything that decides about a request.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// Finds the rule of a request.
-    pub sites: Arc<Sites<Arc<Rule>>>,
+    pub sites: Arc<Sites<Arc<ServedRule>>>,
     /// The proxies in front whose word counts about who their client is.
     pub trusted: Networks,
     /// What each address has and may have.

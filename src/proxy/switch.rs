@@ -27,16 +27,20 @@ use crate::tunnel::Side;
 #[derive(Debug)]
 pub struct Switch {
     upstream: End<Stream>,
-    limits: tunnel::Limits,
+    timeouts: tunnel::TunnelTimeouts,
     /// Reports, if the 101 never gets out.
     report: Report,
 }
 
 impl Switch {
-    pub(super) fn new(upstream: End<Stream>, limits: tunnel::Limits, report: Report) -> Self {
+    pub(super) fn new(
+        upstream: End<Stream>,
+        timeouts: tunnel::TunnelTimeouts,
+        report: Report,
+    ) -> Self {
         Self {
             upstream,
-            limits,
+            timeouts,
             report,
         }
     }
@@ -50,18 +54,18 @@ impl Switch {
     ) -> Tunnel<G> {
         let Self {
             upstream,
-            limits,
+            timeouts,
             report,
         } = self;
         let (log, first_words) = match report.into_tunnel() {
             Some(record) => {
-                let (log, first_words) = TunnelLog::begin(record, limits, &upstream.early);
+                let (log, first_words) = TunnelLog::begin(record, timeouts, &upstream.early);
                 (Some(log), first_words)
             }
             None => (None, FirstWords::default()),
         };
         Tunnel {
-            relay: tunnel::relay(client, upstream, sweep.watch(limits), first_words),
+            relay: tunnel::relay(client, upstream, sweep.watch(timeouts), first_words),
             begun: Instant::now(),
             log,
             _guard: guard,
@@ -92,8 +96,8 @@ impl<G: Unpin> Future for Tunnel<G> {
                 bytes_to_upstream: passed.to_upstream,
                 bytes_to_client: passed.to_client,
                 duration: this.begun.elapsed(),
-                ended_by: ended_by(&passed.ended, log.limits),
-                reason: reason(&passed.ended, log.limits),
+                ended_by: ended_by(&passed.ended, log.timeouts),
+                reason: reason(&passed.ended, log.timeouts),
                 said: None,
             });
         }
@@ -119,25 +123,25 @@ impl<G> Drop for Tunnel<G> {
     }
 }
 
-fn ended_by(ended: &Ended, limits: tunnel::Limits) -> EndedBy {
+fn ended_by(ended: &Ended, timeouts: tunnel::TunnelTimeouts) -> EndedBy {
     match ended {
         Ended::Closed(Side::Client) | Ended::Broken(Side::Client, _) => EndedBy::Client,
         Ended::Closed(Side::Upstream) | Ended::Broken(Side::Upstream, _) => EndedBy::Upstream,
-        Ended::Idle => EndedBy::Idle(limits.idle),
+        Ended::Idle => EndedBy::Idle(timeouts.idle),
         Ended::HalfClosed(_) => EndedBy::HalfClosed,
         Ended::Drained => EndedBy::Drain,
     }
 }
 
 /// What is to be said of an end beside who ended the tunnel.
-fn reason(ended: &Ended, limits: tunnel::Limits) -> Option<String> {
+fn reason(ended: &Ended, timeouts: tunnel::TunnelTimeouts) -> Option<String> {
     match ended {
         Ended::Broken(_, error) => {
             Some(in_words(error).map_or_else(|| error.to_string(), str::to_owned))
         }
         Ended::Idle => Some(format!(
             "no byte within {:?} (`tunnel_timeout`)",
-            limits.idle
+            timeouts.idle
         )),
         Ended::HalfClosed(side) => {
             let (done, silent) = match side {
@@ -146,7 +150,7 @@ fn reason(ended: &Ended, limits: tunnel::Limits) -> Option<String> {
             };
             Some(format!(
                 "the {done} was done, and no byte came from the {silent} within {:?} (`half_closed_timeout`)",
-                limits.half_closed
+                timeouts.half_closed
             ))
         }
         Ended::Closed(_) | Ended::Drained => None,

@@ -22,7 +22,7 @@ pub(super) struct TunnelLog {
     id: TunnelId,
     record: TunnelRecord,
     /// What the tunnel obeys.
-    pub(super) limits: tunnel::Limits,
+    pub(super) timeouts: tunnel::TunnelTimeouts,
     /// The upstream's first words, if somebody listens and for as long as they are not enough.
     said: RefCell<Option<Vec<u8>>>,
     ended: Cell<bool>,
@@ -33,13 +33,13 @@ impl TunnelLog {
     /// to be heard.
     pub(super) fn begin(
         record: TunnelRecord,
-        limits: tunnel::Limits,
+        timeouts: tunnel::TunnelTimeouts,
         early: &[u8],
     ) -> (Rc<Self>, FirstWords) {
         let log = Rc::new(Self {
             id: TunnelId::next(),
             record,
-            limits,
+            timeouts,
             said: RefCell::default(),
             ended: Cell::default(),
         });

@@ -121,7 +121,7 @@ struct Rules {
     /// What decides about requests, and who hears of them.
     proxy: Proxy,
     /// What connections obey.
-    limits: listener::Limits,
+    timeouts: listener::ConnectionTimeouts,
 }
 
 impl Rules {
@@ -135,7 +135,7 @@ impl Rules {
                 addresses,
                 observer: observers.of_requests(config),
             },
-            limits: listener::Limits {
+            timeouts: listener::ConnectionTimeouts {
                 tls_handshake: config.limits.tls_handshake,
                 header: config.limits.header,
             },

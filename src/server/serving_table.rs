@@ -24,7 +24,7 @@ fn serving_route(config: &Config, route: &config::Route, upstream: &Upstream) ->
             response: route.timeouts.response,
             body: config.limits.body,
         },
-        tunnel_limits: tunnel::Limits {
+        tunnel_timeouts: tunnel::TunnelTimeouts {
             idle: route.timeouts.tunnel,
             half_closed: config.limits.half_closed,
         },

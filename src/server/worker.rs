@@ -91,7 +91,7 @@ impl Worker {
             tasks: tasks.clone(),
             phase: phase.clone(),
             observer: self.observer,
-            limits: Cell::new(self.first.rules.limits),
+            timeouts: Cell::new(self.first.rules.timeouts),
         });
         let keeping = Vital::begin({
             let sweep = Rc::clone(&sweep);
@@ -202,7 +202,7 @@ impl Accepting {
         let mut sockets = BTreeMap::from_iter(order.sockets);
         let mut closing = std::mem::take(&mut self.doors);
         self.context.handle.set(order.rules.proxy);
-        self.context.limits.set(order.rules.limits);
+        self.context.timeouts.set(order.rules.timeouts);
         for (id, entrance) in order.entrances {
             let door = match (closing.remove(&id), sockets.remove(&id)) {
                 (Some((door, accepting)), _) => {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::tunnel::Limits;
 use crate::tunnel::Side;
+use crate::tunnel::TunnelTimeouts;
 
 /// The sweep over the tunnels of one thread.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ impl IdleSweep {
 
     /// Watches a tunnel that begins now, under these limits, rounded up to whole steps. The record is for
     /// [`relay`](crate::tunnel::relay()); when it is dropped, the tunnel is over.
-    pub fn watch(&self, limits: Limits) -> Rc<Activity> {
+    pub fn watch(&self, limits: TunnelTimeouts) -> Rc<Activity> {
         let activity = Rc::new(Activity {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),

@@ -30,7 +30,7 @@ pub use crate::tunnel::relay::relay;
 
 /// How long a tunnel may be silent.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct TunnelTimeouts {
     /// Longest silence in both directions; counted in steps of [`IdleSweep::STEP`].
     pub idle: Duration,
     /// Longest silence once one end is done, if that is shorter; counted in the same steps.
@@ -62,9 +62,9 @@ pub enum Ended {
     Closed(Side),
     /// This end broke.
     Broken(Side, io::Error),
-    /// No byte came from either end for [`Limits::idle`].
+    /// No byte came from either end for [`TunnelTimeouts::idle`].
     Idle,
-    /// This end was done, and no byte came from the other one for [`Limits::half_closed`].
+    /// This end was done, and no byte came from the other one for [`TunnelTimeouts::half_closed`].
     HalfClosed(Side),
     /// The process drains.
     Drained,

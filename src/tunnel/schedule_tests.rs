@@ -35,16 +35,16 @@ use crate::stream::test_support::send;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
 use crate::tunnel::IdleSweep;
-use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
 use crate::tunnel::Socket;
+use crate::tunnel::TunnelTimeouts;
 use crate::tunnel::direction::BUFFER;
 use crate::tunnel::direction::READS_PER_TURN;
 use crate::tunnel::relay;
 
-const LIMITS: Limits = Limits {
+const LIMITS: TunnelTimeouts = TunnelTimeouts {
     idle: Duration::from_secs(60),
     half_closed: Duration::from_secs(60),
 };

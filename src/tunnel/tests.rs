@@ -28,15 +28,15 @@ use crate::tunnel::Doubt;
 use crate::tunnel::End;
 use crate::tunnel::Ended;
 use crate::tunnel::IdleSweep;
-use crate::tunnel::Limits;
 use crate::tunnel::Passed;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
 use crate::tunnel::Socket;
+use crate::tunnel::TunnelTimeouts;
 use crate::tunnel::direction::Direction;
 use crate::tunnel::relay;
 
-const LIMITS: Limits = Limits {
+const LIMITS: TunnelTimeouts = TunnelTimeouts {
     idle: Duration::from_secs(60),
     half_closed: Duration::from_secs(60),
 };
@@ -63,7 +63,7 @@ impl Socket for DuplexStream {
 fn begin(
     room: usize,
     early: [&'static [u8]; 2],
-    limits: Limits,
+    limits: TunnelTimeouts,
 ) -> (
     DuplexStream,
     DuplexStream,
@@ -180,7 +180,7 @@ fn a_reader_that_is_gone_ends_the_tunnel() {
 #[test]
 fn a_silent_tunnel_ends_after_its_limit_and_a_byte_begins_it_anew() {
     run(async {
-        let limits = Limits {
+        let limits = TunnelTimeouts {
             idle: Duration::from_millis(750),
             ..LIMITS
         };
@@ -203,7 +203,7 @@ fn a_silent_tunnel_ends_after_its_limit_and_a_byte_begins_it_anew() {
 #[test]
 fn a_tunnel_of_which_one_end_is_done_ends_when_the_other_is_silent() {
     run(async {
-        let limits = Limits {
+        let limits = TunnelTimeouts {
             half_closed: Duration::from_millis(750),
             ..LIMITS
         };
@@ -231,7 +231,7 @@ fn a_tunnel_of_which_one_end_is_done_ends_when_the_other_is_silent() {
 #[test]
 fn a_half_closed_tunnel_may_not_be_silent_for_longer_than_another() {
     run(async {
-        let limits = Limits {
+        let limits = TunnelTimeouts {
             idle: Duration::from_millis(250),
             ..LIMITS
         };
@@ -296,7 +296,7 @@ fn an_end_that_is_silent_is_doubted_until_it_speaks_whatever_the_other_one_says(
             early: Bytes::new(),
         };
         let sweep = Rc::new(IdleSweep::default());
-        let limits = Limits {
+        let limits = TunnelTimeouts {
             idle: Duration::from_secs(3600),
             ..LIMITS
         };

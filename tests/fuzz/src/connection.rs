@@ -173,7 +173,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
         tasks: tasks.clone(),
         phase,
         observer,
-        limits: Cell::new(listener::Limits {
+        timeouts: Cell::new(listener::ConnectionTimeouts {
             tls_handshake: Duration::from_secs(10),
             header: Duration::from_secs(30),
         }),

@@ -44,7 +44,7 @@ use wsgate::headers::forwarded::Sender;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
 use wsgate::http1;
-use wsgate::http1::RequestKind;
+use wsgate::http1::RequestPurpose;
 use wsgate::table::Table;
 
 use crate::file;
@@ -107,17 +107,17 @@ fn short(data: &[u8]) -> Option<Option<Vec<u8>>> {
         .checked_sub(request.length)
         .expect("no more than there is");
     let framing = match kind {
-        RequestKind::Upgrade => Framing::None,
-        RequestKind::Ordinary(None) if rest == 0 => Framing::None,
-        RequestKind::Ordinary(Some(length)) if rest == length => Framing::Length,
+        RequestPurpose::Upgrade => Framing::None,
+        RequestPurpose::Ordinary(None) if rest == 0 => Framing::None,
+        RequestPurpose::Ordinary(Some(length)) if rest == length => Framing::Length,
         // It did not come whole, or more than it did: that is hyper's.
-        RequestKind::Ordinary(_) => return None,
+        RequestPurpose::Ordinary(_) => return None,
     };
     let before = request.parts.clone();
     let Some(asked) = pass(&mut request.parts, framing) else {
         return Some(None);
     };
-    assert_eq!(asked != Asked::Nothing, kind == RequestKind::Upgrade);
+    assert_eq!(asked != Asked::Nothing, kind == RequestPurpose::Upgrade);
     let written = http1::write_request(&request.parts, &request.names);
     holds(&before, &asked, framing, &written);
     Some(Some(written))

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use wsgate::tunnel::End;
 use wsgate::tunnel::Ended;
 use wsgate::tunnel::IdleSweep;
-use wsgate::tunnel::Limits;
+use wsgate::tunnel::TunnelTimeouts;
 use wsgate::tunnel::Passed;
 use wsgate::tunnel::relay;
 
@@ -57,7 +57,7 @@ pub fn run(data: &[u8]) {
     let ends = [client.state(), upstream.state()];
     let seen = Rc::new(Seen::default());
     let sweep = Rc::new(IdleSweep::default());
-    let limits = Limits {
+    let limits = TunnelTimeouts {
         idle: Duration::from_secs(60),
         half_closed: Duration::from_secs(30),
     };

@@ -47,7 +47,7 @@ use wsgate::stream::Tls;
 use wsgate::tunnel::End;
 use wsgate::tunnel::Ended;
 use wsgate::tunnel::IdleSweep;
-use wsgate::tunnel::Limits;
+use wsgate::tunnel::TunnelTimeouts;
 use wsgate::tunnel::Socket;
 use wsgate::tunnel::relay;
 
@@ -610,7 +610,7 @@ pub fn run(data: &[u8]) {
     let order = line();
 
     let sweep = Rc::new(IdleSweep::default());
-    let limits = Limits {
+    let limits = TunnelTimeouts {
         idle: Duration::from_secs(60),
         half_closed: Duration::from_secs(30),
     };
