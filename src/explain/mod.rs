@@ -5,7 +5,7 @@
 //! ([`crate::decision::decide()`] over [`crate::table::Table`]); only the reasons why the other routes do not answer are found
 //! here, and property tests hold them against that engine.
 
-mod entrance;
+mod listener;
 mod promises;
 mod verdict;
 mod warnings;
@@ -44,7 +44,7 @@ use crate::routing;
 use crate::routing::Target;
 use crate::table::Table;
 
-pub use crate::explain::entrance::NoEntrance;
+pub use crate::explain::listener::NoListener;
 pub use crate::explain::promises::listeners;
 pub use crate::explain::promises::promises;
 pub use crate::explain::verdict::Verdict;
@@ -58,7 +58,7 @@ pub struct Explanation {
     /// What the client makes of it.
     pub asks: ClientRequests,
     /// Which of [`Config::listeners`] takes the connection.
-    pub entrance: Result<usize, NoEntrance>,
+    pub listener: Result<usize, NoListener>,
     /// What becomes of each request of `asks`; none if no listener takes them.
     pub traces: Vec<Trace>,
     /// What to mind.
@@ -164,8 +164,8 @@ impl<'c> Explainer<'c> {
     }
 
     fn explain(&self, url: &Url, asks: ClientRequests) -> Explanation {
-        let entrance = entrance::find(self.config, url);
-        let traces = match &entrance {
+        let listener = listener::find(self.config, url);
+        let traces = match &listener {
             Ok(listener) => {
                 let client = self.client(url, *listener);
                 let requests = asks.requests.iter();
@@ -178,7 +178,7 @@ impl<'c> Explainer<'c> {
         let mut explanation = Explanation {
             url: url.clone(),
             asks,
-            entrance,
+            listener,
             traces,
             warnings: Vec::new(),
         };

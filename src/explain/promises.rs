@@ -45,7 +45,7 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
         }
     };
     let explanation = explainer.explain(&promise.url, asks);
-    if let Err(none) = &explanation.entrance {
+    if let Err(none) = &explanation.listener {
         let message = format!("`{}` {}", promise.url, none.in_words(config, &promise.url));
         return Some(promise.spot.error(message, Some(listeners(config))));
     }

@@ -8,7 +8,7 @@ use crate::config::Listener;
 use crate::config::Tls;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
-use crate::explain::entrance;
+use crate::explain::listener;
 use crate::routing::Location;
 use crate::routing::LocationKind;
 
@@ -99,7 +99,7 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
     let mut warnings = Vec::new();
     namespaces(config, explanation, &mut warnings);
     paths(config, explanation, &mut warnings);
-    if let Ok(listener) = explanation.entrance {
+    if let Ok(listener) = explanation.listener {
         way_to_listener(
             &config.listeners[listener],
             listener,
@@ -208,7 +208,7 @@ fn way_to_listener(
             .requests
             .iter()
             .any(|one| one.what != RequestKind::Page)
-            && !entrance::is_local(url) =>
+            && !listener::is_local(url) =>
         {
             warnings.push(Warning::Plain);
         }
@@ -224,7 +224,7 @@ fn way_to_listener(
             }
         }
     }
-    if entrance::is_hidden(listener, url) {
+    if listener::is_hidden(listener, url) {
         warnings.push(Warning::Loopback(at));
     }
 }

@@ -19,7 +19,7 @@ use tokio::task::unconstrained;
 use tokio::task::yield_now;
 
 use crate::listener::Context;
-use crate::listener::Door;
+use crate::listener::LiveListener;
 use crate::listener::connection;
 use crate::listener::phase::drained;
 use crate::listener::promised::PromisedTunnel;
@@ -57,20 +57,20 @@ enum AcceptStep {
     Full,
 }
 
-/// Accepts until the process drains or the door is closed, then takes what the system has accepted already, and closes the socket.
+/// Accepts until the process drains or the listener is closed, then takes what the system has accepted already, and closes the socket.
 ///
 /// What waits is taken before what was taken is served (the runtime would stop after 128): the system's queue is short, and
 /// a client that finds it full tries again only after a second, while one that was taken waits for its turn in little room.
-pub async fn accept(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
-    unconstrained(take(listener, door, context)).await;
+pub async fn accept(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context>) {
+    unconstrained(take(listener, live, context)).await;
 }
 
-async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
+async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context>) {
     let mut phase = context.phase.clone();
     let mut over = pin!(async {
         tokio::select! {
             () = drained(&mut phase) => {}
-            () = door.closed() => {}
+            () = live.closed() => {}
         }
     });
     let mut taken: VecDeque<TakenConnection> = VecDeque::new();
@@ -108,7 +108,7 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
             false => taken.len(),
         };
         for connection in taken.drain(..begun) {
-            begin(connection, &door, &context);
+            begin(connection, &live, &context);
         }
         if !is_room {
             tokio::select! {
@@ -121,9 +121,9 @@ async fn take(listener: TcpListener, door: Rc<Door>, context: Rc<Context>) {
         }
     }
     for connection in taken {
-        begin(connection, &door, &context);
+        begin(connection, &live, &context);
     }
-    take_last(listener, &door, &context);
+    take_last(listener, &live, &context);
 }
 
 /// What the socket says. Nothing is waited for while there are connections in `taken`, which are to be begun.
@@ -154,7 +154,7 @@ fn poll_next(
 }
 
 /// Serves what the system has accepted already, as far as there is room, and closes the socket.
-fn take_last(listener: TcpListener, door: &Rc<Door>, context: &Rc<Context>) {
+fn take_last(listener: TcpListener, live: &Rc<LiveListener>, context: &Rc<Context>) {
     // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
     let Ok(listener) = listener.into_std() else {
         return;
@@ -166,7 +166,7 @@ fn take_last(listener: TcpListener, door: &Rc<Door>, context: &Rc<Context>) {
                     && let Ok(tcp) = TcpStream::from_std(tcp)
                 {
                     let task = place.take();
-                    begin(TakenConnection { tcp, peer, task }, door, context);
+                    begin(TakenConnection { tcp, peer, task }, live, context);
                 }
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -176,10 +176,10 @@ fn take_last(listener: TcpListener, door: &Rc<Door>, context: &Rc<Context>) {
 }
 
 /// Serves one connection.
-fn begin(taken: TakenConnection, door: &Rc<Door>, context: &Rc<Context>) {
+fn begin(taken: TakenConnection, live: &Rc<LiveListener>, context: &Rc<Context>) {
     let TakenConnection { tcp, peer, task } = taken;
     let sweep = Rc::clone(&context.sweep);
-    let serving = connection::serve(tcp, peer, Rc::clone(door), Rc::clone(context));
+    let serving = connection::serve(tcp, peer, Rc::clone(live), Rc::clone(context));
     let serving = Box::pin(serving);
     tokio::task::spawn_local(async move {
         if let Some(PromisedTunnel { client, switch }) = serving.await {

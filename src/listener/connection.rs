@@ -11,7 +11,7 @@ use crate::decision::Client;
 use crate::headers::forwarded::Scheme;
 use crate::limits::AddressPermit;
 use crate::listener::Context;
-use crate::listener::Door;
+use crate::listener::LiveListener;
 use crate::listener::admitted::admitted;
 use crate::listener::announced::client_of;
 use crate::listener::buffered::BufferedEnd;
@@ -32,7 +32,7 @@ use crate::tunnel::End;
 pub(super) async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
-    door: Rc<Door>,
+    live: Rc<LiveListener>,
     context: Rc<Context>,
 ) -> Option<PromisedTunnel> {
     let phase = context.phase.clone();
@@ -40,14 +40,14 @@ pub(super) async fn serve(
         client,
         permit,
         stream,
-    } = open(tcp, peer, &door, &context).await?;
+    } = open(tcp, peer, &live, &context).await?;
     let (client_end, deadline) = first_bytes(stream, &client, &context).await?;
     if client_end.early.is_empty() {
         Box::pin(close(client_end.stream, phase)).await;
         return None;
     }
     let handle = context.handle.clone();
-    let connection = ClientConnection::new(handle, client, Rc::clone(door.redirect()), permit);
+    let connection = ClientConnection::new(handle, client, Rc::clone(live.redirect()), permit);
     let buffered = BufferedRequests::new(&connection, &phase, client_end, deadline);
     // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
     match Box::pin(buffered.serve()).await {
@@ -79,13 +79,13 @@ struct Opened {
 async fn open(
     mut tcp: TcpStream,
     peer: SocketAddr,
-    door: &Door,
+    live: &LiveListener,
     context: &Context,
 ) -> Option<Opened> {
     let mut address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let tls = door.tls();
+    let tls = live.tls();
     let timeouts = context.timeouts.get();
-    if door.proxy_protocol() {
+    if live.proxy_protocol() {
         address = Box::pin(client_of(&mut tcp, address, context)).await?;
     }
     let permit = admitted(address, context).ok()?;
@@ -96,8 +96,8 @@ async fn open(
         } else {
             Scheme::Http
         },
-        port: door.port(),
-        redirect: door.redirect().get(),
+        port: live.port(),
+        redirect: live.redirect().get(),
     };
     let stream = match tls {
         None => Stream::Plain(tcp),

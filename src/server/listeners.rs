@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::config::Tls;
 use crate::decision::Redirect;
 use crate::listener;
-use crate::listener::Entrance;
+use crate::listener::ListenerSettings;
 use crate::server::Listening;
 use crate::server::Shown;
 use crate::server::StartError;
@@ -27,7 +27,7 @@ pub(super) struct Id(usize);
 
 /// One of them.
 #[derive(Clone, Debug)]
-pub(super) struct Listener {
+pub(super) struct OpenListener {
     pub(super) id: Id,
     /// As the file has it: port 0 stays 0.
     written: SocketAddr,
@@ -40,10 +40,10 @@ pub(super) struct Listener {
     proxy_protocol: bool,
 }
 
-impl Listener {
+impl OpenListener {
     /// What is behind its sockets.
-    pub(super) fn entrance(&self) -> Entrance {
-        Entrance {
+    pub(super) fn settings(&self) -> ListenerSettings {
+        ListenerSettings {
             tls: self.tls.clone(),
             proxy_protocol: self.proxy_protocol,
             port: self.address.port(),
@@ -78,7 +78,7 @@ impl Listener {
 /// All of a configuration, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    pub(super) all: Vec<Listener>,
+    pub(super) all: Vec<OpenListener>,
     /// The number for the next one.
     next: usize,
 }
@@ -130,7 +130,7 @@ impl Listeners {
                     (id, address)
                 }
             };
-            all.push(Listener {
+            all.push(OpenListener {
                 id,
                 written: listener.address,
                 address,
@@ -159,8 +159,8 @@ impl Listeners {
     /// For each listener of `config` the open one that it is: the one that has this very port, though the file may have left
     /// that to the system before. For a port 0 it is the next that was written so, first among those that have TLS as it
     /// does.
-    fn those_open(&self, config: &Config) -> Vec<Option<&Listener>> {
-        let mut left: Vec<&Listener> = self.all.iter().collect();
+    fn those_open(&self, config: &Config) -> Vec<Option<&OpenListener>> {
+        let mut left: Vec<&OpenListener> = self.all.iter().collect();
         let mut found = vec![None; config.listeners.len()];
         for is in [has_address, is_written_alike, is_written] {
             for (found, listener) in found.iter_mut().zip(&config.listeners) {
@@ -178,7 +178,7 @@ impl Listeners {
     /// tried itself, and whoever listens beside it without SO_REUSEPORT is still found when the address is bound.
     fn claim(&self, config: &Config, listener: &config::Listener) -> Result<(), StartError> {
         let address = listener.address;
-        let ours = |open: &Listener| listener::overlap(open.address, address);
+        let ours = |open: &OpenListener| listener::overlap(open.address, address);
         if listener.reuseport || address.port() == 0 || self.all.iter().any(ours) {
             return Ok(());
         }
@@ -186,15 +186,15 @@ impl Listeners {
     }
 }
 
-fn has_address(open: &Listener, listener: &config::Listener) -> bool {
+fn has_address(open: &OpenListener, listener: &config::Listener) -> bool {
     open.address == listener.address
 }
 
-fn is_written(open: &Listener, listener: &config::Listener) -> bool {
+fn is_written(open: &OpenListener, listener: &config::Listener) -> bool {
     open.written == listener.address
 }
 
-fn is_written_alike(open: &Listener, listener: &config::Listener) -> bool {
+fn is_written_alike(open: &OpenListener, listener: &config::Listener) -> bool {
     is_written(open, listener) && open.tls.is_some() == listener.tls.is_some()
 }
 
@@ -204,7 +204,7 @@ type Secured = (Vec<Certificate>, Option<Arc<ServerConfig>>);
 fn secure(
     config: &Config,
     listener: &config::Listener,
-    open: Option<&Listener>,
+    open: Option<&OpenListener>,
     means: Means<'_>,
 ) -> Result<Secured, StartError> {
     let pairs = match &listener.tls {
@@ -218,7 +218,7 @@ fn secure(
             })?]
         }
     };
-    let same = |open: &&Listener| {
+    let same = |open: &&OpenListener| {
         open.pairs.len() == pairs.len()
             && open
                 .pairs

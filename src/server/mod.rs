@@ -47,9 +47,9 @@ use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
 use crate::proxy::Proxy;
-use crate::server::listeners::Listener;
 use crate::server::listeners::Listeners;
 use crate::server::listeners::Means;
+use crate::server::listeners::OpenListener;
 use crate::server::listeners::Sockets;
 use crate::server::observers::Observers;
 use crate::server::worker::Order;
@@ -152,13 +152,13 @@ fn orders(
     done: &mpsc::UnboundedSender<()>,
 ) -> Vec<Order> {
     let all = listeners.all.iter();
-    let entrances: Vec<_> = all
-        .map(|listener| (listener.id, listener.entrance()))
+    let settings: Vec<_> = all
+        .map(|listener| (listener.id, listener.settings()))
         .collect();
     let mut orders: Vec<Order> = (0..threads)
         .map(|_| Order {
             rules: rules.clone(),
-            entrances: entrances.clone(),
+            settings: settings.clone(),
             sockets: Vec::new(),
             done: done.clone(),
         })
@@ -174,7 +174,11 @@ fn orders(
 impl Opened {
     /// What listens where.
     pub fn listening(&self) -> Vec<Listening> {
-        self.listeners.all.iter().map(Listener::listening).collect()
+        self.listeners
+            .all
+            .iter()
+            .map(OpenListener::listening)
+            .collect()
     }
 
     /// Serves on as many threads as the configuration says.

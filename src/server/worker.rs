@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Context;
-use crate::listener::Door;
-use crate::listener::Entrance;
+use crate::listener::ListenerSettings;
+use crate::listener::LiveListener;
 use crate::listener::Phase;
 use crate::listener::Tasks;
 use crate::observe::Observer;
@@ -40,7 +40,7 @@ pub(super) struct Order {
     /// What it serves by.
     pub(super) rules: Rules,
     /// Every listener there shall be; others are closed.
-    pub(super) entrances: Vec<(Id, Entrance)>,
+    pub(super) settings: Vec<(Id, ListenerSettings)>,
     /// The sockets of those that are new.
     pub(super) sockets: Vec<(Id, std::net::TcpListener)>,
     /// Dropped when it is done.
@@ -99,7 +99,7 @@ impl Worker {
         });
         let mut accepting = Accepting {
             context,
-            doors: BTreeMap::new(),
+            listeners: BTreeMap::new(),
             keeping,
         };
         accepting.obey(self.first).await?;
@@ -120,7 +120,7 @@ impl Worker {
                 () = accepting.panicked() => return Err(StartError::Died),
             }
         }
-        for (_, accepting) in accepting.doors.into_values() {
+        for (_, accepting) in accepting.listeners.into_values() {
             // Each ends when the drain begins, with its last connection begun.
             accepting.ended().await?;
         }
@@ -174,7 +174,7 @@ impl Vital {
 /// The listeners of a thread.
 struct Accepting {
     context: Rc<Context>,
-    doors: BTreeMap<Id, (Rc<Door>, Vital)>,
+    listeners: BTreeMap<Id, (Rc<LiveListener>, Vital)>,
     keeping: Vital,
 }
 
@@ -185,7 +185,7 @@ impl Accepting {
     /// Nothing is lost.
     async fn panicked(&mut self) {
         poll_fn(|cx| {
-            let accepting = self.doors.values_mut().map(|(_, accepting)| accepting);
+            let accepting = self.listeners.values_mut().map(|(_, accepting)| accepting);
             let mut vital = accepting.chain([&mut self.keeping]);
             match vital.any(|task| task.poll_panicked(cx).is_ready()) {
                 true => Poll::Ready(()),
@@ -200,14 +200,14 @@ impl Accepting {
     async fn obey(&mut self, order: Order) -> Result<(), StartError> {
         let mut refused = None;
         let mut sockets = BTreeMap::from_iter(order.sockets);
-        let mut closing = std::mem::take(&mut self.doors);
+        let mut closing = std::mem::take(&mut self.listeners);
         self.context.handle.set(order.rules.proxy);
         self.context.timeouts.set(order.rules.timeouts);
-        for (id, entrance) in order.entrances {
-            let door = match (closing.remove(&id), sockets.remove(&id)) {
-                (Some((door, accepting)), _) => {
-                    door.change(entrance);
-                    (door, accepting)
+        for (id, settings) in order.settings {
+            let live = match (closing.remove(&id), sockets.remove(&id)) {
+                (Some((live, accepting)), _) => {
+                    live.change(settings);
+                    (live, accepting)
                 }
                 (None, Some(socket)) => {
                     let socket = match TcpListener::from_std(socket) {
@@ -217,17 +217,17 @@ impl Accepting {
                             continue;
                         }
                     };
-                    let door = Rc::new(Door::new(entrance));
+                    let live = Rc::new(LiveListener::new(settings));
                     let context = Rc::clone(&self.context);
-                    let accepting = listener::accept(socket, Rc::clone(&door), context);
-                    (door, Vital::begin(accepting))
+                    let accepting = listener::accept(socket, Rc::clone(&live), context);
+                    (live, Vital::begin(accepting))
                 }
                 (None, None) => continue,
             };
-            self.doors.insert(id, door);
+            self.listeners.insert(id, live);
         }
-        for (door, _) in closing.values() {
-            door.close();
+        for (live, _) in closing.values() {
+            live.close();
         }
         for (_, accepting) in closing.into_values() {
             // With its last connection begun.

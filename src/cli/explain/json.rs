@@ -14,7 +14,7 @@ use crate::explain::Trace;
 pub(super) fn of(findings: &Findings<'_>) -> String {
     let (config, explanation) = (findings.config, &findings.explanation);
     let asks = &explanation.asks;
-    let (listener, no_listener) = match &explanation.entrance {
+    let (listener, no_listener) = match &explanation.listener {
         Ok(at) => {
             let listener = &config.listeners[*at];
             let listener = json!({

@@ -147,7 +147,7 @@ impl Page {
     fn listener(&mut self, findings: &Findings<'_>) -> bool {
         let (config, explanation) = (findings.config, &findings.explanation);
         self.label = "listener";
-        match &explanation.entrance {
+        match &explanation.listener {
             Ok(at) => {
                 let listener = &config.listeners[*at];
                 let tls = if listener.tls.is_some() { ", TLS" } else { "" };

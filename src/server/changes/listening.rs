@@ -9,8 +9,8 @@ use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::ServingState;
 use crate::server::listeners::Id;
-use crate::server::listeners::Listener;
 use crate::server::listeners::Listeners;
+use crate::server::listeners::OpenListener;
 use crate::tls::Certificate;
 
 /// The listeners that were added, removed or changed.
@@ -29,10 +29,10 @@ pub(super) fn listeners(
             detail,
             place,
         };
-        let now = entrance(listener);
+        let now = settings(listener);
         match gone.remove(&id) {
             None => changes.push(change(ChangeSign::Added, now)),
-            Some((was, _)) if entrance(was) != now => {
+            Some((was, _)) if settings(was) != now => {
                 let now = if now.is_empty() { "plain".into() } else { now };
                 changes.push(change(ChangeSign::Changed, now));
             }
@@ -49,21 +49,21 @@ pub(super) fn listeners(
 }
 
 /// The listeners of a configuration by their identity, each with its line in the file.
-fn of(state: ServingState<'_>) -> impl Iterator<Item = (Id, (&Listener, usize))> {
+fn of(state: ServingState<'_>) -> impl Iterator<Item = (Id, (&OpenListener, usize))> {
     let lines = state.config.listeners.iter().map(|written| written.line);
     let all = state.listeners.all.iter().zip(lines);
     all.map(|(listener, line)| (listener.id, (listener, line)))
 }
 
 /// What a client meets at a listener: TLS, a redirect, a PROXY header.
-fn entrance(listener: &Listener) -> String {
-    let entrance = listener.entrance();
-    let meets = match (&entrance.tls, entrance.redirect) {
+fn settings(listener: &OpenListener) -> String {
+    let settings = listener.settings();
+    let meets = match (&settings.tls, settings.redirect) {
         (Some(_), _) => "tls".to_owned(),
         (None, Some(to)) => format!("redirect to https on port {}", to.port),
         (None, None) => String::new(),
     };
-    match (entrance.proxy_protocol, meets.as_str()) {
+    match (settings.proxy_protocol, meets.as_str()) {
         (false, _) => meets,
         (true, "") => "proxy_protocol".to_owned(),
         (true, meets) => format!("{meets}, proxy_protocol"),

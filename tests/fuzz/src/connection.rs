@@ -48,8 +48,8 @@ use wsgate::limits::AddressLimits;
 use wsgate::limits::Connections;
 use wsgate::listener;
 use wsgate::listener::Context;
-use wsgate::listener::Door;
-use wsgate::listener::Entrance;
+use wsgate::listener::LiveListener;
+use wsgate::listener::ListenerSettings;
 use wsgate::listener::Phase;
 use wsgate::listener::Tasks;
 use wsgate::observe::AccessLog;
@@ -178,7 +178,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
             header: Duration::from_secs(30),
         }),
     });
-    let door = Rc::new(Door::new(Entrance {
+    let live = Rc::new(LiveListener::new(ListenerSettings {
         tls: None,
         proxy_protocol: announced,
         port: 8080,
@@ -186,7 +186,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     }));
     let socket = world.listener.try_clone().expect("a descriptor");
     let socket = tokio::net::TcpListener::from_std(socket).expect("a socket");
-    spawn_local(listener::accept(socket, door, context));
+    spawn_local(listener::accept(socket, live, context));
     spawn_local(async move { sweep.run().await });
     let upstreams = Rc::new(Upstreams::default());
     upstreams.unread.set(announced);

@@ -8,7 +8,7 @@ use crate::config::Listener;
 
 /// Why no listener accepts a client's connection. The numbers are indices of [`Config::listeners`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoEntrance {
+pub enum NoListener {
     /// No listener has this port.
     Port,
     /// This listener has the port, but another address.
@@ -19,7 +19,7 @@ pub enum NoEntrance {
     IsPlain(usize),
 }
 
-impl NoEntrance {
+impl NoListener {
     /// The name of the reason, for programs.
     pub fn code(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Leads {
 }
 
 /// The listener that a URL leads to. One with port 0 may have any port, since the system chooses.
-pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
+pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoListener> {
     let of_port = |port: u16| {
         let all = config.listeners.iter().enumerate();
         all.filter(move |(_, listener)| listener.address.port() == port)
@@ -93,7 +93,7 @@ pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
         candidates = of_port(0).collect();
     }
     let Some((first, _)) = candidates.first().copied() else {
-        return Err(NoEntrance::Port);
+        return Err(NoListener::Port);
     };
     let leads = Leads::new(url.host());
     candidates.retain(|(_, listener)| leads.reaches(listener.address.ip()));
@@ -108,10 +108,10 @@ pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoEntrance> {
         )
     });
     match chosen {
-        None => Err(NoEntrance::Address(first)),
+        None => Err(NoListener::Address(first)),
         Some((at, listener)) if fits(listener) => Ok(*at),
-        Some((at, listener)) if listener.tls.is_some() => Err(NoEntrance::SpeaksTls(*at)),
-        Some((at, _)) => Err(NoEntrance::IsPlain(*at)),
+        Some((at, listener)) if listener.tls.is_some() => Err(NoListener::SpeaksTls(*at)),
+        Some((at, _)) => Err(NoListener::IsPlain(*at)),
     }
 }
 
@@ -132,8 +132,8 @@ pub(super) fn is_local(url: &Url) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::explain::entrance::NoEntrance;
-    use crate::explain::entrance::find;
+    use crate::explain::listener::NoListener;
+    use crate::explain::listener::find;
     use crate::explain::verdict::test_support::config;
 
     #[test]
@@ -146,21 +146,21 @@ mod tests {
             "tls 10.0.0.1:8080",
         ];
         let config = config(&listeners, &[("", "/", "http://127.0.0.1:1", "")]);
-        for (url, entrance) in [
+        for (url, listener) in [
             ("ws://a.test", Ok(0)),
             ("wss://a.test", Ok(1)),
-            ("wss://a.test:80", Err(NoEntrance::IsPlain(0))),
-            ("ws://a.test:443", Err(NoEntrance::SpeaksTls(1))),
-            ("ws://a.test:81", Err(NoEntrance::Port)),
+            ("wss://a.test:80", Err(NoListener::IsPlain(0))),
+            ("ws://a.test:443", Err(NoListener::SpeaksTls(1))),
+            ("ws://a.test:81", Err(NoListener::Port)),
             ("ws://127.0.0.1:8080", Ok(2)),
             ("ws://localhost:8080", Ok(2)),
             ("ws://[::1]:8080", Ok(3)),
             ("wss://a.test:8080", Ok(4)),
-            ("ws://10.0.0.1:8080", Err(NoEntrance::SpeaksTls(4))),
-            ("ws://10.0.0.2:8080", Err(NoEntrance::Address(2))),
-            ("ws://[::1]", Err(NoEntrance::Address(0))),
+            ("ws://10.0.0.1:8080", Err(NoListener::SpeaksTls(4))),
+            ("ws://10.0.0.2:8080", Err(NoListener::Address(2))),
+            ("ws://[::1]", Err(NoListener::Address(0))),
         ] {
-            assert_eq!(find(&config, &url.parse().unwrap()), entrance, "{url}");
+            assert_eq!(find(&config, &url.parse().unwrap()), listener, "{url}");
         }
     }
 

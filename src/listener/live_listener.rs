@@ -1,4 +1,4 @@
-//! What stands behind a listening socket on one thread, while connections come through it.
+//! A listener on one thread, whose settings a reload may change while connections come through it.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -10,23 +10,23 @@ use tokio::sync::Notify;
 
 use crate::decision::Redirect;
 
-/// What a listener is, beside its socket.
+/// The settings of a listener, beside its socket.
 #[derive(Clone, Debug)]
-pub struct Entrance {
-    /// TLS, if it is behind it.
+pub struct ListenerSettings {
+    /// How TLS is spoken with its clients; `None` for a plain listener.
     pub tls: Option<Arc<ServerConfig>>,
     /// Whether each connection begins with a PROXY header.
     pub proxy_protocol: bool,
     /// The port that clients connect to.
     pub port: u16,
-    /// Whether it only sends clients elsewhere.
+    /// Where it sends its clients, if it serves none of them.
     pub redirect: Option<Redirect>,
 }
 
-/// An [`Entrance`] that can be changed while its socket stays open. A connection keeps the TLS that it came through; where
-/// it is sent is looked up for each of its requests.
+/// A listener whose settings can be changed while its socket stays open. A connection keeps the TLS that it began with; where its
+/// client is sent is looked up for each of its requests.
 #[derive(Debug)]
-pub struct Door {
+pub struct LiveListener {
     tls: RefCell<Option<Arc<ServerConfig>>>,
     proxy_protocol: Cell<bool>,
     port: u16,
@@ -34,23 +34,23 @@ pub struct Door {
     closing: Notify,
 }
 
-impl Door {
-    /// An open one.
-    pub fn new(entrance: Entrance) -> Self {
+impl LiveListener {
+    /// A listener that accepts.
+    pub fn new(settings: ListenerSettings) -> Self {
         Self {
-            tls: RefCell::new(entrance.tls),
-            proxy_protocol: Cell::new(entrance.proxy_protocol),
-            port: entrance.port,
-            redirect: Rc::new(Cell::new(entrance.redirect)),
+            tls: RefCell::new(settings.tls),
+            proxy_protocol: Cell::new(settings.proxy_protocol),
+            port: settings.port,
+            redirect: Rc::new(Cell::new(settings.redirect)),
             closing: Notify::new(),
         }
     }
 
-    /// What is behind it from now on. The port is its socket's, which does not change.
-    pub fn change(&self, entrance: Entrance) {
-        self.tls.replace(entrance.tls);
-        self.proxy_protocol.set(entrance.proxy_protocol);
-        self.redirect.set(entrance.redirect);
+    /// Serves by these settings from now on. The port is its socket's, which does not change.
+    pub fn change(&self, settings: ListenerSettings) {
+        self.tls.replace(settings.tls);
+        self.proxy_protocol.set(settings.proxy_protocol);
+        self.redirect.set(settings.redirect);
     }
 
     /// Ends accepting: what the system has accepted already is still taken.
