@@ -142,21 +142,6 @@ pub struct Listener {
     pub line: usize,
 }
 
-#[cfg(test)]
-impl Listener {
-    /// A plain listener at this address for tests, on line 1.
-    pub(crate) fn at(address: SocketAddr) -> Self {
-        Self {
-            address,
-            reuseport: false,
-            proxy_protocol: false,
-            tls: None,
-            redirect: None,
-            line: 1,
-        }
-    }
-}
-
 /// The certificates of a listener.
 #[derive(Clone, Debug)]
 pub enum Tls {
@@ -189,23 +174,6 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// The line of `location`, counted from 1.
     pub line: usize,
-}
-
-#[cfg(test)]
-impl Route {
-    /// A route of every host for tests, without conditions and on line 1.
-    pub(crate) fn to(location: Location, to: Action) -> Self {
-        Self {
-            location,
-            hosts: Vec::new(),
-            when: When::default(),
-            access: Access::default(),
-            to,
-            set_headers: Vec::new(),
-            timeouts: Timeouts::default(),
-            line: 1,
-        }
-    }
 }
 
 /// What becomes of a request of a route.
@@ -334,24 +302,6 @@ impl Config {
         reading
     }
 
-    /// A configuration of these listeners and routes for tests, whose other values are the simplest there are.
-    #[cfg(test)]
-    pub(crate) fn of(listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
-        Self {
-            file: PathBuf::from("routes.yaml"),
-            listeners,
-            routes,
-            trusted_proxies: Networks::default(),
-            access_log: AccessLog::Off,
-            threads: NonZeroUsize::MIN,
-            drain_timeout: Duration::ZERO,
-            max_connections: None,
-            per_ip: PerAddress::default(),
-            limits: Limits::default(),
-            promises: Vec::new(),
-        }
-    }
-
     /// A line of the file, as messages name it: `routes.yaml:8`.
     pub fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.file.display())
@@ -391,6 +341,8 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+mod test_support;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -12,7 +12,7 @@ use crate::engineio::finding::Evidence;
 use crate::engineio::finding::FailedRequest;
 use crate::engineio::finding::Finding;
 use crate::engineio::finding::RedirectedBy;
-use crate::engineio::finding::RequestKind;
+use crate::engineio::finding::RefusedRequestKind;
 use crate::engineio::finding::ServerFamily;
 use crate::engineio::frame::Frame;
 use crate::engineio::read_polling;
@@ -82,13 +82,13 @@ impl<'a> Query<'a> {
 /// The request of an exchange as a finding shows it.
 fn asked(exchange: &Exchange, query: &Query<'_>) -> FailedRequest {
     let kind = match (exchange.opening == Opening::Whole, query.eio) {
-        (true, None) => RequestKind::WebSocket,
-        (true, Some(_)) => RequestKind::EngineIo,
-        (false, Some(_)) if query.begins() => RequestKind::Session,
-        (false, _) => RequestKind::Other,
+        (true, None) => RefusedRequestKind::WebSocket,
+        (true, Some(_)) => RefusedRequestKind::EngineIo,
+        (false, Some(_)) if query.begins() => RefusedRequestKind::Session,
+        (false, _) => RefusedRequestKind::Other,
     };
     let path = exchange.request.path();
-    let lacks_slash = kind != RequestKind::Other
+    let lacks_slash = kind != RefusedRequestKind::Other
         && path.ends_with("/socket.io")
         // The path is shown as it is.
         && path.bytes().all(|byte| byte.is_ascii_graphic());

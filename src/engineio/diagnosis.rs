@@ -63,8 +63,8 @@ impl Diagnosis {
         };
         let left_out = (left_out > 0).then_some(left_out);
         match finding.severity() {
-            finding::Severity::Warn => line!(Level::WARN, finding, exchange, left_out),
-            finding::Severity::Info => line!(Level::INFO, finding, exchange, left_out),
+            finding::FindingLevel::Warn => line!(Level::WARN, finding, exchange, left_out),
+            finding::FindingLevel::Info => line!(Level::INFO, finding, exchange, left_out),
         }
     }
 }

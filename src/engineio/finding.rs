@@ -55,13 +55,13 @@ pub enum ServerFamily {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FailedRequest {
     /// What it asked for.
-    pub kind: RequestKind,
+    pub kind: RefusedRequestKind,
     /// Its path, if that is Socket.IO's without the last slash.
     pub no_slash: Option<String>,
 }
 
 impl FailedRequest {
-    fn of(kind: RequestKind) -> Self {
+    fn of(kind: RefusedRequestKind) -> Self {
         Self {
             kind,
             no_slash: None,
@@ -71,7 +71,7 @@ impl FailedRequest {
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RequestKind {
+pub enum RefusedRequestKind {
     /// A WebSocket.
     WebSocket,
     /// A WebSocket that carries Engine.IO.
@@ -104,7 +104,7 @@ pub enum Evidence {
 
 /// The level of a finding in the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Severity {
+pub(super) enum FindingLevel {
     /// Something is set up wrongly.
     Warn,
     /// The finding is usual for a public address, or in the life of a tunnel.
@@ -115,14 +115,14 @@ impl Finding {
     /// One of every finding that there is, with some numbers. The documentation must show them all.
     pub fn examples() -> Vec<Self> {
         let no_slash = FailedRequest {
-            kind: RequestKind::WebSocket,
+            kind: RefusedRequestKind::WebSocket,
             no_slash: Some("/socket.io".to_owned()),
         };
         let moved = StatusCode::MOVED_PERMANENTLY;
         let asked = [
-            RequestKind::WebSocket,
-            RequestKind::EngineIo,
-            RequestKind::Session,
+            RefusedRequestKind::WebSocket,
+            RefusedRequestKind::EngineIo,
+            RefusedRequestKind::Session,
         ]
         .map(FailedRequest::of);
         let lost = [Lost::Both, Lost::Upgrade, Lost::Connection, Lost::Version];
@@ -178,7 +178,7 @@ impl Finding {
     }
 
     /// The level at which it is logged.
-    pub(super) fn severity(&self) -> Severity {
+    pub(super) fn severity(&self) -> FindingLevel {
         match self {
             Self::Eio3Refused(_)
             | Self::OldServer
@@ -189,12 +189,12 @@ impl Finding {
             | Self::LostHeaders(_)
             | Self::PlainClient
             | Self::PlainServer(_)
-            | Self::Unanswered(_) => Severity::Warn,
+            | Self::Unanswered(_) => FindingLevel::Warn,
             Self::SessionUnknown
             | Self::NoLocation
             | Self::Redirected(RedirectedBy::Listener)
             | Self::NoClient
-            | Self::TunnelTimeout(_) => Severity::Info,
+            | Self::TunnelTimeout(_) => FindingLevel::Info,
         }
     }
 }

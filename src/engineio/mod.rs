@@ -25,7 +25,7 @@ pub use crate::engineio::finding::Evidence;
 pub use crate::engineio::finding::FailedRequest;
 pub use crate::engineio::finding::Finding;
 pub use crate::engineio::finding::RedirectedBy;
-pub use crate::engineio::finding::RequestKind;
+pub use crate::engineio::finding::RefusedRequestKind;
 pub use crate::engineio::finding::ServerFamily;
 
 /// The protocol's version, which a client names in its query as `EIO`.

@@ -134,11 +134,11 @@ fn poll_next(
     cx: &mut TaskContext<'_>,
 ) -> Poll<AcceptStep> {
     // The place before the connection, so that there are never more than there may be.
-    let next = match context.tasks.place() {
+    let next = match context.tasks.permit() {
         None => Poll::Ready(AcceptStep::Full),
-        Some(place) => listener.poll_accept(cx).map(|accepted| match accepted {
+        Some(permit) => listener.poll_accept(cx).map(|accepted| match accepted {
             Ok((tcp, peer)) => {
-                let task = place.take();
+                let task = permit.take();
                 AcceptStep::Accepted(TakenConnection { tcp, peer, task })
             }
             Err(error) if is_about_one_connection(&error) => AcceptStep::Gone,
@@ -159,13 +159,13 @@ fn take_last(listener: TcpListener, live: &Rc<LiveListener>, context: &Rc<Contex
     let Ok(listener) = listener.into_std() else {
         return;
     };
-    while let Some(place) = context.tasks.place() {
+    while let Some(permit) = context.tasks.permit() {
         match listener.accept() {
             Ok((tcp, peer)) => {
                 if tcp.set_nonblocking(true).is_ok()
                     && let Ok(tcp) = TcpStream::from_std(tcp)
                 {
-                    let task = place.take();
+                    let task = permit.take();
                     begin(TakenConnection { tcp, peer, task }, live, context);
                 }
             }

@@ -25,12 +25,12 @@ struct Inner {
     observer: Arc<dyn Observer>,
 }
 
-/// A place that is kept for a connection which may not come; dropping it gives it back.
+/// Counts a connection among those that the process may have, before it is there; dropping it gives the place back.
 #[derive(Debug)]
-pub(super) struct Place<'t>(&'t Tasks);
+pub(super) struct ConnectionPermit<'t>(&'t Tasks);
 
-impl Place<'_> {
-    /// It has come.
+impl ConnectionPermit<'_> {
+    /// The connection has come: from now on its task counts it.
     pub(super) fn take(self) -> Task {
         let inner = Rc::clone(&self.0.0);
         // The task gives it back.
@@ -42,7 +42,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionPermit<'_> {
     fn drop(&mut self) {
         self.0.0.connections.end();
     }
@@ -69,10 +69,10 @@ impl Tasks {
         }))
     }
 
-    /// A place for one more, if the process may have it.
-    pub(super) fn place(&self) -> Option<Place<'_>> {
-        // Not `then_some`: a place that is made is given back.
-        self.0.connections.begin().then(|| Place(self))
+    /// A permit for one more connection, if the process may have it.
+    pub(super) fn permit(&self) -> Option<ConnectionPermit<'_>> {
+        // Not `then_some`: a permit that is made is given back.
+        self.0.connections.begin().then(|| ConnectionPermit(self))
     }
 
     /// How many the process may have.

@@ -245,14 +245,6 @@ impl<S> Tls<S> {
     }
 }
 
-#[cfg(test)]
-impl<S> Tls<S> {
-    /// The state of the TLS connection, as rustls tells it.
-    pub(crate) fn session(&self) -> &rustls::CommonState {
-        self.records.state()
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -346,5 +338,13 @@ impl<S: fmt::Debug> fmt::Debug for Tls<S> {
         f.debug_struct("Tls")
             .field("io", &self.io)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl<S> Tls<S> {
+    /// The state of the TLS connection, as rustls tells it.
+    pub(crate) fn session(&self) -> &rustls::CommonState {
+        self.records.state()
     }
 }

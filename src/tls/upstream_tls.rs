@@ -20,8 +20,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tls::ALPN;
 use crate::tls::roots::Roots;
-use crate::tls::upstream_tls_error::TlsFailure;
 use crate::tls::upstream_tls_error::UpstreamTlsError;
+use crate::tls::upstream_tls_error::UpstreamTlsFailure;
 
 /// How many TLS 1.3 tickets of an upstream are kept; rustls' own number for one server.
 const TICKETS: usize = 8;
@@ -80,7 +80,7 @@ impl UpstreamTls {
         UpstreamTlsError {
             name: self.name.clone(),
             ca: self.roots.ca().cloned(),
-            failure: TlsFailure::from(error),
+            failure: UpstreamTlsFailure::from(error),
         }
     }
 }

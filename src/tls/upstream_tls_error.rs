@@ -23,12 +23,12 @@ use crate::tls::reason;
 pub struct UpstreamTlsError {
     pub(super) name: ServerName<'static>,
     pub(super) ca: Option<Arc<Path>>,
-    pub(super) failure: TlsFailure,
+    pub(super) failure: UpstreamTlsFailure,
 }
 
 /// How a TLS handshake with an upstream failed.
 #[derive(Debug)]
-pub(super) enum TlsFailure {
+pub(super) enum UpstreamTlsFailure {
     /// The upstream closed the connection.
     Closed,
     /// The two could not agree, or the upstream's certificate is refused.
@@ -37,7 +37,7 @@ pub(super) enum TlsFailure {
     Io(io::Error),
 }
 
-impl From<io::Error> for TlsFailure {
+impl From<io::Error> for UpstreamTlsFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof
@@ -110,40 +110,40 @@ fn on(moment: UnixTime) -> String {
 impl fmt::Display for UpstreamTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
-            TlsFailure::Closed => f.write_str(
+            UpstreamTlsFailure::Closed => f.write_str(
                 "it closed the connection during the TLS handshake; if it speaks no TLS, use `http://`",
             ),
-            TlsFailure::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
+            UpstreamTlsFailure::Tls(Error::InvalidCertificate(refusal)) => self.refusal(refusal, f),
             // A plain HTTP server answers a TLS handshake with a 400 in plain text.
-            TlsFailure::Tls(Error::InvalidMessage(
+            UpstreamTlsFailure::Tls(Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             )) => f.write_str("it speaks no TLS: use `http://`"),
-            TlsFailure::Tls(
+            UpstreamTlsFailure::Tls(
                 Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | Error::PeerIncompatible(
                     PeerIncompatible::ServerDoesNotSupportTls12Or13
                     | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
                 ),
             ) => f.write_str("it is too old: it does not speak TLS 1.2 or 1.3"),
-            TlsFailure::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            UpstreamTlsFailure::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
                 f.write_str("it does not speak HTTP/1.1 (ALPN)")
             }
-            TlsFailure::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
+            UpstreamTlsFailure::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
                 f,
                 "it has no certificate for {} (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
                 self.name.to_str()
             ),
-            TlsFailure::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            UpstreamTlsFailure::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
                 f.write_str(NO_CLIENT_CERTIFICATE)
             }
-            TlsFailure::Tls(Error::AlertReceived(alert)) => {
+            UpstreamTlsFailure::Tls(Error::AlertReceived(alert)) => {
                 write!(f, "it broke off the TLS handshake: alert {alert:?}")
             }
-            TlsFailure::Tls(Error::PeerIncompatible(why)) => {
+            UpstreamTlsFailure::Tls(Error::PeerIncompatible(why)) => {
                 write!(f, "it and wsgate have no way of TLS in common: {why:?}")
             }
-            TlsFailure::Tls(error) => write!(f, "its TLS handshake was not understood: {error}"),
-            TlsFailure::Io(error) => write!(
+            UpstreamTlsFailure::Tls(error) => write!(f, "its TLS handshake was not understood: {error}"),
+            UpstreamTlsFailure::Io(error) => write!(
                 f,
                 "the connection broke during the TLS handshake: {}",
                 reason(error)
@@ -155,9 +155,9 @@ impl fmt::Display for UpstreamTlsError {
 impl std::error::Error for UpstreamTlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.failure {
-            TlsFailure::Closed => None,
-            TlsFailure::Tls(error) => Some(error),
-            TlsFailure::Io(error) => Some(error),
+            UpstreamTlsFailure::Closed => None,
+            UpstreamTlsFailure::Tls(error) => Some(error),
+            UpstreamTlsFailure::Io(error) => Some(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::engineio::finding::Evidence;
 use crate::engineio::finding::FailedRequest;
 use crate::engineio::finding::Finding;
 use crate::engineio::finding::RedirectedBy;
-use crate::engineio::finding::RequestKind;
+use crate::engineio::finding::RefusedRequestKind;
 use crate::engineio::finding::ServerFamily;
 use crate::engineio::hints;
 use crate::observe::Lost;
@@ -149,8 +149,10 @@ fn without(lost: Lost) -> &'static str {
 /// The request as the subject of a sentence.
 fn subject(asked: &FailedRequest) -> &'static str {
     match asked.kind {
-        RequestKind::Session => "the first request of a Socket.IO client",
-        RequestKind::WebSocket | RequestKind::EngineIo | RequestKind::Other => "an upgrade request",
+        RefusedRequestKind::Session => "the first request of a Socket.IO client",
+        RefusedRequestKind::WebSocket
+        | RefusedRequestKind::EngineIo
+        | RefusedRequestKind::Other => "an upgrade request",
     }
 }
 
@@ -160,11 +162,11 @@ fn somewhere_else(asked: &FailedRequest) -> String {
         return hints::no_slash(path);
     }
     match asked.kind {
-        RequestKind::EngineIo | RequestKind::Session => format!(
+        RefusedRequestKind::EngineIo | RefusedRequestKind::Session => format!(
             "no Socket.IO server is at this path: {}; `wsgate explain URL --connect` asks it",
             hints::OTHER_PATH
         ),
-        RequestKind::WebSocket | RequestKind::Other => {
+        RefusedRequestKind::WebSocket | RefusedRequestKind::Other => {
             "what the location leads to has no WebSocket at this path: correct the path, or lead the location to the \
              server that has; `wsgate explain URL --connect` asks it"
                 .to_owned()
@@ -180,10 +182,10 @@ fn unanswered(asked: &FailedRequest) -> String {
         return hints::no_slash(path);
     }
     match asked.kind {
-        RequestKind::WebSocket | RequestKind::EngineIo => {
+        RefusedRequestKind::WebSocket | RefusedRequestKind::EngineIo => {
             format!("{}; else {LOG}", hints::CLOSED_UPGRADE)
         }
-        RequestKind::Session | RequestKind::Other => {
+        RefusedRequestKind::Session | RefusedRequestKind::Other => {
             format!("{LOG}; after a restart this is normal")
         }
     }
