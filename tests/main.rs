@@ -5,6 +5,7 @@ mod access_log;
 mod allocations;
 mod answers;
 mod balance;
+mod bare_machine;
 mod blame;
 mod broken_answers;
 mod config_errors;

@@ -1,6 +1,6 @@
 //! The demonstration of the README: a Socket.IO server, a chat page and wsgate before both, in one process.
 //!
-//! `cargo run --release --example chat`, then open <http://127.0.0.1:8080> and <https://127.0.0.1:8443>.
+//! `tests/chat` starts it; then open <http://127.0.0.1:8080> and <https://127.0.0.1:8443>.
 //! The ports are those of the shipped `routes.yaml`, which is what this runs. The two servers stand in for what a
 //! user has already; they live on a thread and a runtime of their own, and wsgate reaches them over TCP only.
 
