@@ -150,33 +150,43 @@ impl IncludeReader {
                 place: self.files.place(position.file, &token.span),
                 problem: None,
             };
-            let start = token.span.clone();
-            loop {
-                let token = position.lexer.next()?;
-                match token.map(|token| token.kind) {
-                    Some(TokenKind::Word(word)) => directive.args.push(word),
-                    Some(TokenKind::End) => break,
-                    Some(TokenKind::Open) if directive.name.ends_with("_by_lua_block") => {
-                        if !position.lexer.skip_foreign() {
-                            return Err((SyntaxError::OpenBlock, start).into());
-                        }
-                        directive.block = Some(Vec::new());
-                        break;
-                    }
-                    Some(TokenKind::Open) => {
-                        directive.block = Some(self.block(position, Some(start), depth + 1)?);
-                        break;
-                    }
-                    Some(TokenKind::Close) | None => {
-                        return Err((SyntaxError::NoSemicolon, start).into());
-                    }
-                }
-            }
+            self.rest(&mut directive, position, token.span, depth)?;
             if directive.name == "include" && directive.block.is_none() && directive.args.len() == 1
             {
                 self.include(directive, depth, &mut directives)?;
             } else {
                 directives.push(directive);
+            }
+        }
+    }
+
+    /// Reads the arguments of a directive, whose name stands at `start`, and its block, if it has one.
+    fn rest(
+        &mut self,
+        directive: &mut Directive,
+        position: &mut Position<'_>,
+        start: Range<usize>,
+        depth: usize,
+    ) -> Result<(), Stopped> {
+        loop {
+            let token = position.lexer.next()?;
+            match token.map(|token| token.kind) {
+                Some(TokenKind::Word(word)) => directive.args.push(word),
+                Some(TokenKind::End) => return Ok(()),
+                Some(TokenKind::Open) if directive.name.ends_with("_by_lua_block") => {
+                    if !position.lexer.skip_foreign() {
+                        return Err((SyntaxError::OpenBlock, start).into());
+                    }
+                    directive.block = Some(Vec::new());
+                    return Ok(());
+                }
+                Some(TokenKind::Open) => {
+                    directive.block = Some(self.block(position, Some(start), depth + 1)?);
+                    return Ok(());
+                }
+                Some(TokenKind::Close) | None => {
+                    return Err((SyntaxError::NoSemicolon, start).into());
+                }
             }
         }
     }

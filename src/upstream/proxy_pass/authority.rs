@@ -23,23 +23,10 @@ pub(super) fn read(
     };
     let whole = 0..authority.len();
     if let Some(inside) = authority.strip_prefix('[') {
-        let Some(end) = inside.find(']') else {
-            return wrong(Problem::BadIpv6, whole);
+        return match read_bracketed(inside, scheme) {
+            Ok(read) => Ok(read),
+            Err((problem, span)) => wrong(problem, span),
         };
-        let Ok(ip) = inside[..end].parse::<Ipv6Addr>() else {
-            return wrong(Problem::BadIpv6, 0..end + 2);
-        };
-        let port = match &inside[end + 1..] {
-            "" => scheme.port(),
-            rest => match rest.strip_prefix(':') {
-                Some(port) => match read_port(port) {
-                    Some(port) => port,
-                    None => return wrong(bad_port(port), end + 2..whole.end),
-                },
-                None => return wrong(Problem::NoColon, end + 2..whole.end),
-            },
-        };
-        return Ok((Host::Ip(ip.into()), port));
     }
     if authority.matches(':').count() > 1 {
         let problem = if authority.starts_with(|c: char| c == ':' || c.is_ascii_hexdigit()) {
@@ -70,6 +57,27 @@ pub(super) fn read(
         Some(port) => Ok((host, port)),
         None => wrong(bad_port(written), name.len()..whole.end),
     }
+}
+
+/// An IPv6 address in brackets and perhaps a port; `inside` is what stands behind the opening bracket. What is wrong comes with its
+/// place in the authority.
+fn read_bracketed(inside: &str, scheme: Scheme) -> Result<(Host, u16), (Problem, Range<usize>)> {
+    let length = "[".len() + inside.len();
+    let Some(end) = inside.find(']') else {
+        return Err((Problem::BadIpv6, 0..length));
+    };
+    let behind = "[]".len() + end;
+    let ip = inside[..end].parse::<Ipv6Addr>();
+    let ip = ip.map_err(|_| (Problem::BadIpv6, 0..behind))?;
+    let port = match &inside[end + "]".len()..] {
+        "" => scheme.port(),
+        rest => {
+            let port = rest.strip_prefix(':');
+            let port = port.ok_or((Problem::NoColon, behind..length))?;
+            read_port(port).ok_or_else(|| (bad_port(port), behind..length))?
+        }
+    };
+    Ok((Host::Ip(ip.into()), port))
 }
 
 fn read_host(name: &str) -> Result<Host, Problem> {

@@ -93,7 +93,7 @@ impl ProxyPassError {
         self.span.clone()
     }
 
-    /// What to write instead, in a sentence.
+    /// What to write instead, in a sentence. A table: one row a problem.
     pub fn help(&self) -> String {
         match &self.problem {
             Problem::Empty | Problem::NoHost => {
