@@ -326,3 +326,79 @@ fn unsafe_code_is_where_security_says() {
         assert!(said.contains(&format!("`{file}`")), "{file}");
     }
 }
+
+/// Every file of `src`, as its path there without the ending, and its text.
+fn source_texts() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let texts = files.iter().map(|path| {
+        let inside = path.strip_prefix(&root).expect("below it");
+        let text = fs::read_to_string(path).expect("a file");
+        (inside.with_extension("").display().to_string(), text)
+    });
+    texts.collect()
+}
+
+/// The words of a text that may be paths of files or names of types: `proxy/direct`, `listener/closing.rs`, `tls::Roots`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || "_/:.".contains(c)))
+        .map(|word| word.trim_end_matches(['.', ':']))
+}
+
+#[test]
+fn the_files_and_types_that_documents_name_are_in_the_code() {
+    let sources = source_texts();
+    let mut files = 0;
+    let mut types = 0;
+    let mut wrong = Vec::new();
+    for document in [
+        "docs/architecture.md",
+        "docs/words.md",
+        "docs/contributing.md",
+    ] {
+        let text = read(document);
+        for word in words(&text) {
+            let path = word.trim_start_matches("src/").trim_end_matches(".rs");
+            let room = path.split('/').next().expect("a part");
+            let inside = |file: &String| file.starts_with(&format!("{room}/"));
+            if !path.contains('/') || !sources.keys().any(inside) {
+                continue;
+            }
+            files += 1;
+            let face = format!("{path}/mod");
+            let folder = format!("{path}/");
+            let is_there = sources.contains_key(path)
+                || sources.contains_key(&face)
+                || sources.keys().any(|file| file.starts_with(&folder));
+            if !is_there {
+                wrong.push(format!("{document}: no file `{word}`"));
+            }
+        }
+        // Between backticks a capital begins a type, but for a field of a message.
+        for code in text.split('`').skip(1).step_by(2) {
+            let name = code.rsplit("::").next().expect("a part");
+            let is_type = name.starts_with(|c: char| c.is_ascii_uppercase())
+                && name.chars().all(|c| c.is_ascii_alphanumeric())
+                && name.contains(|c: char| c.is_ascii_lowercase());
+            if !is_type || ["Host", "Upgrade", "Connection"].contains(&name) {
+                continue;
+            }
+            types += 1;
+            let is_there = sources.values().any(|text| {
+                ["struct", "enum", "trait", "type"].iter().any(|kind| {
+                    text.match_indices(&format!("{kind} {name}"))
+                        .any(|(at, found)| {
+                            let next = text[at + found.len()..].chars().next();
+                            next.is_none_or(|c| !(c.is_ascii_alphanumeric() || c == '_'))
+                        })
+                })
+            });
+            if !is_there {
+                wrong.push(format!("{document}: no type `{name}`"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(files >= 60 && types >= 40, "{files} files, {types} types");
+}

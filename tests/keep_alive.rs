@@ -142,6 +142,22 @@ async fn a_get_that_met_a_closing_connection_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_head_that_met_a_closing_connection_is_sent_once_more_too() {
+    let mut upstream = Upstream::scripted().await;
+    let (_gate, mut client, mut server) = warm(&mut upstream).await;
+    client
+        .send("HEAD /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        .await;
+    assert_eq!(server.head().await.target(), "/second");
+    server.vanish();
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.target(), "/second");
+    server.send(OK).await;
+    assert_eq!(client.head().await.status(), 200);
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_get_is_not_sent_a_third_time() {
     let mut upstream = Upstream::scripted().await;
     let (_gate, mut client, mut server) = warm(&mut upstream).await;

@@ -301,6 +301,35 @@ fn no_files_import_one_another_in_a_circle() {
     assert!(left.is_empty(), "a circle among {:?}", left.keys());
 }
 
+/// The rows of the table in the document: module and what it uses, without the floor and what it is.
+fn documented(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [floor, module, _, uses] = cells[..] else {
+            return None;
+        };
+        floor.parse::<usize>().ok()?;
+        let uses = uses.split(", ").filter(|name| *name != "-");
+        let module = module.trim_matches('`').to_owned();
+        Some((module, uses.map(str::to_owned).collect()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_floors_in_the_document_are_those_of_the_table() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let documented = documented(&fs::read_to_string(document).expect("the document"));
+    let house: BTreeMap<String, BTreeSet<String>> = HOUSE
+        .iter()
+        .map(|(module, uses)| {
+            let uses = uses.iter().map(|name| (*name).to_owned()).collect();
+            ((*module).to_owned(), uses)
+        })
+        .collect();
+    assert_eq!(documented, house);
+}
+
 #[test]
 fn only_the_schema_names_the_yaml_crate() {
     let all = sources();
