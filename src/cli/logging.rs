@@ -17,6 +17,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::LogFormat;
 use crate::cli::logging::queue::Queue;
+use crate::cli::logging::queue::REST;
 use crate::config::Paint;
 
 /// How long the end of the process waits for whoever reads the log.
@@ -27,7 +28,7 @@ static QUEUE: OnceLock<&'static Queue> = OnceLock::new();
 
 /// Sets up logging for the process; once. A panic is a line like any other.
 pub(super) fn begin(format: LogFormat) {
-    static LINES: Queue = Queue::new();
+    static LINES: Queue = Queue::resting(REST);
     let writer = thread::Builder::new().name("wsgate-log".to_owned());
     let started = writer.spawn(|| {
         LINES.write_to(&mut io::stderr(), |lines| {

@@ -1,7 +1,9 @@
 //! Lines on their way to whoever reads the log, so that nobody who serves waits for that.
 //!
-//! One thread writes what the others leave here. While it is held up, by a pipe that nobody reads or a disk that is slow, up to
-//! [`ROOM`] bytes wait; lines beyond are lost, and counted. What the system refuses (a closed pipe, a full disk) is lost at once.
+//! One thread writes what the others leave here: the first line at once, and what comes within [`REST`] behind it together, since
+//! waking that thread and writing cost ten times as much as a line. While it is held up, by a pipe that nobody reads or a disk
+//! that is slow, up to [`ROOM`] bytes wait; lines beyond are lost, and counted. What the system refuses (a closed pipe, a full
+//! disk) is lost at once.
 
 use std::io::Write;
 use std::mem;
@@ -11,38 +13,64 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// What may wait: about four thousand lines, a second of a busy day.
+/// The most bytes that may wait: about four thousand lines, a second of a busy day.
 const ROOM: usize = 1024 * 1024;
 
-/// What the thread keeps of its memory from one batch to the next.
-const KEPT: usize = 16 * 1024;
+/// The bytes at which the thread stops to rest, so that none are lost only because it does.
+const MANY: usize = ROOM / 4;
 
-/// See the module.
+/// The time from one batch to the next, and so how late a line may be where many are written.
+pub(super) const REST: Duration = Duration::from_millis(5);
+
+/// The most that the thread keeps of its memory from one batch to the next: as much as 40,000 lines a second need.
+const KEPT: usize = 64 * 1024;
+
+/// A queue of lines with one thread that writes them.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingLines>,
+    /// Wakes the thread that writes.
     more: Condvar,
+    /// Wakes those who wait until all is written.
     written: Condvar,
+    /// How long lines gather behind a batch.
+    rest: Duration,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingLines {
     lines: Vec<u8>,
     lost: u64,
-    is_writing: bool,
+    writer: WriterState,
+    /// Somebody waits until all is written.
+    is_hurried: bool,
+}
+
+/// What the thread that writes is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WriterState {
+    /// It writes, or was told to.
+    Busy,
+    /// It lets lines gather.
+    Resting,
+    /// It waits for a line.
+    Idle,
 }
 
 impl Queue {
-    pub(super) const fn new() -> Self {
-        let waiting = Waiting {
+    /// Empty, with [`REST`] in all but tests.
+    pub(super) const fn resting(rest: Duration) -> Self {
+        let waiting = WaitingLines {
             lines: Vec::new(),
             lost: 0,
-            is_writing: false,
+            writer: WriterState::Idle,
+            is_hurried: false,
         };
         Self {
             waiting: Mutex::new(waiting),
             more: Condvar::new(),
             written: Condvar::new(),
+            rest,
         }
     }
 
@@ -53,10 +81,15 @@ impl Queue {
             waiting.lost += 1;
             return;
         }
-        let was_empty = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
-        drop(waiting);
-        if was_empty {
+        let wakes = match waiting.writer {
+            WriterState::Busy => false,
+            WriterState::Resting => waiting.lines.len() >= MANY,
+            WriterState::Idle => true,
+        };
+        if wakes {
+            waiting.writer = WriterState::Busy;
+            drop(waiting);
             self.more.notify_one();
         }
     }
@@ -73,32 +106,49 @@ impl Queue {
             let _ = to.write_all(&batch);
             batch.clear();
             batch.shrink_to(KEPT);
-            self.lock().is_writing = false;
-            self.written.notify_all();
+            self.rest();
         }
     }
 
     /// Waits until all of it is written, but not for long.
     pub(super) fn finish(&self, limit: Duration) {
-        let waiting = self.lock();
-        let _ = self.written.wait_timeout_while(waiting, limit, |waiting| {
-            waiting.is_writing || !waiting.lines.is_empty()
+        let mut waiting = self.lock();
+        waiting.is_hurried = true;
+        self.more.notify_one();
+        let waited = self.written.wait_timeout_while(waiting, limit, |waiting| {
+            waiting.writer == WriterState::Busy || !waiting.lines.is_empty()
         });
+        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        waiting.is_hurried = false;
     }
 
     /// Takes all there is, as soon as there is any; how many lines were lost behind it.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         let mut waiting = self.lock();
         while waiting.lines.is_empty() {
+            waiting.writer = WriterState::Idle;
             let woken = self.more.wait(waiting);
             waiting = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        waiting.is_writing = true;
+        waiting.writer = WriterState::Busy;
         mem::swap(&mut waiting.lines, batch);
         mem::take(&mut waiting.lost)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    /// Lets lines gather, unless there are many or somebody waits for them.
+    fn rest(&self) {
+        let mut waiting = self.lock();
+        waiting.writer = WriterState::Resting;
+        if waiting.is_hurried {
+            self.written.notify_all();
+        }
+        let rests = |waiting: &mut WaitingLines| {
+            waiting.writer == WriterState::Resting && !waiting.is_hurried
+        };
+        drop(self.more.wait_timeout_while(waiting, self.rest, rests));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WaitingLines> {
         // Whoever panicked left bytes, which are as good as any.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +163,9 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use crate::cli::logging::queue::MANY;
     use crate::cli::logging::queue::Queue;
+    use crate::cli::logging::queue::REST;
     use crate::cli::logging::queue::ROOM;
 
     /// Gives each batch to the test, and waits until the test lets it go on.
@@ -137,8 +189,8 @@ mod tests {
     }
 
     /// A queue whose reader is in the hands of the test.
-    fn held() -> (&'static Queue, mpsc::Receiver<String>, mpsc::Sender<()>) {
-        let queue: &Queue = Box::leak(Box::new(Queue::new()));
+    fn held(rest: Duration) -> (&'static Queue, mpsc::Receiver<String>, mpsc::Sender<()>) {
+        let queue: &Queue = Box::leak(Box::new(Queue::resting(rest)));
         let (batches, read) = mpsc::channel();
         let (go, go_on) = mpsc::channel();
         thread::spawn(move || {
@@ -152,7 +204,7 @@ mod tests {
 
     #[test]
     fn lines_come_in_their_order_however_slowly_they_are_read() {
-        let (queue, read, go) = held();
+        let (queue, read, go) = held(REST);
         queue.push(b"1\n");
         assert_eq!(read.recv().unwrap(), "1\n");
         queue.push(b"2\n");
@@ -164,9 +216,48 @@ mod tests {
         queue.finish(Duration::from_secs(10));
     }
 
+    /// Longer than any test.
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_first_line_is_written_at_once_and_those_behind_it_together() {
+        let (queue, read, go) = held(LONG);
+        queue.push(b"1\n");
+        assert_eq!(read.recv().unwrap(), "1\n");
+        go.send(()).unwrap();
+        queue.push(b"2\n");
+        queue.push(b"3\n");
+        let gathering = read.recv_timeout(Duration::from_millis(50));
+        assert_eq!(gathering, Err(mpsc::RecvTimeoutError::Timeout));
+        // The end of the process waits for no rest.
+        let finishing = thread::spawn(|| queue.finish(LONG));
+        assert_eq!(read.recv().unwrap(), "2\n3\n");
+        go.send(()).unwrap();
+        finishing.join().unwrap();
+    }
+
+    #[test]
+    fn the_writer_does_not_rest_where_there_is_much_to_write() {
+        let (queue, read, go) = held(LONG);
+        queue.push(b"1\n");
+        assert_eq!(read.recv().unwrap(), "1\n");
+        go.send(()).unwrap();
+        let line = "x".repeat(1023) + "\n";
+        for _ in 0..MANY / 1024 {
+            queue.push(line.as_bytes());
+        }
+        // How many it takes is between the two threads, but it does take them.
+        let mut taken = 0;
+        while taken < MANY {
+            taken += read.recv().unwrap().len();
+            go.send(()).unwrap();
+            queue.push(line.as_bytes());
+        }
+    }
+
     #[test]
     fn what_there_is_no_room_for_is_lost_and_counted_where_it_would_have_been() {
-        let (queue, read, go) = held();
+        let (queue, read, go) = held(REST);
         queue.push(b"first\n");
         assert_eq!(read.recv().unwrap(), "first\n");
         let line = "x".repeat(1023) + "\n";
