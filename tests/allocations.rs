@@ -1,4 +1,4 @@
-//! What a relayed message allocates: nothing. A guard that does not depend on the clock.
+//! What a relayed message and a line of the access log allocate: nothing. A guard that does not depend on the clock.
 
 #![allow(unsafe_code)] // an allocator that counts can be written in no other way
 
@@ -10,12 +10,27 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
+use wsgate::observe::AccessLog;
+use wsgate::observe::Exchange;
+use wsgate::observe::ExchangeEnd;
+use wsgate::observe::LineFormat;
+use wsgate::observe::LineSink;
+use wsgate::observe::Observer;
+use wsgate::observe::Opening;
+use wsgate::observe::OrdinaryLines;
+use wsgate::observe::Reason;
+use wsgate::observe::RequestLine;
+use wsgate::stream::PeerAddr;
 use wsgate::stream::Stream;
 use wsgate::tunnel::End;
 use wsgate::tunnel::IdleSweep;
@@ -106,4 +121,42 @@ fn a_message_through_a_plain_tunnel_allocates_nothing() {
     let before = COUNT.get();
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(COUNT.get(), before + 1, "the counter counts");
+}
+
+#[test]
+fn a_line_of_the_access_log_allocates_nothing() {
+    thread_local! {
+        static LENGTH: Cell<usize> = const { Cell::new(0) };
+    }
+    let target = Uri::from_static("/chat/\"é\"?token=x&EIO=4&sid=kkRumerAWARXZW80");
+    let exchange = Exchange {
+        remote_addr: "[2001:db8::7]:50000".parse().unwrap(),
+        request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
+        opening: Opening::Nothing,
+        upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
+        location: Some("/chat".into()),
+        route: Some("routes.yaml:9".into()),
+    };
+    let end = ExchangeEnd {
+        status: Some(StatusCode::BAD_GATEWAY),
+        body_bytes_sent: 1234,
+        duration: Duration::from_millis(5),
+        reason: Some(Reason::Upstream("said \u{1b}[31m".to_owned())),
+        said: None,
+    };
+    for format in [LineFormat::Text, LineFormat::ColouredText, LineFormat::Json] {
+        let log = AccessLog {
+            ordinary: OrdinaryLines::Written,
+            sink: Some(LineSink {
+                format,
+                write: |line| LENGTH.set(LENGTH.get() + line.len()),
+            }),
+        };
+        // The first ones take what is taken once: the thread's buffer.
+        (0..10).for_each(|_| log.exchange_ended(&exchange, &end));
+        let (before, written) = (COUNT.get(), LENGTH.get());
+        (0..1000).for_each(|_| log.exchange_ended(&exchange, &end));
+        assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 lines");
+        assert!(LENGTH.get() - written > 250_000, "{format:?}");
+    }
 }

@@ -88,8 +88,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "access", "clients", "config", "engineio", "explain", "headers", "nginx", "routing",
-            "server", "tls", "upstream",
+            "access", "clients", "config", "engineio", "explain", "headers", "nginx", "observe",
+            "routing", "server", "tls", "upstream",
         ],
     ),
 ];

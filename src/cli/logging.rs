@@ -1,8 +1,13 @@
 //! Where log lines go: standard error, as text or JSON.
 //!
+//! Rare lines go through `tracing` and its formatter, those of the access log come as bytes; all of them stand in one queue.
 //! A log that cannot be written (a closed pipe, a full disk, a reader that does not read) loses lines, and nothing else.
 
 mod queue;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::backtrace::Backtrace;
 use std::backtrace::BacktraceStatus;
@@ -13,12 +18,16 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::LogFormat;
 use crate::cli::logging::queue::Queue;
 use crate::cli::logging::queue::REST;
 use crate::config::Paint;
+use crate::observe::LineFormat;
+use crate::observe::LineSink;
 
 /// How long the end of the process waits for whoever reads the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -27,7 +36,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 static QUEUE: OnceLock<&'static Queue> = OnceLock::new();
 
 /// Sets up logging for the process; once. A panic is a line like any other.
-pub(super) fn begin(format: LogFormat) {
+///
+/// What the access log writes to; nothing if the program that wsgate is part of has set up its own log, which gets all lines
+/// through `tracing` then.
+pub(super) fn begin(format: LogFormat) -> Option<LineSink> {
     static LINES: Queue = Queue::resting(REST);
     let writer = thread::Builder::new().name("wsgate-log".to_owned());
     let started = writer.spawn(|| {
@@ -42,20 +54,12 @@ pub(super) fn begin(format: LogFormat) {
     if started.is_ok() {
         let _ = QUEUE.set(&LINES);
     }
-    let builder = tracing_subscriber::fmt()
-        .with_writer(|| Lines)
-        .with_max_level(LevelFilter::INFO)
-        .with_target(false)
-        .log_internal_errors(false);
-    // An error here means that the program we are part of has set up its own log, and that is good.
-    let _ = match format {
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(builder.with_ansi(colour()).finish())
-        }
-        LogFormat::Json => {
-            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
-        }
+    let format = match format {
+        LogFormat::Json => LineFormat::Json,
+        LogFormat::Text if colour() => LineFormat::ColouredText,
+        LogFormat::Text => LineFormat::Text,
     };
+    let is_ours = tracing::dispatcher::set_global_default(formatter(format, || Lines)).is_ok();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let backtrace = Backtrace::capture();
@@ -75,6 +79,24 @@ pub(super) fn begin(format: LogFormat) {
             finish();
         }
     }));
+    is_ours.then_some(LineSink { format, write })
+}
+
+/// What makes lines of what `tracing` is told.
+fn formatter<W>(format: LineFormat, writer: W) -> Dispatch
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false)
+        .with_ansi(format == LineFormat::ColouredText)
+        .log_internal_errors(false);
+    match format {
+        LineFormat::Text | LineFormat::ColouredText => builder.finish().into(),
+        LineFormat::Json => builder.json().flatten_event(true).finish().into(),
+    }
 }
 
 /// Writes to standard error. When it is closed there is nobody to tell.

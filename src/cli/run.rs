@@ -23,6 +23,7 @@ use crate::cli::reload::Trigger;
 use crate::cli::report;
 use crate::cli::report::Voice;
 use crate::config::Config;
+use crate::observe::LineSink;
 use crate::server;
 use crate::server::Event;
 use crate::server::Running;
@@ -35,8 +36,8 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
     let Some(config) = check::read(file, OffsetDateTime::now_utc()) else {
         return ExitCode::from(2);
     };
-    logging::begin(format);
-    let code = match serve(config, held, Voice::new(format)) {
+    let lines = logging::begin(format);
+    let code = match serve(config, held, Voice::new(format), lines) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report::cannot_run(&error, format);
@@ -47,7 +48,12 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
     code
 }
 
-fn serve(config: Config, held: FileDigest, voice: Voice) -> Result<(), StartError> {
+fn serve(
+    config: Config,
+    held: FileDigest,
+    voice: Voice,
+    lines: Option<LineSink>,
+) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
@@ -59,7 +65,7 @@ fn serve(config: Config, held: FileDigest, voice: Voice) -> Result<(), StartErro
     };
     let opened = server::open(config, OffsetDateTime::now_utc())?;
     let listening = opened.listening();
-    let running = opened.start()?;
+    let running = opened.start(lines)?;
     voice.started(running.config(), &listening);
     let outcome = runtime.block_on(watch(voice, held, running, signals));
     // A name that is being looked up would hold the process for as long as the resolver likes.

@@ -154,7 +154,7 @@ mod tests {
             location: None,
             route: None,
         };
-        let two = (Curious(200, 2), (Curious(404, 4), AccessLog::Off));
+        let two = (Curious(200, 2), (Curious(404, 4), AccessLog::default()));
         let heard = |status| two.listens(&exchange, StatusCode::from_u16(status).unwrap());
         assert_eq!([200, 404, 500].map(heard), [true, true, false]);
         let enough = |said: &[u8]| two.is_enough(&exchange, said);

@@ -8,7 +8,11 @@ mod access_log;
 mod beside;
 mod connection;
 mod connection_log;
+mod line_encoder;
+mod line_sink;
+mod log_line;
 mod request_line;
+mod timestamp;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,11 +26,14 @@ use http::StatusCode;
 use crate::stream::PeerAddr;
 
 pub use crate::observe::access_log::AccessLog;
+pub use crate::observe::access_log::OrdinaryLines;
 pub use crate::observe::connection::AcceptPause;
 pub use crate::observe::connection::ConnectionFailure;
 pub use crate::observe::connection::ProxyHeaderFailure;
 pub use crate::observe::connection::TlsFailure;
 pub use crate::observe::connection_log::ConnectionLog;
+pub use crate::observe::line_encoder::LineFormat;
+pub use crate::observe::line_sink::LineSink;
 pub use crate::observe::request_line::RequestLine;
 
 /// The most that is kept of what an upstream says, for an observer that wants to listen.

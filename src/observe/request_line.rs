@@ -24,19 +24,26 @@ enum Form {
     /// None could be read.
     Unreadable,
     /// Parts of the request, whose target shares the memory of the whole head. Boxed, since a tunnel has none.
-    Parts(Box<(Method, Uri, Version)>),
+    Parts(Box<RequestParts>),
     /// What is shown.
     Text(Box<str>),
+}
+
+#[derive(Clone, Debug)]
+struct RequestParts {
+    method: Method,
+    target: Option<PathAndQuery>,
+    version: Version,
 }
 
 impl RequestLine {
     /// Of a request with this target.
     pub fn new(method: &Method, target: &Uri, version: Version) -> Self {
-        Self(Form::Parts(Box::new((
-            method.clone(),
-            target.clone(),
+        Self(Form::Parts(Box::new(RequestParts {
+            method: method.clone(),
+            target: target.path_and_query().cloned(),
             version,
-        ))))
+        })))
     }
 
     /// Of a request whose head could not be read: nothing.
@@ -47,7 +54,12 @@ impl RequestLine {
     /// The same, without the memory of the request's head. For what outlives the request.
     pub fn detached(&self) -> Self {
         match &self.0 {
-            Form::Parts(_) => Self(Form::Text(self.to_string().into())),
+            Form::Parts(_) => {
+                let mut text = String::with_capacity(self.target().len().min(256) + 16);
+                // Writing to a String cannot go wrong.
+                let _ = self.write_to(&mut text);
+                Self(Form::Text(text.into()))
+            }
             form => Self(form.clone()),
         }
     }
@@ -56,7 +68,7 @@ impl RequestLine {
     pub fn method(&self) -> &str {
         match &self.0 {
             Form::Unreadable => "",
-            Form::Parts(parts) => parts.0.as_str(),
+            Form::Parts(parts) => parts.method.as_str(),
             Form::Text(text) => text.split(' ').next().unwrap_or_default(),
         }
     }
@@ -72,10 +84,19 @@ impl RequestLine {
         query.into_iter().flat_map(pairs)
     }
 
+    /// Writes what is shown.
+    pub(super) fn write_to(&self, to: &mut impl Write) -> fmt::Result {
+        match &self.0 {
+            Form::Unreadable => Ok(()),
+            Form::Parts(parts) => write_shown(to, &parts.method, self.target(), parts.version),
+            Form::Text(text) => to.write_str(text),
+        }
+    }
+
     fn target(&self) -> &str {
         match &self.0 {
             Form::Unreadable => "",
-            Form::Parts(parts) => parts.1.path_and_query().map_or("", PathAndQuery::as_str),
+            Form::Parts(parts) => parts.target.as_ref().map_or("", PathAndQuery::as_str),
             Form::Text(text) => text.split(' ').nth(1).unwrap_or_default(),
         }
     }
@@ -83,43 +104,55 @@ impl RequestLine {
 
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Form::Unreadable => Ok(()),
-            Form::Parts(parts) => {
-                let (method, _, version) = &**parts;
-                f.write_str(&shown(method, self.target(), *version))
-            }
-            Form::Text(text) => f.write_str(text),
-        }
+        self.write_to(f)
     }
 }
 
-fn shown(method: &Method, target: &str, version: Version) -> String {
-    let mut shown = String::with_capacity(target.len().min(256) + 16);
-    let (path, query) = match target.split_once('?') {
+fn write_shown(
+    to: &mut impl Write,
+    method: &Method,
+    target: &str,
+    version: Version,
+) -> fmt::Result {
+    let (path, query) = match split_once(target, b'?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    shown.push_str(method.as_str());
-    shown.push(' ');
-    push_printable(&mut shown, path);
+    to.write_str(method.as_str())?;
+    to.write_str(" ")?;
+    write_printable(to, path)?;
     if let Some(query) = query {
-        shown.push('?');
-        push_query(&mut shown, query);
+        to.write_str("?")?;
+        write_query(to, query)?;
     }
-    // Writing to a String cannot go wrong.
-    let _ = write!(shown, " {version:?}");
-    shown
+    match version {
+        Version::HTTP_11 => to.write_str(" HTTP/1.1"),
+        version => write!(to, " {version:?}"),
+    }
+}
+
+/// As [`str::split_once`] at an ASCII character, and faster where texts are short.
+fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == at)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .split('&')
+    let mut rest = Some(query);
+    let pairs = std::iter::from_fn(move || {
+        let (pair, behind) = match split_once(rest?, b'&') {
+            Some((pair, behind)) => (pair, Some(behind)),
+            None => (rest?, None),
+        };
+        rest = behind;
+        Some(pair)
+    });
+    pairs
         .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|pair| split_once(pair, b'=').unwrap_or((pair, "")))
 }
 
-fn push_query(shown: &mut String, query: &str) {
+fn write_query(to: &mut impl Write, query: &str) -> fmt::Result {
     let mut hidden = false;
     let mut first = true;
     for (name, value) in pairs(query) {
@@ -128,38 +161,47 @@ fn push_query(shown: &mut String, query: &str) {
             continue;
         }
         if !first {
-            shown.push('&');
+            to.write_str("&")?;
         }
         first = false;
-        shown.push_str(name);
-        shown.push('=');
+        to.write_str(name)?;
+        to.write_str("=")?;
         // No real value of EIO or transport is longer than `websocket`, so what is longer is none of them.
         let most = if name == "sid" { SID_SHOWN } else { 12 };
         let cut = value
             .char_indices()
             .nth(most)
             .map_or(value.len(), |(at, _)| at);
-        push_printable(shown, &value[..cut]);
+        write_printable(to, &value[..cut])?;
         if cut < value.len() {
-            shown.push_str("..");
+            to.write_str("..")?;
         }
     }
-    if hidden {
-        shown.push_str(if first { ".." } else { "&.." });
+    match (hidden, first) {
+        (false, _) => Ok(()),
+        (true, true) => to.write_str(".."),
+        (true, false) => to.write_str("&.."),
     }
 }
 
-fn push_printable(shown: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if (0x21..0x7f).contains(&byte) {
-            shown.push(char::from(byte));
+fn write_printable(to: &mut impl Write, text: &str) -> fmt::Result {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return to.write_str(text);
+    }
+    for c in text.chars() {
+        if c.is_ascii_graphic() {
+            to.write_char(c)?;
         } else {
-            let _ = write!(shown, "%{byte:02X}");
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                write!(to, "%{byte:02X}")?;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use http::Method;
     use http::Uri;
@@ -169,7 +211,9 @@ mod tests {
     use crate::observe::request_line::RequestLine;
 
     fn shown(target: &str) -> String {
-        request_line::shown(&Method::GET, target, Version::HTTP_11)
+        let mut text = String::new();
+        request_line::write_shown(&mut text, &Method::GET, target, Version::HTTP_11).unwrap();
+        text
     }
 
     #[test]

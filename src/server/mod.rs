@@ -46,6 +46,7 @@ use crate::limits::AddressLimits;
 use crate::limits::Connections;
 use crate::listener;
 use crate::listener::Phase;
+use crate::observe::LineSink;
 use crate::proxy::Proxy;
 use crate::server::listeners::Listeners;
 use crate::server::listeners::Means;
@@ -181,12 +182,12 @@ impl Opened {
             .collect()
     }
 
-    /// Serves on as many threads as the configuration says.
+    /// Serves on as many threads as the configuration says. The access log goes to `lines`, or through `tracing`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(self) -> Result<Running, StartError> {
-        self.start_telling(Observers::new())
+    pub fn start(self, lines: Option<LineSink>) -> Result<Running, StartError> {
+        self.start_telling(Observers::new(lines))
     }
 
     /// Serves as [`start`](Self::start) does, while these hear of everything.

@@ -7,41 +7,55 @@ use crate::config::Config;
 use crate::engineio::Diagnosis;
 use crate::observe::AccessLog;
 use crate::observe::ConnectionLog;
+use crate::observe::LineSink;
 use crate::observe::Observer;
+use crate::observe::OrdinaryLines;
 
 /// The observers of a process. They are made once, at its start, so that what they have counted or said outlives every
 /// configuration. Only whether there is an access log is up to a configuration: a request that began under one that wants
 /// it is logged when it ends under another, and so is a tunnel.
 #[derive(Clone, Debug)]
-pub(super) struct Observers(Arc<dyn Observer>);
+pub(super) struct Observers {
+    others: Arc<dyn Observer>,
+    /// Takes the access log's lines; without it they go through `tracing`.
+    lines: Option<LineSink>,
+}
 
 impl Observers {
     /// Those of every process. Another observer is added here.
-    pub(super) fn new() -> Self {
-        Self::with(Arc::new((ConnectionLog::default(), Diagnosis::default())))
+    pub(super) fn new(lines: Option<LineSink>) -> Self {
+        let others = Arc::new((ConnectionLog::default(), Diagnosis::default()));
+        Self { others, lines }
     }
 
-    /// This one, and beside it the access log.
+    /// This one, and beside it the access log through `tracing`.
+    #[cfg(test)]
     pub(super) fn with(observer: Arc<dyn Observer>) -> Self {
-        Self(observer)
+        Self {
+            others: observer,
+            lines: None,
+        }
     }
 
     /// Hears of what happens to connections, which belong to no configuration.
     pub(super) fn of_connections(&self) -> Arc<dyn Observer> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.others)
     }
 
     /// Hears of requests that are served by `config`.
     pub(super) fn of_requests(&self, config: &Config) -> Arc<dyn Observer> {
-        let access_log = match config.access_log {
-            config::AccessLog::On => AccessLog::On,
-            config::AccessLog::Off => AccessLog::Off,
+        let access_log = AccessLog {
+            ordinary: match config.access_log {
+                config::AccessLog::On => OrdinaryLines::Written,
+                config::AccessLog::Off => OrdinaryLines::LeftOut,
+            },
+            sink: self.lines,
         };
-        Arc::new((access_log, Arc::clone(&self.0)))
+        Arc::new((access_log, Arc::clone(&self.others)))
     }
 
     /// Tells them that another configuration is served from now on.
     pub(super) fn reloaded(&self) {
-        self.0.reloaded();
+        self.others.reloaded();
     }
 }

@@ -249,7 +249,7 @@ mod tests {
             .build_local(LocalOptions::default());
         runtime.unwrap().block_on(async {
             let folder = TempDir::new().unwrap();
-            let (running, _) = start(&folder, "threads: 1\n", Arc::new(AccessLog::Off)).await;
+            let (running, _) = start(&folder, "threads: 1\n", Arc::new(AccessLog::default())).await;
             let file = running.config().file.clone();
             let text = std::fs::read_to_string(&file).unwrap();
             let mut supervisor = Supervisor::begin(running).await;

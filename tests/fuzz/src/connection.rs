@@ -134,7 +134,7 @@ fn proxy(upstream: &str) -> Proxy {
         trusted: config.trusted_proxies.clone(),
         addresses: AddressLimits::default(),
         observer: Arc::new((
-            (AccessLog::On, ConnectionLog::default()),
+            (AccessLog::default(), ConnectionLog::default()),
             Diagnosis::default(),
         )),
     }
