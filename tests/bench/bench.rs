@@ -11,6 +11,7 @@ use rcgen::RsaKeySize;
 use rustls_pki_types::CertificateDer;
 
 use crate::client::Clients;
+use crate::contenders::AccessLog;
 use crate::contenders::Kind;
 use crate::contenders::Proxy;
 use crate::measures::growth::Others;
@@ -81,13 +82,28 @@ impl Bench {
     }
 
     pub(crate) fn proxy(&self, kind: Kind) -> Proxy {
-        Proxy::start(kind, self.upstream(), &self.certificates, &[])
+        self.start_proxy(kind, &[], AccessLog::Off)
+    }
+
+    /// One that writes its access log.
+    pub(crate) fn logging_proxy(&self, kind: Kind) -> Proxy {
+        self.start_proxy(kind, &[], AccessLog::On)
     }
 
     /// One with so many other locations.
     pub(crate) fn proxy_with(&self, kind: Kind, others: Others, count: usize) -> Proxy {
         let others: Vec<_> = (0..count).map(|number| (others, number)).collect();
-        Proxy::start(kind, self.upstream(), &self.certificates, &others)
+        self.start_proxy(kind, &others, AccessLog::Off)
+    }
+
+    fn start_proxy(&self, kind: Kind, others: &[(Others, usize)], access_log: AccessLog) -> Proxy {
+        Proxy::start(
+            kind,
+            self.upstream(),
+            &self.certificates,
+            others,
+            access_log,
+        )
     }
 }
 

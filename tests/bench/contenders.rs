@@ -48,6 +48,13 @@ impl Entrance {
     }
 }
 
+/// Whether a proxy writes its access log, as it does by default, into a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AccessLog {
+    On,
+    Off,
+}
+
 /// Which proxy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
@@ -111,6 +118,11 @@ impl Kind {
     pub(crate) fn configuration(self, place: &Place) -> String {
         let [ws, wss, rsa] = place.ports;
         let (upstream, limit) = (place.upstream, place.descriptors);
+        let access_log = match (self, place.access_log) {
+            (_, AccessLog::Off) => "off",
+            (Self::Nginx, AccessLog::On) => "access.log",
+            (_, AccessLog::On) => "on",
+        };
         match self {
             Self::Nginx => format!(
                 "\
@@ -121,7 +133,7 @@ worker_processes 1;
 worker_rlimit_nofile {limit};
 events {{ worker_connections {limit}; }}
 http {{
-  access_log off;
+  access_log {access_log};
   client_body_temp_path temp;
   proxy_temp_path temp;
   fastcgi_temp_path temp;
@@ -196,7 +208,7 @@ backend servers
             Self::Wsgate => format!(
                 "\
 threads: 1
-access_log: off
+access_log: {access_log}
 listen:
   - address: 127.0.0.1:{ws}
     reuseport: true
@@ -244,7 +256,7 @@ routes:
         text.replacen(before, &(lines + before), 1)
     }
 
-    fn command(self, folder: &Path, configuration: &str) -> Command {
+    fn command(self, folder: &Path, configuration: &str, access_log: AccessLog) -> Command {
         let binary = self.binary().expect("it was found before");
         let mut command = on_core(CORE, &binary);
         command.current_dir(folder);
@@ -264,7 +276,10 @@ routes:
             }
             Self::Wsgate => {
                 write("routes.yaml", configuration);
-                command.args(["--log-format", "json"]);
+                // As it is by default where the log is measured; where it is off, words are told from lines more easily.
+                if access_log == AccessLog::Off {
+                    command.args(["--log-format", "json"]);
+                }
             }
         }
         command
@@ -277,6 +292,7 @@ pub(crate) struct Place {
     pub(crate) upstream: SocketAddr,
     pub(crate) ports: [u16; 3],
     pub(crate) descriptors: usize,
+    pub(crate) access_log: AccessLog,
 }
 
 /// A running proxy.
@@ -297,6 +313,7 @@ impl Proxy {
         upstream: SocketAddr,
         certificates: &[(&str, String)],
         others: &[(Others, usize)],
+        access_log: AccessLog,
     ) -> Self {
         let folder = TempDir::new().expect("a folder");
         for (name, text) in certificates {
@@ -314,19 +331,24 @@ impl Proxy {
             upstream,
             ports: reserved.each_ref().map(|(_, port)| *port),
             descriptors: crate::process::descriptors(),
+            access_log,
         };
         let configuration = kind.with_others(kind.configuration(&place), &place, others);
-        let mut command = kind.command(folder.path(), &configuration);
+        let mut command = kind.command(folder.path(), &configuration, access_log);
+        let said = folder.path().join("stderr");
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(match access_log {
+                AccessLog::Off => Stdio::piped(),
+                AccessLog::On => fs::File::create(&said).expect("a file").into(),
+            });
         let mut process = Process::start(&mut command).expect("it starts");
         let until = Instant::now() + Duration::from_secs(10);
         for port in place.ports {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
                 if let Some(status) = process.ended() {
-                    let mut said = String::new();
+                    let mut said = fs::read_to_string(&said).unwrap_or_default();
                     if let Some(mut stderr) = process.child().stderr.take() {
                         let _ = stderr.read_to_string(&mut said);
                     }

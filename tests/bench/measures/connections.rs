@@ -25,13 +25,7 @@ const CONNECTIONS: u64 = 800;
 
 pub(crate) async fn measure(bench: &Bench) -> Section {
     let proxies = bench.proxies();
-    // OpenSSL leaves one session for each one that it resumes, so no lane may take another's.
-    let lanes = || {
-        (0..CLIENTS)
-            .map(|_| bench.clients.with_own_sessions())
-            .collect()
-    };
-    let lanes: Vec<Vec<Clients>> = proxies.iter().map(|_| lanes()).collect();
+    let lanes = lanes(bench, &proxies);
     let mut figures = Vec::new();
     for (name, entrance, handshake, must, goal) in [
         ("ws", Entrance::Ws, Handshake::Full, 1.25, 1.0),
@@ -51,23 +45,7 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
         ),
         ("wss, resumed", Entrance::Wss, Handshake::Resumed, 0.75, 0.6),
     ] {
-        let taken = rounds(bench.plan.rounds, &proxies, async |index, proxy| {
-            let lanes = &lanes[index];
-            if handshake == Handshake::Resumed {
-                for clients in lanes {
-                    clients
-                        .begin_session(proxy.address(entrance))
-                        .await
-                        .expect("a session");
-                }
-            }
-            quiet(proxy).await;
-            let before = proxy.process.cpu();
-            come_and_go(lanes, proxy, entrance, handshake).await;
-            quiet(proxy).await;
-            micros_each(proxy.process.cpu() - before, CONNECTIONS)
-        })
-        .await;
+        let taken = taken(bench, &proxies, &lanes, entrance, handshake).await;
         figures.push(Figure {
             name: name.to_owned(),
             unit: "µs",
@@ -84,6 +62,42 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
         ),
         figures,
     }
+}
+
+/// Clients of each proxy. OpenSSL leaves one session for each one that it resumes, so no lane may take another's.
+pub(crate) fn lanes(bench: &Bench, proxies: &[Proxy]) -> Vec<Vec<Clients>> {
+    let of_one = |_| {
+        let clients = (0..CLIENTS).map(|_| bench.clients.with_own_sessions());
+        clients.collect()
+    };
+    proxies.iter().map(of_one).collect()
+}
+
+/// CPU time of a connection in each round.
+pub(crate) async fn taken(
+    bench: &Bench,
+    proxies: &[Proxy],
+    lanes: &[Vec<Clients>],
+    entrance: Entrance,
+    handshake: Handshake,
+) -> Vec<Vec<Option<f64>>> {
+    rounds(bench.plan.rounds, proxies, async |index, proxy| {
+        let lanes = &lanes[index];
+        if handshake == Handshake::Resumed {
+            for clients in lanes {
+                clients
+                    .begin_session(proxy.address(entrance))
+                    .await
+                    .expect("a session");
+            }
+        }
+        quiet(proxy).await;
+        let before = proxy.process.cpu();
+        come_and_go(lanes, proxy, entrance, handshake).await;
+        quiet(proxy).await;
+        micros_each(proxy.process.cpu() - before, CONNECTIONS)
+    })
+    .await
 }
 
 async fn come_and_go(lanes: &[Clients], proxy: &Proxy, entrance: Entrance, handshake: Handshake) {

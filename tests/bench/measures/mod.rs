@@ -1,5 +1,6 @@
 //! What is measured; a file for each kind of work.
 
+pub(crate) mod access_log;
 pub(crate) mod bulk;
 pub(crate) mod connections;
 pub(crate) mod fan_out;
