@@ -106,6 +106,8 @@ pub(super) fn listens(exchange: &Exchange, status: StatusCode) -> bool {
             (query.eio.is_some() || query.transport.is_some()) && !query.has_sid
         }
         StatusCode::BAD_REQUEST => true,
+        // A poll of a session that has begun, as most requests are, is told apart at a glance.
+        StatusCode::OK if exchange.request.has_in_query("sid=") => false,
         StatusCode::OK if exchange.opening == Opening::Nothing => {
             let query = Query::of(&exchange.request);
             exchange.request.method() == "GET" && query.begins() && !query.is_jsonp
@@ -117,6 +119,15 @@ pub(super) fn listens(exchange: &Exchange, status: StatusCode) -> bool {
 /// Finds what is wrong about an exchange that has ended.
 pub(super) fn exchange(exchange: &Exchange, end: &ExchangeEnd) -> Option<Finding> {
     let status = end.status?;
+    // Most requests end so, and of them nothing but a WebSocket that became an ordinary request can be wrong.
+    if status == StatusCode::OK
+        && end.reason.is_none()
+        && end.said.is_none()
+        && exchange.opening == Opening::Nothing
+        && !exchange.request.has_in_query("transport=websocket")
+    {
+        return None;
+    }
     let query = Query::of(&exchange.request);
     if let Some(Reason::Unanswered(_)) = end.reason {
         return Some(Finding::Unanswered(asked(exchange, &query)));

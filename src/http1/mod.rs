@@ -45,6 +45,8 @@ pub struct FieldNames {
     head: Bytes,
     /// Where in `head` each stands.
     places: Vec<Range<usize>>,
+    /// The lengths that names have, as one bit each: names that wsgate adds are rarely as long as one of the client's.
+    lengths: u64,
     /// Whether one of them stands on several lines.
     repeated: bool,
 }
@@ -54,7 +56,12 @@ impl FieldNames {
     /// looked at first, and moves on.
     fn spelling(&self, name: &HeaderName, nth: usize, hint: &mut usize) -> Option<&[u8]> {
         let name = name.as_str().as_bytes();
-        let is_it = |place: &Range<usize>| self.head[place.clone()].eq_ignore_ascii_case(name);
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
+        let is_it = |place: &Range<usize>| {
+            place.len() == name.len() && self.head[place.clone()].eq_ignore_ascii_case(name)
+        };
         let line = if self.repeated {
             let mut lines = self.places.iter().enumerate();
             let (line, _) = lines.by_ref().filter(|(_, place)| is_it(place)).nth(nth)?;
@@ -72,6 +79,11 @@ impl FieldNames {
     }
 }
 
+/// The bit of [`FieldNames::lengths`] for names of this length; all long ones share one.
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
+}
+
 /// `None` where a name or a value has a byte that `http` does not take.
 fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, FieldNames)> {
     // Room for our own lines too.
@@ -79,6 +91,7 @@ fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, F
     let mut names = FieldNames {
         head: bytes.clone(),
         places: Vec::with_capacity(lines.len()),
+        lengths: 0,
         repeated: false,
     };
     for line in lines {
@@ -87,6 +100,7 @@ fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Option<(HeaderMap, F
         names.repeated |= headers.append(name, value);
         let start = line.name.as_ptr().addr() - bytes.as_ptr().addr();
         names.places.push(start..start + line.name.len());
+        names.lengths |= length_bit(line.name.len());
     }
     Some((headers, names))
 }
@@ -116,8 +130,12 @@ fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &FieldNames, not
     let mut hint = 0;
     // Lines of one name stand together.
     for (name, value) in headers {
-        nth = if last == Some(name) { nth + 1 } else { 0 };
-        last = Some(name);
+        if names.repeated {
+            nth = if last == Some(name) { nth + 1 } else { 0 };
+            last = Some(name);
+        }
+        // Once for the line, so that its parts find room.
+        head.reserve(name.as_str().len() + value.len() + ": \r\n\r\n".len());
         match names.spelling(name, nth, &mut hint) {
             Some(spelling) => head.extend_from_slice(spelling),
             None => push_title_case(head, name),
@@ -131,13 +149,13 @@ fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &FieldNames, not
 
 /// `x-forwarded-for` as `X-Forwarded-For`, as hyper does it.
 fn push_title_case(head: &mut Vec<u8>, name: &HeaderName) {
-    let mut first = true;
-    for byte in name.as_str().bytes() {
-        head.push(if first {
-            byte.to_ascii_uppercase()
-        } else {
-            byte
-        });
-        first = byte == b'-';
+    let start = head.len();
+    head.extend_from_slice(name.as_str().as_bytes());
+    let mut begins = true;
+    for byte in &mut head[start..] {
+        if begins {
+            byte.make_ascii_uppercase();
+        }
+        begins = *byte == b'-';
     }
 }

@@ -84,6 +84,19 @@ impl RequestLine {
         query.into_iter().flat_map(pairs)
     }
 
+    /// Whether the query has this parameter, written as `name=value` or as `name=`, for a value that begins so. Cheaper than to go
+    /// through all [`parameters`](Self::parameters).
+    pub fn has_in_query(&self, parameter: &str) -> bool {
+        let mut rest = split_once(self.target(), b'?').map(|(_, query)| query);
+        while let Some(query) = rest {
+            if query.starts_with(parameter) {
+                return true;
+            }
+            rest = split_once(query, b'&').map(|(_, rest)| rest);
+        }
+        false
+    }
+
     /// Writes what is shown.
     pub(super) fn write_to(&self, to: &mut impl Write) -> fmt::Result {
         match &self.0 {
@@ -261,5 +274,22 @@ mod tests {
     #[test]
     fn odd_characters_are_encoded() {
         assert_eq!(shown("/a\u{1b}[31m/é"), "GET /a%1B[31m/%C3%A9 HTTP/1.1");
+    }
+
+    #[test]
+    fn a_parameter_is_found_where_one_begins_and_in_the_query_only() {
+        for (target, is_there) in [
+            ("/x?sid=1", true),
+            ("/x?EIO=4&sid=", true),
+            ("/x?EIO=4&xsid=1&sid=1", true),
+            ("/x?xsid=1", false),
+            ("/x&sid=1?EIO=4", false),
+            ("/sid=1", false),
+            ("/x?sid", false),
+        ] {
+            let target = target.parse::<Uri>().unwrap();
+            let line = RequestLine::new(&Method::GET, &target, Version::HTTP_11);
+            assert_eq!(line.has_in_query("sid="), is_there, "{target}");
+        }
     }
 }

@@ -185,7 +185,7 @@ async fn ask_for_tunnel(
     request: Head<request::Parts>,
     report: &mut Report,
 ) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
-    let upload = Upload::begin();
+    let upload = Upload::begin(report.started());
     let message = http1::write_request(&request.parts, &request.names);
     let asking = DirectRequest {
         to: &to,
@@ -218,7 +218,7 @@ async fn ask(
     request: BufferedRequest<'_>,
     report: &mut Report,
 ) -> Result<DirectOutcome<BufferedAnswer>, ProxyError> {
-    let upload = Upload::begin();
+    let upload = Upload::begin(report.started());
     let Head { parts, names, .. } = request.head;
     let mut message = http1::write_request(parts, names);
     message.extend_from_slice(&request.body);

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::HeaderName;
 use http::Method;
@@ -12,6 +11,7 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 use http::request;
+use tokio::time::Instant;
 
 use crate::headers::lists::has_member;
 use crate::headers::upgrade::Asked;
@@ -112,6 +112,11 @@ impl Report {
             started: Instant::now(),
             observer: Some(observer),
         }
+    }
+
+    /// When the request came.
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     /// A trusted proxy says that this is its client.

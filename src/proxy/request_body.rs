@@ -44,9 +44,10 @@ enum UploadState {
 }
 
 impl Upload {
-    pub(super) fn begin() -> Self {
+    /// The body of a request that came at this moment.
+    pub(super) fn begin(came: Instant) -> Self {
         Self {
-            moved: Cell::new(Instant::now()),
+            moved: Cell::new(came),
             state: Cell::new(UploadState::Elsewhere),
             limit: Cell::new(None),
             sender: RefCell::new(None),

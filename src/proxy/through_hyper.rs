@@ -35,7 +35,7 @@ pub async fn answer(connection: Rc<ClientConnection>, request: Request<Incoming>
         Some(_) => Framing::Chunked,
     };
     let (mut report, prepared) = prepare(&connection, &mut head, framing);
-    let body = RequestBody::new(body, Rc::new(Upload::begin()));
+    let body = RequestBody::new(body, Rc::new(Upload::begin(report.started())));
     let request = Request::from_parts(head, body);
     let answer = forward(&connection, prepared, request, &mut report).await;
     ReadyAnswer { answer, report }.answered(connection, version)
