@@ -119,42 +119,33 @@ async fn a_get_after_the_upstream_closed_its_idle_connection_works() {
 }
 
 #[tokio::test]
-async fn a_get_that_met_a_closing_connection_is_sent_once_more() {
-    let mut upstream = Upstream::scripted().await;
-    let (gate, mut client, mut server) = warm(&mut upstream).await;
-    client
-        .send("GET /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
-        .await;
-    assert_eq!(server.head().await.target(), "/second");
-    server.vanish();
-    let mut server = upstream.accept().await;
-    assert_eq!(server.head().await.target(), "/second");
-    server.send(OK).await;
-    assert_eq!(client.answer().await.text(), "ok");
-    let line = gate
-        .log()
-        .find("request", |line| line["request"] == "GET /second HTTP/1.1")
-        .await;
-    assert_eq!(
-        (&line["status"], &line["level"]),
-        (&200.into(), &"INFO".into())
-    );
-}
-
-#[tokio::test]
-async fn a_head_that_met_a_closing_connection_is_sent_once_more_too() {
-    let mut upstream = Upstream::scripted().await;
-    let (_gate, mut client, mut server) = warm(&mut upstream).await;
-    client
-        .send("HEAD /second HTTP/1.1\r\nHost: chat.test\r\n\r\n")
-        .await;
-    assert_eq!(server.head().await.target(), "/second");
-    server.vanish();
-    let mut server = upstream.accept().await;
-    assert_eq!(server.head().await.target(), "/second");
-    server.send(OK).await;
-    assert_eq!(client.head().await.status(), 200);
-    assert_eq!(upstream.connections(), 2);
+async fn a_get_or_a_head_that_met_a_closing_connection_is_sent_once_more() {
+    for method in ["GET", "HEAD"] {
+        let mut upstream = Upstream::scripted().await;
+        let (gate, mut client, mut server) = warm(&mut upstream).await;
+        let request = format!("{method} /second HTTP/1.1");
+        client
+            .send(&format!("{request}\r\nHost: chat.test\r\n\r\n"))
+            .await;
+        assert_eq!(server.head().await.target(), "/second");
+        server.vanish();
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.target(), "/second");
+        server.send(OK).await;
+        assert_eq!(client.head().await.status(), 200);
+        if method == "GET" {
+            assert_eq!(client.take(2).await, b"ok");
+        }
+        let line = gate
+            .log()
+            .find("request", |line| line["request"] == request.as_str())
+            .await;
+        assert_eq!(
+            (&line["status"], &line["level"]),
+            (&200.into(), &"INFO".into())
+        );
+        assert_eq!(upstream.connections(), 2);
+    }
 }
 
 #[tokio::test]

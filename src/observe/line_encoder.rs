@@ -128,7 +128,7 @@ impl<'a> LineEncoder<'a> {
         }
     }
 
-    /// Most addresses are such, and the standard library's way of writing them takes ten times as long.
+    /// Writes an IPv4 address digit by digit: most addresses are such, and the standard library's way takes ten times as long.
     fn ipv4(&mut self, name: FieldName, ip: Ipv4Addr, port: Option<u16>) {
         self.name(name);
         let mut mark = b'"';
@@ -217,7 +217,7 @@ fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 
-/// As wide as the widest level.
+/// A level's name, padded to the width of the longest one.
 fn padded(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
@@ -228,7 +228,7 @@ fn padded(level: Level) -> &'static str {
     }
 }
 
-/// As serde_json writes the inside of a string (RFC 8259 §7).
+/// Appends text as serde_json writes the inside of a string (RFC 8259 §7).
 fn push_json(line: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
@@ -248,12 +248,12 @@ fn push_json(line: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// As a string's `Debug` writes its inside.
+/// Appends text as the `Debug` of a string writes it between its quotes.
 fn push_debug(line: &mut Vec<u8>, text: &str) {
     let mut push = |c: char| line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     for c in text.chars() {
         match c {
-            // Escaped only where it could end a character.
+            // `Debug` escapes it in a character only, whose end it could be.
             '\'' => push(c),
             _ => c.escape_debug().for_each(&mut push),
         }

@@ -8,13 +8,13 @@ use crate::observe::line_encoder::LineFormat;
 const KEPT: usize = 4 * 1024;
 
 thread_local! {
-    /// What a thread wrote its last line in.
+    /// The memory in which this thread wrote its last line.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Takes the access log's lines as bytes, each whole and in one call.
 ///
-/// Whoever reads the log decides how lines look and where they go; the access log only fills them in.
+/// The program that sets up logging makes one: it knows whether people or machines read the log, and where that is.
 #[derive(Clone, Copy, Debug)]
 pub struct LineSink {
     /// How lines look.
@@ -24,7 +24,7 @@ pub struct LineSink {
 }
 
 impl LineSink {
-    /// Hands on what `fill` writes. Each thread writes into memory of its own, so that no other one waits meanwhile.
+    /// Lets `fill` write a line, and hands that on. A thread writes into memory of its own, so that no other one waits meanwhile.
     pub(super) fn write_line(&self, fill: impl FnOnce(&mut Vec<u8>)) {
         // A thread that ends has no such memory any more.
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();

@@ -51,7 +51,7 @@ impl RequestLine {
         Self(Form::Unreadable)
     }
 
-    /// The same, without the memory of the request's head. For what outlives the request.
+    /// A request line that shows the same and does not hold the memory of the request's head, for what outlives the request.
     pub fn detached(&self) -> Self {
         match &self.0 {
             Form::Parts(_) => {

@@ -24,7 +24,7 @@ pub(super) fn push(line: &mut Vec<u8>, now: SystemTime) {
     // A thread that ends has no such memory any more.
     let (known, mut text) = SECOND.try_with(Cell::get).unwrap_or_default();
     if known != second || text[0] == 0 {
-        text = in_words(second);
+        text = date_and_time(second);
         let _ = SECOND.try_with(|kept| kept.set((second, text)));
     }
     line.extend_from_slice(&text);
@@ -34,7 +34,8 @@ pub(super) fn push(line: &mut Vec<u8>, now: SystemTime) {
     line.push(b'Z');
 }
 
-fn in_words(second: u64) -> [u8; LENGTH] {
+/// A second, counted from the beginning of 1970, as `2026-12-01T04:05:06.`.
+fn date_and_time(second: u64) -> [u8; LENGTH] {
     let at = i64::try_from(second)
         .ok()
         .and_then(|second| OffsetDateTime::from_unix_timestamp(second).ok())
