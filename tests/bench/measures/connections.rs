@@ -28,22 +28,28 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
     let lanes = lanes(bench, &proxies);
     let mut figures = Vec::new();
     for (name, entrance, handshake, must, goal) in [
-        ("ws", Entrance::Ws, Handshake::Full, 1.25, 1.0),
+        ("ws", Entrance::Ws, Handshake::Full, 1.15, 1.0),
         (
             "wss, full, ECDSA P-256",
             Entrance::Wss,
             Handshake::Full,
-            0.6,
-            0.45,
+            0.55,
+            0.42,
         ),
         (
             "wss, full, RSA-2048",
             Entrance::WssRsa,
             Handshake::Full,
-            0.85,
             0.75,
+            0.68,
         ),
-        ("wss, resumed", Entrance::Wss, Handshake::Resumed, 0.75, 0.6),
+        (
+            "wss, resumed",
+            Entrance::Wss,
+            Handshake::Resumed,
+            0.55,
+            0.45,
+        ),
     ] {
         let taken = taken(bench, &proxies, &lanes, entrance, handshake).await;
         figures.push(Figure {

@@ -41,18 +41,18 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
         let name = entrance.name();
         let after = match entrance {
             Entrance::Ws => Target::Figure {
-                must: 2.0,
+                must: 1.6,
                 goal: 1.0,
             },
             _ => Target::Figure {
-                must: 10.0,
-                goal: 5.0,
+                must: 5.1,
+                goal: 4.5,
             },
         };
         let slow = match entrance {
             Entrance::Ws => Target::Figure {
-                must: 4.0,
-                goal: 2.0,
+                must: 2.0,
+                goal: 1.0,
             },
             _ => Target::None,
         };

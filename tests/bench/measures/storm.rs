@@ -35,14 +35,13 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
             unit: "s",
             better: Better::Less,
             target: match entrance {
-                // The figures to reach are for 9,500.
-                Entrance::Ws if count >= 8000 => Target::Figure {
-                    must: 1.0,
-                    goal: 0.7,
+                Entrance::Ws if count >= 8000 => Target::Ratio {
+                    must: 1.2,
+                    goal: 1.0,
                 },
-                Entrance::Wss if count >= 8000 => Target::Figure {
-                    must: 3.0,
-                    goal: 2.3,
+                Entrance::Wss if count >= 8000 => Target::Ratio {
+                    must: 0.75,
+                    goal: 0.6,
                 },
                 _ => Target::None,
             },
