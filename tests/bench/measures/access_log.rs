@@ -36,8 +36,8 @@ pub(crate) async fn measure(bench: &Bench) -> Section {
     Section {
         title: "CPU with the access log on".to_owned(),
         how: "Polls and connections as above, while nginx and wsgate write their access log into a file, each in the \
-              format that it has by default; and what that adds to the same without a log, in the same round. A \
-              connection has one line in nginx's log and two in wsgate's."
+              format that it has by default; and what that adds to the same without a log (the median of the \
+              differences within a round). A connection has one line in nginx's log and two in wsgate's."
             .to_owned(),
         figures,
     }
@@ -70,22 +70,30 @@ impl Logs {
         }
     }
 
-    /// What was taken with the log, and how much more that was than without.
+    /// What was taken with the log, and how much more that was than without. A single difference can be anything, even less than
+    /// nothing, so the median of all rounds stands for them.
     fn figures(&self, name: &str, target: Target, taken: &Rounds) -> [Figure; 2] {
-        let figure = |name: String, target, of: fn(f64, f64) -> f64| Figure {
+        let figure = |name: String, target, rounds| Figure {
             name,
             unit: "µs",
             better: Better::Less,
             target,
-            rounds: taken.iter().map(|round| self.each(round, of)).collect(),
+            rounds,
         };
+        let with = |_, with| with;
+        let rounds: Rounds = taken.iter().map(|round| self.each(round, with)).collect();
+        let more: Rounds = taken
+            .iter()
+            .map(|round| self.each(round, |without, with| with - without))
+            .collect();
+        let log = format!("{name}, of it the log");
+        let more = figure(log.clone(), Target::None, more);
+        let medians = (0..self.kinds.len())
+            .map(|kind| more.median(kind))
+            .collect();
         [
-            figure(name.to_owned(), target, |_, with| with),
-            figure(
-                format!("{name}, of it the log"),
-                Target::None,
-                |without, with| with - without,
-            ),
+            figure(name.to_owned(), target, rounds),
+            figure(log, Target::None, vec![medians]),
         ]
     }
 
