@@ -85,9 +85,12 @@ fn rule<T>(
     }
 }
 
+/// A rule, and the hosts that it is for.
+type HostedRule<T> = (Vec<HostPattern>, Entry<Arc<Rule<T>>>);
+
 /// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
 /// order decides between regexes.
-fn conditions_first<T>(rules: &mut [(Vec<HostPattern>, Entry<Arc<Rule<T>>>)]) {
+fn conditions_first<T>(rules: &mut [HostedRule<T>]) {
     let mut places: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for (at, (_, entry)) in rules.iter().enumerate() {
         let kind = match entry.location.kind() {

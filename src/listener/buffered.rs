@@ -39,7 +39,7 @@ pub(super) enum BufferedEnd {
     /// A tunnel, whose 101 is out.
     Tunnel(PromisedTunnel),
     /// HTTP through hyper.
-    Http(Handover),
+    Http(Box<Handover>),
     /// It is closed in order.
     Closing(Stream),
     /// The client left, or the process ends it.
@@ -207,13 +207,13 @@ impl<'c> BufferedRequests<'c> {
     /// Hyper reads the request again with which `read` begins.
     fn for_hyper(self) -> BufferedEnd {
         let handover = Handover::undecided(self.client.stream, self.read, self.deadline);
-        BufferedEnd::Http(handover)
+        BufferedEnd::Http(Box::new(handover))
     }
 
     /// Hyper reads the request again that `read` is, and writes this answer to it.
     fn answered(self, ready: ReadyAnswer) -> BufferedEnd {
         let handover = Handover::answered(self.client, &self.read, self.deadline, ready);
-        BufferedEnd::Http(handover)
+        BufferedEnd::Http(Box::new(handover))
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn serve(
     match Box::pin(buffered.serve()).await {
         BufferedEnd::Tunnel(tunnel) => Some(tunnel),
         BufferedEnd::Http(handover) => {
-            Box::pin(hyper_driver::drive(handover, connection, phase)).await
+            Box::pin(hyper_driver::drive(*handover, connection, phase)).await
         }
         BufferedEnd::Closing(stream) => {
             // The upstream connection that was kept goes now, not when the client has read its answer.

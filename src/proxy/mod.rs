@@ -1,6 +1,6 @@
 //! One request on its way: sent to its upstream and answered, or turned into a tunnel.
 //!
-//! All requests go the same way: [`prepare`](mod@prepare) checks and decides, by the rules of [`decision`](crate::decision), and chooses
+//! All requests go the same way: `prepare` checks and decides, by the rules of [`decision`](crate::decision), and chooses
 //! the server; the request is sent, and the head of its answer is judged. There are two front ends. [`answer`] is for a request that
 //! hyper has read, and whose answer hyper writes; [`pass_on`] and [`shake_hands`] are for one that was read whole, and whose answer
 //! goes on as bytes where it can. What belongs to the client's connection is in [`ClientConnection`], and what belongs to one request
