@@ -58,7 +58,7 @@ pub enum Refusal {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
-    /// Its sender may not.
+    /// `allow`, `deny` or `allowed_origins` refuses its sender.
     Forbidden(Forbidden),
 }
 
@@ -136,7 +136,7 @@ pub fn decide<'p, T>(
 /// the page that a client comes from nor its address.
 ///
 /// # Errors
-/// It may not.
+/// `allow`, `deny` or `allowed_origins` refuses its sender.
 pub fn admit<T>(
     rule: &Rule<T>,
     client: &Client,

@@ -2,7 +2,7 @@
 //!
 //! [`check`] refuses what two readers could understand differently, [`decide`](decide()) finds the rule that takes a request and
 //! what it says, [`admit`] asks whether this client may, and [`rewrite`] turns the client's head into the upstream's.
-//! [`response`] does the same for what the upstream answers. Serving and explaining ask the same functions, so that what is
+//! [`response`] checks and rewrites the upstream's answer. Serving and explaining ask the same functions, so that what is
 //! explained is what is served. Nothing here reaches a socket, a clock or a count: what a route leads to is a type parameter.
 
 mod client;

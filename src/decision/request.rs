@@ -205,7 +205,7 @@ pub(super) fn rewrite(
     request.version = Version::HTTP_11;
     let headers = &mut request.headers;
     hop_by_hop::remove(headers);
-    // We answer it ourselves, so a 100 is on its way to the client before the upstream hears of the request.
+    // wsgate answers `Expect` itself, so the upstream is not asked to.
     headers.remove(header::EXPECT);
     remove_underscored(headers);
     forwarded::write(headers, sender, scheme);

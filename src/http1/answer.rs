@@ -23,7 +23,7 @@ use crate::http1::write_fields;
 pub enum AnswerState<A> {
     /// There is no complete head yet.
     HeadMissing,
-    /// The head suits, and part of the body is missing.
+    /// The head can go on as bytes; part of the body is missing.
     BodyMissing,
     /// A complete answer.
     Complete(A),
@@ -138,7 +138,7 @@ pub fn read_answer(bytes: &Bytes) -> AnswerState<BufferedAnswer> {
     })
 }
 
-/// An interim answer, one without a body, and one that asks for an upgrade.
+/// Whether hyper must read an answer of this status: one that is interim, has no body, or asks for an upgrade.
 fn has_own_rules(status: StatusCode) -> bool {
     status.is_informational()
         || [
@@ -150,7 +150,7 @@ fn has_own_rules(status: StatusCode) -> bool {
 }
 
 /// Writes to `head` the lines that the client gets; returns the length of the body, and what becomes of the connection.
-/// `None` if they say more than that.
+/// `None` if hyper must read the answer.
 fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usize, Persistence)> {
     let mut body = None;
     let mut persistence = Persistence::KeepAlive;

@@ -1,8 +1,8 @@
 //! HTTP/1.1 messages as bytes: read where they are complete in a buffer, and written with every field name as its sender
 //! spelled it.
 //!
-//! Hyper reads and writes all other messages, and these too where they come in pieces or ask for more than usual: what is not
-//! taken here is no error, but a matter for hyper. The syntax is judged by hyper's own parser, so that both take the same heads.
+//! Hyper reads and writes all other messages: what is not taken here is no error, but a matter for hyper. That includes a request
+//! of which a part is missing; of an answer, [`AnswerState`] says what is missing, so that its reader can wait for it. The syntax is judged by hyper's own parser, so that both take the same heads.
 
 mod answer;
 mod request;
@@ -31,11 +31,11 @@ pub const MAX_LINES: usize = 100;
 /// A head, how its names were spelled, and how many bytes it had.
 #[derive(Debug)]
 pub struct Head<P> {
-    /// What it says.
+    /// The parsed head.
     pub parts: P,
-    /// How it says it.
+    /// Its names as they were spelled.
     pub names: FieldNames,
-    /// What follows it begins here.
+    /// Its length in bytes.
     pub length: usize,
 }
 

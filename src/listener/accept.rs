@@ -133,7 +133,7 @@ fn poll_next(
     taken: &VecDeque<TakenConnection>,
     cx: &mut TaskContext<'_>,
 ) -> Poll<AcceptStep> {
-    // The place before the connection, so that there are never more than there may be.
+    // The place is taken first, so that `max_connections` is never exceeded.
     let next = match context.tasks.permit() {
         None => Poll::Ready(AcceptStep::Full),
         Some(permit) => listener.poll_accept(cx).map(|accepted| match accepted {

@@ -88,7 +88,8 @@ impl<'c> BufferedRequests<'c> {
     /// Serves it for as long as each request comes whole.
     pub(super) async fn serve(self) -> BufferedEnd {
         let (connection, mut over) = (self.connection, self.phase.clone());
-        // Not within the select, which would drop it, and log what it was doing, before the process says that it was the one.
+        // Kept outside of the select: dropped in it, the request would log that its client left, before `cut` has noted that the
+        // process ended it.
         let mut requests = pin!(self.requests());
         tokio::select! {
             biased;
@@ -204,13 +205,13 @@ impl<'c> BufferedRequests<'c> {
         }
     }
 
-    /// Hyper reads the request again with which `read` begins.
+    /// Hands over to hyper, which reads the request at the start of `read` again.
     fn for_hyper(self) -> BufferedEnd {
         let handover = Handover::undecided(self.client.stream, self.read, self.deadline);
         BufferedEnd::Http(Box::new(handover))
     }
 
-    /// Hyper reads the request again that `read` is, and writes this answer to it.
+    /// Hands over to hyper, which reads the request in `read` again and writes the answer that is ready for it.
     fn answered(self, ready: ReadyAnswer) -> BufferedEnd {
         let handover = Handover::answered(self.client, &self.read, self.deadline, ready);
         BufferedEnd::Http(Box::new(handover))
@@ -233,7 +234,8 @@ async fn while_there<T>(
     .await
 }
 
-/// Ready when the client has gone. It may send before it has its answer: that waits, and hides its end.
+/// Ready when the client has gone. A client that sends before it has its answer hides its end behind these bytes, which wait
+/// until the answer is written.
 fn poll_left(client: &mut End<Stream>, cx: &mut Context<'_>) -> Poll<()> {
     if !client.early.is_empty() {
         return Poll::Pending;

@@ -43,8 +43,8 @@ use crate::tunnel::End;
 /// The largest head of a request; more than nginx's 4 × 8 KiB, which long cookies are known to exceed.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// What a client is told whose head did not come in time, unless it asked something before through hyper, which may have an
-/// answer left to write. Without that there is no other answer it could be taken for.
+/// What a client is told whose head did not come in time. It is written when the first head is late and hyper has read no request:
+/// then nobody can take it for the answer to another request.
 const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
     Content-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 53\r\n\
@@ -236,7 +236,7 @@ where
 {
     let connection = &exchanges.connection;
     let mut leaving = phase.clone();
-    // Hyper counts from when it was given the connection.
+    // Hyper's own limit begins at the handover, so that of the first head is kept here.
     let mut late = pin!(sleep_until(exchanges.deadline.until()));
     let (mut is_first, mut is_draining) = (true, false);
     loop {
@@ -290,7 +290,7 @@ async fn finish(
         DriverEnd::Hyper(Ok(())) | DriverEnd::ProcessOver => false,
         DriverEnd::Late => true,
     };
-    // Nobody is refused whose connection was idle.
+    // An idle connection, of which there is nothing to read, has no line in the log.
     if is_late && !early.is_empty() {
         connection.late(exchanges.deadline.limit());
     }
@@ -300,7 +300,7 @@ async fn finish(
         connection.unreadable(error);
     }
     if !matches!(ended, DriverEnd::Hyper(Ok(()))) {
-        // Hyper does not close after an error that is no client's.
+        // Hyper may have left the socket open: after an error, or since it was not driven to its end.
         let _ = timeout(LINGER_IDLE, async {
             if is_late && !exchanges.has_head.get() {
                 stream.write_all(LATE).await?;
@@ -309,8 +309,8 @@ async fn finish(
         })
         .await;
     }
-    // The upstream connection that was kept goes now, not when the client has read its answer.
-    // The client is counted until it has.
+    // The upstream connection that was kept goes now, not when the client has read its answer. The client is counted until it
+    // has: the permit is taken out, so that it ends with this function, whoever else still holds the connection.
     let _permit = connection.take_permit();
     connection.end_lease();
     drop(early);

@@ -33,7 +33,7 @@ impl ConnectionPermit<'_> {
     /// The connection has come: from now on its task counts it.
     pub(super) fn take(self) -> Task {
         let inner = Rc::clone(&self.0.0);
-        // The task gives it back.
+        // The place goes to the task, whose drop gives it back.
         std::mem::forget(self);
         inner.count.set(inner.count.get() + 1);
         let task = Task(inner);
@@ -71,7 +71,7 @@ impl Tasks {
 
     /// A permit for one more connection, if the process may have it.
     pub(super) fn permit(&self) -> Option<ConnectionPermit<'_>> {
-        // Not `then_some`: a permit that is made is given back.
+        // `then_some` would make and drop a permit even when there is no room, and so give back a place that was never taken.
         self.0.connections.begin().then(|| ConnectionPermit(self))
     }
 

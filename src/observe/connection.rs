@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum AcceptPause<'a> {
     /// There are as many connections as `max_connections` allows.
     Full {
-        /// That many.
+        /// The limit.
         max_connections: usize,
     },
     /// The system gives no socket, for example because the process has no descriptor left.

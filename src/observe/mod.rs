@@ -1,8 +1,10 @@
 //! What happened, as values, and who hears of it.
 //!
-//! Everything worth counting or logging passes an [`Observer`]. [`AccessLog`] and [`ConnectionLog`] write log lines; more
-//! observers can be put beside them, in pairs, without a change elsewhere. Nothing here decides anything, and nothing is
-//! called per byte: an observer may have a look at the first ones that an upstream says, if it asks for that.
+//! An [`Observer`] hears of connections, requests, tunnels and reloads; not yet of attempts that were repeated, TLS handshakes
+//! that succeeded, kept connections that were used again, refused reloads, and probes. [`AccessLog`] and [`ConnectionLog`]
+//! write log lines; more observers can be put beside them, in pairs, without a change elsewhere. Nothing here decides
+//! anything, and nothing is called per byte: an observer may have a look at the first ones that an upstream says, if it asks
+//! for that.
 
 mod access_log;
 mod beside;
@@ -61,11 +63,12 @@ pub trait Observer: fmt::Debug + Send + Sync {
         let _ = pause;
     }
 
-    /// Another configuration is served from now on. Whoever has just edited something wants to know whether it helped: what
+    /// Another configuration is about to be served. Whoever has just edited something wants to know whether it helped: what
     /// was said once is to be said again.
     fn reloaded(&self) {}
 
-    /// A request was answered, or its client went away.
+    /// A request was answered, or its client went away. Not called for a request that became a tunnel: all requests are these
+    /// and those of [`tunnel_opened`](Self::tunnel_opened) together.
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         let _ = (exchange, end);
     }
@@ -110,7 +113,8 @@ pub struct Exchange {
     pub request: RequestLine,
     /// What it had of a WebSocket's opening handshake.
     pub opening: Opening,
-    /// Where it was sent: what took the connection.
+    /// The address that took the connection or, if none did, refused it last. `None` if nothing was tried, or nothing answered
+    /// in time.
     pub upstream_addr: Option<PeerAddr>,
     /// The location that answered, as written.
     pub location: Option<Arc<str>>,
@@ -140,7 +144,7 @@ pub enum Opening {
     Without(Lost),
 }
 
-/// What does not pass a proxy unless that is told to.
+/// What a proxy in front drops unless it is told to pass it on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lost {
     /// HTTP/1.1: it came as HTTP/1.0.
@@ -149,7 +153,7 @@ pub enum Lost {
     Upgrade,
     /// `Connection: Upgrade`.
     Connection,
-    /// Both of these.
+    /// `Upgrade` and `Connection`.
     Both,
 }
 
@@ -207,7 +211,7 @@ pub struct TunnelEnd {
     pub duration: Duration,
     /// Who or what ended it.
     pub ended_by: EndedBy,
-    /// The socket's error, if it was one.
+    /// The socket's error or the time limit that was reached, in words.
     pub reason: Option<String>,
     /// All that the upstream said, if somebody listened and it never was enough.
     pub said: Option<Vec<u8>>,

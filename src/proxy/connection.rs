@@ -40,7 +40,7 @@ pub struct ClientConnection {
     lease: RefCell<Option<Lease>>,
     /// Counts the connection for its address, until a tunnel takes that over.
     permit: RefCell<Option<Box<AddressPermit>>>,
-    /// The process ends what is under way. Apart from the rest, since reports outlive the connection.
+    /// Whether the process is ending what is under way here. Shared, since reports may outlive the connection.
     is_cut: Rc<Cell<bool>>,
 }
 

@@ -1,4 +1,4 @@
-//! The way of a request without hyper: it came whole, and its answer goes on as bytes if that comes whole too.
+//! The fast path, the way of a request without hyper: it came whole, and its answer goes on as bytes if that comes whole too.
 //!
 //! This is the way of what clients of WebSockets and polls send: an opening handshake and its 101, a small question and its
 //! answer. Everything is decided as for any other request. When the answer is anything else (long, in chunks, wsgate's own), hyper
@@ -96,7 +96,7 @@ pub struct DirectAnswer {
 }
 
 impl DirectAnswer {
-    /// What is written to the client, and what is left to say of it.
+    /// The bytes for the client, and the report to complete once they are written.
     pub fn message(self, persistence: Persistence) -> (Vec<u8>, Delivery) {
         let Self { answer, report } = self;
         let body_bytes = answer.body.len() as u64;
@@ -119,8 +119,8 @@ impl Delivery {
     }
 }
 
-/// Passes on an ordinary request. `body` is all that Content-Length promised, `None` without one. What is left in `request` is of
-/// no use to anybody: it is borrowed since this future lives in each connection that polls, and would hold it several times.
+/// Passes on an ordinary request. `body` is all that Content-Length promised, `None` without one. `request` is borrowed, since each
+/// polling connection's future would hold it several times; what is left in it afterwards is of no use.
 ///
 /// # Cancel safety
 /// Dropping the future abandons the request, and the upstream sees its connection end.
@@ -285,6 +285,8 @@ impl<A> DirectRequest<'_, A> {
             address,
             sent,
         } = exchange::connect(&self.to.hop, self.message, report).await?;
+        // `response_timeout` counts from when the request can go out, `handshake_timeout` from when it came: whoever asks for a
+        // WebSocket waits for the connection and the 101 together.
         if self.to.asked == Asked::Nothing {
             self.upload.touch();
         }

@@ -1,4 +1,4 @@
-//! Why wsgate answers a request itself.
+//! Why a request gets an error from wsgate instead of its upstream's answer.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(super) enum ProxyError {
     Request(RequestError),
     /// No location matches its path.
     NoLocation,
-    /// Its sender may not.
+    /// `allow`, `deny` or `allowed_origins` refuses its sender.
     Forbidden(Forbidden),
     /// The address that it came from has as much as it may; what becomes of the connection then.
     Exceeded(Exceeded, Persistence),

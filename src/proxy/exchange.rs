@@ -139,7 +139,8 @@ async fn kept(connection: &ClientConnection, hop: &Hop) -> Option<HttpLease> {
     connection.take_lease()?.http(hop).await
 }
 
-/// A request that may be sent twice once more, but for how its names were written: a second map would cost every poll.
+/// A copy to send again, if the request may be repeated. How its names were spelled is left out, since copying that map too would
+/// cost every poll.
 fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let body = request.body().try_clone()?;
     if !decision::may_be_repeated(request.method(), Framing::None) {
@@ -247,7 +248,7 @@ async fn in_time<T>(
             }
     };
     loop {
-        // Nobody says when the client begins to be waited for; that wait is not over before this.
+        // Nothing wakes this task when the wait for the client begins; that wait cannot end before this moment.
         let look = deadline().min(Instant::now() + body);
         tokio::select! {
             biased;

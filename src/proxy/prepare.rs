@@ -1,5 +1,5 @@
-//! The first half of every request's way, whoever read its head: checked, decided, counted, and rewritten for the server that is
-//! chosen for it. Asks nobody.
+//! The first half of every request's way, whoever read its head: checked, decided, counted, and rewritten for its route's upstream;
+//! then one of the upstream's servers is chosen. Does no I/O.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl NewRequest<'_> {
             decision::admit(rule, &client, head, &checked)?;
         }
         if real_ip.is_some() {
-            // The connection is the proxy's: what is counted of its clients is what they have under way.
+            // A trusted proxy's connection carries many clients: each is counted by its requests.
             report.counts_by(permit(proxy, client.address)?);
         }
         let (forward, target) = match decision.becomes? {

@@ -29,7 +29,7 @@ use crate::proxy::route::ServedRule;
 use crate::stream::PeerAddr;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
-/// Nobody else writes a request's line, and nobody reads what is in it.
+/// Nobody else writes a request's line, and nothing is read of the report but when the request came.
 #[derive(Debug)]
 pub(super) struct Report {
     exchange: Exchange,
@@ -143,7 +143,7 @@ impl Report {
         self.permit = permit;
     }
 
-    /// This address was connected to, or tried last.
+    /// This address took the connection, or, if none did, refused it last. `None` if nothing was tried or answered in time.
     pub(super) fn sent_to(&mut self, address: Option<PeerAddr>) {
         self.exchange.upstream_addr = address;
     }

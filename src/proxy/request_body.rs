@@ -126,7 +126,7 @@ impl RequestBody {
         }
     }
 
-    /// How it fares.
+    /// How far the body is.
     pub(super) fn upload(&self) -> &Rc<Upload> {
         &self.upload
     }
@@ -173,7 +173,7 @@ impl http_body::Body for RequestBody {
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
         this.upload.state.set(match &frame {
             Poll::Pending => {
-                // For as long as the upstream took nothing the client had nothing to send.
+                // While the upstream took nothing, the client could send nothing: its silence begins now.
                 if !this.upload.is_waiting() {
                     this.upload.touch();
                 }

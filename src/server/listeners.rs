@@ -25,7 +25,7 @@ use crate::tls::Certificate;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Id(usize);
 
-/// One of them.
+/// A listener whose sockets are open.
 #[derive(Clone, Debug)]
 pub(super) struct OpenListener {
     pub(super) id: Id,
@@ -41,7 +41,7 @@ pub(super) struct OpenListener {
 }
 
 impl OpenListener {
-    /// What is behind its sockets.
+    /// What threads serve by on it.
     pub(super) fn settings(&self) -> ListenerSettings {
         ListenerSettings {
             tls: self.tls.clone(),
@@ -83,7 +83,7 @@ pub(super) struct Listeners {
     next: usize,
 }
 
-/// What they are made with.
+/// What opening listeners needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Means<'a> {
     pub(super) shared: &'a tls::Shared,

@@ -22,13 +22,13 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    /// Those of every process. Another observer is added here.
+    /// The observers of every process; add another one here.
     pub(super) fn new(lines: Option<LineSink>) -> Self {
         let others = Arc::new((ConnectionLog::default(), Diagnosis::default()));
         Self { others, lines }
     }
 
-    /// This one, and beside it the access log through `tracing`.
+    /// Only this observer, and the access log through `tracing`.
     #[cfg(test)]
     pub(super) fn with(observer: Arc<dyn Observer>) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Observers {
         Arc::new((access_log, Arc::clone(&self.others)))
     }
 
-    /// Tells them that another configuration is served from now on.
+    /// Tells them that another configuration is about to be served.
     pub(super) fn reloaded(&self) {
         self.others.reloaded();
     }

@@ -109,7 +109,7 @@ impl Worker {
                 _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
                 order = orders.recv() => match order {
                     Some(order) => match accepting.obey(order).await {
-                        // One socket less, on one thread; everything else is done.
+                        // One thread lacks this listener's socket; the rest of the order is done.
                         Err(StartError::Thread(reason)) => {
                             tracing::error!(%reason, "cannot accept connections; open ones go on");
                         }

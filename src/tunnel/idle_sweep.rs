@@ -1,4 +1,4 @@
-//! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process drains.
+//! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process's drain is over.
 //!
 //! One [`IdleSweep`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
 //! byte, so a message costs no timer and no look at the clock.
@@ -23,8 +23,9 @@ pub struct IdleSweep {
     step: Rc<Cell<u32>>,
     tunnels: RefCell<Vec<Weak<Activity>>>,
     opened: Notify,
-    /// Whether the process drains, so that a tunnel which begins now ends at once.
-    is_draining: Cell<bool>,
+    /// Whether the drain is over (`drain_timeout` has passed, or a second signal came), so that a tunnel which begins now
+    /// ends at once.
+    is_over: Cell<bool>,
 }
 
 impl IdleSweep {
@@ -46,10 +47,10 @@ impl IdleSweep {
         }
     }
 
-    /// Ends every tunnel of this thread, now and whenever one begins. Each reports
+    /// Ends every tunnel of this thread, now and whenever one begins, since the drain is over. Each reports
     /// [`Ended::Drained`](crate::tunnel::Ended::Drained).
     pub fn end_all(&self) {
-        self.is_draining.set(true);
+        self.is_over.set(true);
         for activity in self.tunnels.borrow().iter().filter_map(Weak::upgrade) {
             activity.request_end(EndRequest::Drained);
         }
@@ -77,7 +78,7 @@ impl IdleSweep {
             }),
             limit: Cell::new((steps(limits.idle), EndRequest::Idle)),
             half_closed: steps(limits.half_closed),
-            request: Cell::new(self.is_draining.get().then_some(EndRequest::Drained)),
+            request: Cell::new(self.is_over.get().then_some(EndRequest::Drained)),
             waker: RefCell::new(None),
         });
         self.tunnels.borrow_mut().push(Rc::downgrade(&activity));
@@ -157,7 +158,7 @@ pub(super) enum EndRequest {
     Idle,
     /// One end is done, and no byte came from the other one for too long.
     HalfClosed,
-    /// The process drains.
+    /// The drain is over: `drain_timeout` has passed, or a second signal came.
     Drained,
 }
 

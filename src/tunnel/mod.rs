@@ -66,7 +66,7 @@ pub enum Ended {
     Idle,
     /// This end was done, and no byte came from the other one for [`TunnelTimeouts::half_closed`].
     HalfClosed(Side),
-    /// The process drains.
+    /// The drain is over: `drain_timeout` has passed, or a second signal came.
     Drained,
 }
 

@@ -50,7 +50,7 @@ const SYNS: usize = 2;
 pub struct Connected {
     /// Past its TLS handshake, if it has one.
     pub stream: Stream,
-    /// What took it.
+    /// The address that accepted.
     pub address: PeerAddr,
     /// How many of the first bytes went out with it.
     pub sent: usize,
@@ -229,7 +229,7 @@ async fn open(address: SocketAddr, first: &[u8]) -> io::Result<(TcpStream, usize
             Ok(stands) => return stands.map(|tcp| (tcp, 0)),
             Err(_) => wait *= 2,
         }
-        // Without a descriptor for it the one before still waits.
+        // If no descriptor is left for another SYN, the earlier one still waits.
         if let Ok((tcp, sent)) = begin(address, first) {
             if sent > 0 {
                 return Ok((tcp, sent));

@@ -40,7 +40,7 @@ pub use crate::upstream::server::Server;
 /// (`server.keepAliveTimeout`), and a request that crosses that end is lost.
 const REUSE_WITHIN: Duration = Duration::from_secs(4);
 
-/// One or more servers that answer the same requests. Clones are one: a connection to one is a connection to the other.
+/// One or more servers that answer the same requests. Clones share their servers.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     servers: Servers,

@@ -78,7 +78,7 @@ impl ProxyPass {
         }
     }
 
-    /// The same without the path.
+    /// This `proxy_pass` without its path.
     pub fn without_uri(&self) -> Self {
         Self {
             address: self.address.clone(),

@@ -77,7 +77,7 @@ struct Wanted {
 }
 
 impl Watch {
-    /// Nothing yet.
+    /// Watches nothing yet.
     ///
     /// # Errors
     /// The system gives no inotify instance.

@@ -1,4 +1,4 @@
-//! Where the system does not tell: SIGHUP does.
+//! Stands in for the watch where the system cannot tell that a file has changed; SIGHUP still makes wsgate read it again.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -8,12 +8,12 @@ use rustix::io::Errno;
 
 use crate::server::file_watch::WatchError;
 
-/// Nothing is.
+/// The watch of a system that cannot tell. There is never one, so that nothing is asked of it.
 #[derive(Debug)]
 pub(in crate::server) struct NoWatch(Infallible);
 
 impl NoWatch {
-    /// There is none.
+    /// Makes none.
     ///
     /// # Errors
     /// Always.
