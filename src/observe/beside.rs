@@ -119,16 +119,27 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
     use http::Method;
     use http::StatusCode;
     use http::Uri;
     use http::Version;
 
+    use crate::observe::AcceptPause;
     use crate::observe::AccessLog;
+    use crate::observe::ConnectionFailure;
+    use crate::observe::EndedBy;
     use crate::observe::Exchange;
+    use crate::observe::ExchangeEnd;
     use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
+    use crate::observe::TunnelEnd;
+    use crate::observe::TunnelId;
 
     /// Listens to one status, and until it has heard so many bytes.
     #[derive(Debug)]
@@ -146,14 +157,7 @@ mod tests {
 
     #[test]
     fn what_one_of_two_wants_to_hear_is_listened_to() {
-        let exchange = Exchange {
-            remote_addr: "192.0.2.7:50000".parse().unwrap(),
-            request: RequestLine::new(&Method::GET, &Uri::from_static("/"), Version::HTTP_11),
-            opening: Opening::Nothing,
-            upstream_addr: None,
-            location: None,
-            route: None,
-        };
+        let exchange = exchange();
         let two = (Curious(200, 2), (Curious(404, 4), AccessLog::default()));
         let heard = |status| two.listens(&exchange, StatusCode::from_u16(status).unwrap());
         assert_eq!([200, 404, 500].map(heard), [true, true, false]);
@@ -162,5 +166,131 @@ mod tests {
             [enough(b"a"), enough(b"abc"), enough(b"abcd")],
             [false, false, true]
         );
+    }
+
+    fn exchange() -> Exchange {
+        Exchange {
+            remote_addr: "192.0.2.7:50000".parse().unwrap(),
+            request: RequestLine::new(&Method::GET, &Uri::from_static("/"), Version::HTTP_11),
+            opening: Opening::Nothing,
+            upstream_addr: None,
+            location: None,
+            route: None,
+        }
+    }
+
+    /// Notes the name of each method that is called. It listens to nothing and has always heard enough, so that the other one of a
+    /// pair is asked too.
+    #[derive(Debug, Default)]
+    struct Recorder(Mutex<Vec<&'static str>>);
+
+    impl Recorder {
+        fn note(&self, method: &'static str) {
+            self.0.lock().unwrap().push(method);
+        }
+    }
+
+    impl Observer for Recorder {
+        fn connection_accepted(&self) {
+            self.note("connection_accepted");
+        }
+
+        fn connection_ended(&self) {
+            self.note("connection_ended");
+        }
+
+        fn connection_failed(&self, _: SocketAddr, _: ConnectionFailure<'_>) {
+            self.note("connection_failed");
+        }
+
+        fn accepting_paused(&self, _: AcceptPause<'_>) {
+            self.note("accepting_paused");
+        }
+
+        fn reloaded(&self) {
+            self.note("reloaded");
+        }
+
+        fn exchange_ended(&self, _: &Exchange, _: &ExchangeEnd) {
+            self.note("exchange_ended");
+        }
+
+        fn tunnel_opened(&self, _: TunnelId, _: &Exchange) {
+            self.note("tunnel_opened");
+        }
+
+        fn tunnel_ended(&self, _: TunnelId, _: &Exchange, _: &TunnelEnd) {
+            self.note("tunnel_ended");
+        }
+
+        fn listens(&self, _: &Exchange, _: StatusCode) -> bool {
+            self.note("listens");
+            false
+        }
+
+        fn is_enough(&self, _: &Exchange, _: &[u8]) -> bool {
+            self.note("is_enough");
+            true
+        }
+
+        fn tunnel_said(&self, _: TunnelId, _: &Exchange, _: &[u8]) {
+            self.note("tunnel_said");
+        }
+    }
+
+    /// Calls each method once, in the order of the trait.
+    fn tell_everything(observer: &impl Observer) {
+        let (id, exchange) = (TunnelId::next(), exchange());
+        let failure = ConnectionFailure::NoRequest {
+            header_timeout: Duration::ZERO,
+        };
+        let exchange_end = ExchangeEnd {
+            status: None,
+            body_bytes_sent: 0,
+            duration: Duration::ZERO,
+            reason: None,
+            said: None,
+        };
+        let tunnel_end = TunnelEnd {
+            bytes_to_upstream: 0,
+            bytes_to_client: 0,
+            duration: Duration::ZERO,
+            ended_by: EndedBy::Client,
+            reason: None,
+            said: None,
+        };
+        observer.connection_accepted();
+        observer.connection_ended();
+        observer.connection_failed(exchange.remote_addr, failure);
+        observer.accepting_paused(AcceptPause::Full { max_connections: 1 });
+        observer.reloaded();
+        observer.exchange_ended(&exchange, &exchange_end);
+        observer.tunnel_opened(id, &exchange);
+        observer.tunnel_ended(id, &exchange, &tunnel_end);
+        observer.listens(&exchange, StatusCode::OK);
+        observer.is_enough(&exchange, b"");
+        observer.tunnel_said(id, &exchange, b"");
+    }
+
+    /// The names come from the trait's own text, since a method that nobody forwards compiles: its default does nothing.
+    #[test]
+    fn both_of_a_pair_hear_every_method_of_the_trait() {
+        let (_, of_trait) = include_str!("mod.rs")
+            .split_once("pub trait Observer")
+            .unwrap();
+        let (of_trait, _) = of_trait.split_once("\n}\n").unwrap();
+        let signatures = of_trait
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("fn "));
+        let methods: Vec<&str> = signatures
+            .map(|signature| signature.split_once('(').unwrap().0)
+            .collect();
+        let recorders = [(); 2].map(|()| Arc::new(Recorder::default()));
+        let [one, other] = recorders.clone();
+        let observer: Arc<dyn Observer> = Arc::new((one, other));
+        tell_everything(&observer);
+        for recorder in recorders {
+            assert_eq!(*recorder.0.lock().unwrap(), methods);
+        }
     }
 }

@@ -44,6 +44,8 @@ pub const FIRST_WORDS: usize = 512;
 /// Hears of every connection, every exchange and every tunnel. Each method does nothing unless an observer says otherwise.
 ///
 /// All threads that serve call it, between two steps of what they serve: it must not wait.
+///
+/// A new method must also be forwarded in `beside.rs`, twice; a test there fails where it is not.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// A client's connection was taken from the system.
     fn connection_accepted(&self) {}
