@@ -60,7 +60,8 @@ impl Stream {
     /// close_notify.
     pub fn break_off(self) {
         if let Self::Plain(tcp) = &self {
-            // Where the system refuses, nothing else can be done.
+            // SO_LINGER of zero is the opposite of lingering: it makes the close a reset. Where the system refuses, nothing else
+            // can be done.
             let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
         }
     }
