@@ -21,7 +21,7 @@ use tokio::task::yield_now;
 use crate::listener::Context;
 use crate::listener::LiveListener;
 use crate::listener::connection;
-use crate::listener::phase::drained;
+use crate::listener::phase::drain_begins;
 use crate::listener::promised::PromisedTunnel;
 use crate::listener::tasks::Task;
 use crate::observe::AcceptPause;
@@ -69,7 +69,7 @@ async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context
     let mut phase = context.phase.clone();
     let mut over = pin!(async {
         tokio::select! {
-            () = drained(&mut phase) => {}
+            () = drain_begins(&mut phase) => {}
             () = live.closed() => {}
         }
     });

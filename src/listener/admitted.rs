@@ -15,12 +15,12 @@ pub(super) fn admitted(
     address: SocketAddr,
     context: &Context,
 ) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
-    let proxy = context.handle.load();
-    // A proxy has many clients, who are counted by their requests.
-    if proxy.trusted.contain(address.ip()) {
+    let serving = context.handle.load();
+    // A trusted proxy has many clients, who are counted by their requests.
+    if serving.trusted.contain(address.ip()) {
         return Ok(None);
     }
-    let counted = proxy.addresses.connect(address.ip());
+    let counted = serving.addresses.connect(address.ip());
     if let Err(ConnectionRefusal { exceeded, is_news }) = &counted {
         let failure = ConnectionFailure::PerIp {
             limit: exceeded.key(),

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::listener::Context;
-use crate::listener::phase::leaving;
+use crate::listener::phase::drain_settles;
 use crate::observe::ConnectionFailure;
 use crate::observe::ProxyHeaderFailure;
 use crate::proxy_protocol::ConnectionSource;
@@ -85,7 +85,7 @@ pub(super) async fn client_of(
         tokio::select! {
             biased;
             client = announced(tcp, proxy, context.timeouts.get().header) => Some(client),
-            () = leaving(context.phase.clone()) => None,
+            () = drain_settles(context.phase.clone()) => None,
         }
     };
     match announced.await? {

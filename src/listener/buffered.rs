@@ -23,7 +23,7 @@ use crate::http1::RequestPurpose;
 use crate::listener::Phase;
 use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
-use crate::listener::phase::drained;
+use crate::listener::phase::drain_begins;
 use crate::listener::promised::PromisedTunnel;
 use crate::proxy;
 use crate::proxy::Agreed;
@@ -102,8 +102,8 @@ impl<'c> BufferedRequests<'c> {
     }
 
     async fn requests(mut self) -> BufferedEnd {
-        let mut leaving = self.phase.clone();
-        let mut leaving = pin!(drained(&mut leaving));
+        let mut draining = self.phase.clone();
+        let mut draining = pin!(drain_begins(&mut draining));
         let mut late = pin!(sleep_until(self.deadline.until()));
         loop {
             let Some((request, purpose)) = http1::read_request(&self.read) else {
@@ -130,7 +130,7 @@ impl<'c> BufferedRequests<'c> {
             self.read = std::mem::take(&mut self.client.early);
             if self.read.is_empty() {
                 late.as_mut().reset(self.deadline.until());
-                match self.wait(leaving.as_mut(), late.as_mut()).await {
+                match self.wait(draining.as_mut(), late.as_mut()).await {
                     Some(Ok(read)) if !read.is_empty() => self.read = read,
                     Some(Err(_)) => return BufferedEnd::Over,
                     Some(Ok(_)) | None => return BufferedEnd::Closing(self.client.stream),
@@ -172,7 +172,7 @@ impl<'c> BufferedRequests<'c> {
     /// Waits for the first bytes of another request. `None` if there will be none.
     async fn wait(
         &mut self,
-        leaving: Pin<&mut impl Future<Output = ()>>,
+        draining: Pin<&mut impl Future<Output = ()>>,
         late: Pin<&mut Sleep>,
     ) -> Option<std::io::Result<Bytes>> {
         let taken = poll_fn(|cx| {
@@ -182,7 +182,7 @@ impl<'c> BufferedRequests<'c> {
         tokio::select! {
             biased;
             taken = taken => Some(taken),
-            () = leaving => None,
+            () = draining => None,
             () = late => None,
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::listener::Phase;
-use crate::listener::phase::leaving;
+use crate::listener::phase::drain_settles;
 use crate::stream::Stream;
 
 /// nginx's `lingering_timeout`: how long a client may be silent while its closed connection is read on. Also the longest wait for a
@@ -32,6 +32,6 @@ pub(super) async fn linger(mut stream: Stream, phase: watch::Receiver<Phase>) {
     };
     tokio::select! {
         _ = timeout(LINGER, read_on) => {}
-        () = leaving(phase) => {}
+        () = drain_settles(phase) => {}
     }
 }

@@ -17,11 +17,11 @@ use crate::listener::announced::client_of;
 use crate::listener::buffered::BufferedEnd;
 use crate::listener::buffered::BufferedRequests;
 use crate::listener::closing::close;
-use crate::listener::failed;
 use crate::listener::head_deadline::HeadDeadline;
 use crate::listener::hyper_driver;
-use crate::listener::phase::leaving;
+use crate::listener::phase::drain_settles;
 use crate::listener::promised::PromisedTunnel;
+use crate::listener::tls_failure;
 use crate::observe::ConnectionFailure;
 use crate::proxy::ClientConnection;
 use crate::stream::Stream;
@@ -106,7 +106,7 @@ async fn open(
             match Box::pin(tls::accept(tcp, config, timeouts.tls_handshake)).await {
                 Ok(tls) => Stream::Tls(tls),
                 Err(error) => {
-                    let failure = failed::of_tls(&error);
+                    let failure = tls_failure::of(&error);
                     context.observer.connection_failed(client.address, failure);
                     return None;
                 }
@@ -133,7 +133,7 @@ async fn first_bytes(
     let first = tokio::select! {
         biased;
         first = timeout_at(deadline.until(), taken) => first,
-        () = leaving(context.phase.clone()) => return None,
+        () = drain_settles(context.phase.clone()) => return None,
     };
     let Ok(first) = first else {
         let failure = ConnectionFailure::NoRequest { header_timeout };

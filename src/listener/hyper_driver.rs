@@ -29,7 +29,7 @@ use crate::listener::closing::LINGER_IDLE;
 use crate::listener::closing::linger;
 use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
-use crate::listener::phase::drained;
+use crate::listener::phase::drain_begins;
 use crate::listener::promised::PromisedTunnel;
 use crate::proxy;
 use crate::proxy::AnswerBody;
@@ -78,32 +78,30 @@ pub(super) async fn drive(
     if is_answered && *phase.borrow() > Phase::Running {
         builder.keep_alive(false);
     }
-    let exchanges = Exchanges::new(connection, deadline, ready);
-    let service = service_fn(|request| exchanges.answer(request));
+    let requests = HyperRequests::new(connection, deadline, ready);
+    let service = service_fn(|request| requests.answer(request));
     let mut http = builder.serve_connection(TokioIo::new(stream), service);
-    let ended = run(&mut http, &exchanges, phase.clone()).await;
+    let ended = run(&mut http, &requests, phase.clone()).await;
     let server::Parts { io, read_buf, .. } = http.into_parts();
     let (stream, early) = io.into_inner().unwind(read_buf);
     let client = End { stream, early };
-    match (ended, exchanges.switch.take()) {
+    match (ended, requests.switch.take()) {
         (DriverEnd::Hyper(Ok(())), Some(switch)) => Some(PromisedTunnel { client, switch }),
         // The client left in the middle of an exchange, or the socket is broken.
         (DriverEnd::Hyper(Err(error)), _) if error.is_incomplete_message() => None,
         // An answer broke off that an end in order would make whole.
-        (DriverEnd::Hyper(Err(error)), _)
-            if error.is_user() && exchanges.ends_with_connection() =>
-        {
+        (DriverEnd::Hyper(Err(error)), _) if error.is_user() && requests.ends_with_connection() => {
             client.stream.break_off();
             None
         }
         (DriverEnd::ProcessOver, _) => {
-            if exchanges.ends_with_connection() {
+            if requests.ends_with_connection() {
                 client.stream.break_off();
             }
             None
         }
         (ended, _) => {
-            finish(client, ended, &exchanges, phase).await;
+            finish(client, ended, &requests, phase).await;
             None
         }
     }
@@ -111,7 +109,7 @@ pub(super) async fn drive(
 
 /// What the requests of one connection leave behind for its end. Hyper asks for a response and nothing else, so that what becomes
 /// of the connection behind the response is noted here, by its driver and for its driver.
-struct Exchanges {
+struct HyperRequests {
     connection: Rc<ClientConnection>,
     /// Until when the first head must be there.
     deadline: HeadDeadline,
@@ -130,7 +128,7 @@ struct Exchanges {
     upgraded: Notify,
 }
 
-impl Exchanges {
+impl HyperRequests {
     fn new(
         connection: Rc<ClientConnection>,
         deadline: HeadDeadline,
@@ -193,13 +191,13 @@ fn asks_upgrade(request: &Request<Incoming>) -> bool {
 }
 
 /// A request with an Upgrade line without its answer.
-struct UpgradeUnderWay<'e>(&'e Exchanges);
+struct UpgradeUnderWay<'e>(&'e HyperRequests);
 
 impl<'e> UpgradeUnderWay<'e> {
-    fn begin(exchanges: &'e Exchanges) -> Self {
-        exchanges.has_upgrade.set(true);
-        exchanges.upgrading.set(exchanges.upgrading.get() + 1);
-        Self(exchanges)
+    fn begin(requests: &'e HyperRequests) -> Self {
+        requests.has_upgrade.set(true);
+        requests.upgrading.set(requests.upgrading.get() + 1);
+        Self(requests)
     }
 
     /// HTTP ends here, and what a drain would do to it must not happen any more: the request stays under way.
@@ -228,22 +226,22 @@ enum DriverEnd {
 /// Drives hyper until it is done, its first head is late, or the process is over. In a drain the next answer is the last.
 async fn run<S>(
     http: &mut Http<S>,
-    exchanges: &Exchanges,
+    requests: &HyperRequests,
     mut phase: watch::Receiver<Phase>,
 ) -> DriverEnd
 where
     S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
-    let connection = &exchanges.connection;
-    let mut leaving = phase.clone();
+    let connection = &requests.connection;
+    let mut drain_phase = phase.clone();
     // Hyper's own limit begins at the handover, so that of the first head is kept here.
-    let mut late = pin!(sleep_until(exchanges.deadline.until()));
+    let mut late = pin!(sleep_until(requests.deadline.until()));
     let (mut is_first, mut is_draining) = (true, false);
     loop {
         let last_answer = async {
-            drained(&mut leaving).await;
+            drain_begins(&mut drain_phase).await;
             // Hyper would write `close` into a 101.
-            exchanges.not_upgrading().await;
+            requests.not_upgrading().await;
         };
         tokio::select! {
             biased;
@@ -253,14 +251,14 @@ where
             }) => {
                 // Once it has seen an Upgrade, hyper ends as if one had happened: the end of an answer that a slow reader
                 // has not taken is still in its buffer. Asked again, it writes that and closes.
-                if outcome.is_ok() && exchanges.take_refused_upgrade() {
+                if outcome.is_ok() && requests.take_refused_upgrade() {
                     continue;
                 }
                 return DriverEnd::Hyper(outcome);
             }
             () = &mut late, if is_first => {
                 is_first = false;
-                if !exchanges.has_head.get() {
+                if !requests.has_head.get() {
                     return DriverEnd::Late;
                 }
             }
@@ -280,11 +278,11 @@ where
 async fn finish(
     client: End<Stream>,
     ended: DriverEnd,
-    exchanges: &Exchanges,
+    requests: &HyperRequests,
     phase: watch::Receiver<Phase>,
 ) {
     let End { mut stream, early } = client;
-    let connection = &exchanges.connection;
+    let connection = &requests.connection;
     let is_late = match &ended {
         DriverEnd::Hyper(Err(error)) => error.is_timeout(),
         DriverEnd::Hyper(Ok(())) | DriverEnd::ProcessOver => false,
@@ -292,7 +290,7 @@ async fn finish(
     };
     // An idle connection, of which there is nothing to read, has no line in the log.
     if is_late && !early.is_empty() {
-        connection.late(exchanges.deadline.limit());
+        connection.late(requests.deadline.limit());
     }
     if let DriverEnd::Hyper(Err(error)) = &ended
         && error.is_parse()
@@ -302,7 +300,7 @@ async fn finish(
     if !matches!(ended, DriverEnd::Hyper(Ok(()))) {
         // Hyper may have left the socket open: after an error, or since it was not driven to its end.
         let _ = timeout(LINGER_IDLE, async {
-            if is_late && !exchanges.has_head.get() {
+            if is_late && !requests.has_head.get() {
                 stream.write_all(LATE).await?;
             }
             stream.shutdown().await

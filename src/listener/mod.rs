@@ -6,7 +6,6 @@ mod announced;
 mod buffered;
 mod closing;
 mod connection;
-mod failed;
 mod handover;
 mod head_deadline;
 mod hyper_driver;
@@ -15,6 +14,7 @@ mod phase;
 mod promised;
 mod socket;
 mod tasks;
+mod tls_failure;
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -20,12 +20,12 @@ pub enum Phase {
 }
 
 /// Waits until the process drains. A sender that is gone means the same.
-pub(super) async fn drained(phase: &mut watch::Receiver<Phase>) {
+pub(super) async fn drain_begins(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase > Phase::Running).await;
 }
 
-/// Waits until the process drains, and then for what is on its way.
-pub(super) async fn leaving(mut phase: watch::Receiver<Phase>) {
-    drained(&mut phase).await;
+/// Waits until the process drains, and then for as long as what is on its way may take to arrive.
+pub(super) async fn drain_settles(mut phase: watch::Receiver<Phase>) {
+    drain_begins(&mut phase).await;
     tokio::time::sleep(LAST_REQUEST).await;
 }

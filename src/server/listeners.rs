@@ -23,12 +23,12 @@ use crate::tls::Certificate;
 
 /// Tells the listeners of a process apart; none is used twice.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Id(usize);
+pub(super) struct ListenerId(usize);
 
 /// A listener whose sockets are open.
 #[derive(Clone, Debug)]
 pub(super) struct OpenListener {
-    pub(super) id: Id,
+    pub(super) id: ListenerId,
     /// As the file has it: port 0 stays 0.
     written: SocketAddr,
     /// The address that its sockets have.
@@ -85,14 +85,14 @@ pub(super) struct Listeners {
 
 /// What opening listeners needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Means<'a> {
+pub(super) struct OpeningContext<'a> {
     pub(super) shared: &'a tls::Shared,
     pub(super) threads: usize,
     pub(super) now: OffsetDateTime,
 }
 
 /// The sockets of listeners, one for each thread.
-pub(super) type Sockets = Vec<(Id, Vec<std::net::TcpListener>)>;
+pub(super) type Sockets = Vec<(ListenerId, Vec<std::net::TcpListener>)>;
 
 impl Listeners {
     /// Those of `config`, and sockets for those that are not open yet. Either all of this works or nothing has changed:
@@ -103,7 +103,7 @@ impl Listeners {
     pub(super) fn prepare(
         &self,
         config: &Config,
-        means: Means<'_>,
+        opening: OpeningContext<'_>,
     ) -> Result<(Self, Sockets), StartError> {
         let open = self.those_open(config);
         for (listener, open) in config.listeners.iter().zip(&open) {
@@ -113,7 +113,7 @@ impl Listeners {
         }
         let mut secured = Vec::new();
         for (listener, open) in config.listeners.iter().zip(&open) {
-            secured.push(secure(config, listener, *open, means)?);
+            secured.push(secure(config, listener, *open, opening)?);
         }
         let mut next = self.next;
         let mut bound = Vec::new();
@@ -122,9 +122,9 @@ impl Listeners {
             let (id, address) = match open {
                 Some(open) => (open.id, open.address),
                 None => {
-                    let sockets = listener::bind(listener.address, means.threads)
+                    let sockets = listener::bind(listener.address, opening.threads)
                         .map_err(|source| refused(config, listener, source))?;
-                    let (id, address) = (Id(next), sockets.address());
+                    let (id, address) = (ListenerId(next), sockets.address());
                     next += 1;
                     bound.push((id, listener, sockets));
                     (id, address)
@@ -205,13 +205,13 @@ fn secure(
     config: &Config,
     listener: &config::Listener,
     open: Option<&OpenListener>,
-    means: Means<'_>,
+    opening: OpeningContext<'_>,
 ) -> Result<Secured, StartError> {
     let pairs = match &listener.tls {
         None => return Ok((Vec::new(), None)),
         Some(Tls::Pairs(pairs)) => pairs.clone(),
         Some(Tls::SelfSigned { dir }) => {
-            let made = tls::self_signed::ensure(dir, means.now);
+            let made = tls::self_signed::ensure(dir, opening.now);
             vec![made.map_err(|source| StartError::SelfSigned {
                 place: config.place(listener.line),
                 source,
@@ -228,7 +228,7 @@ fn secure(
     };
     let tls = match open.filter(same).and_then(|open| open.tls.clone()) {
         Some(tls) => tls,
-        None => tls::server_config(pairs.clone(), means.shared),
+        None => tls::server_config(pairs.clone(), opening.shared),
     };
     Ok((pairs, Some(tls)))
 }

@@ -49,8 +49,8 @@ use crate::listener::Phase;
 use crate::observe::LineSink;
 use crate::proxy::Proxy;
 use crate::server::listeners::Listeners;
-use crate::server::listeners::Means;
 use crate::server::listeners::OpenListener;
+use crate::server::listeners::OpeningContext;
 use crate::server::listeners::Sockets;
 use crate::server::observers::Observers;
 use crate::server::worker::Order;
@@ -102,12 +102,12 @@ pub struct Opened {
 pub fn open(config: Config, now: OffsetDateTime) -> Result<Opened, StartError> {
     descriptors::raise_limit();
     let shared = tls::Shared::new().map_err(StartError::Tickets)?;
-    let means = Means {
+    let opening = OpeningContext {
         shared: &shared,
         threads: config.threads.get(),
         now,
     };
-    let (listeners, sockets) = Listeners::default().prepare(&config, means)?;
+    let (listeners, sockets) = Listeners::default().prepare(&config, opening)?;
     Ok(Opened {
         config,
         listeners,
@@ -118,14 +118,14 @@ pub fn open(config: Config, now: OffsetDateTime) -> Result<Opened, StartError> {
 
 /// What every thread serves by.
 #[derive(Clone, Debug)]
-struct Rules {
+struct ThreadSettings {
     /// What decides about requests, and who hears of them.
     proxy: Proxy,
     /// What connections obey.
     timeouts: listener::ConnectionTimeouts,
 }
 
-impl Rules {
+impl ThreadSettings {
     /// Those of `config`. What is counted of `addresses` goes on, and their limits are the new ones from now on.
     fn new(config: &Config, observers: &Observers, addresses: AddressLimits) -> Self {
         addresses.allow(config.per_ip);
@@ -146,7 +146,7 @@ impl Rules {
 
 /// What each thread is told: the same, and a socket of its own for each new listener.
 fn orders(
-    rules: &Rules,
+    thread_settings: &ThreadSettings,
     listeners: &Listeners,
     sockets: Sockets,
     threads: usize,
@@ -158,7 +158,7 @@ fn orders(
         .collect();
     let mut orders: Vec<Order> = (0..threads)
         .map(|_| Order {
-            rules: rules.clone(),
+            thread_settings: thread_settings.clone(),
             settings: settings.clone(),
             sockets: Vec::new(),
             done: done.clone(),
@@ -195,11 +195,17 @@ impl Opened {
         let (phase, told) = watch::channel(Phase::Running);
         let (ended, outcomes) = mpsc::unbounded_channel();
         let addresses = AddressLimits::default();
-        let rules = Rules::new(&self.config, &observers, addresses);
+        let thread_settings = ThreadSettings::new(&self.config, &observers, addresses);
         let count = self.config.threads.get();
         let (done, _) = mpsc::unbounded_channel();
         let connections = Connections::up_to(descriptors::most_connections(&self.config, count));
-        let orders = orders(&rules, &self.listeners, self.sockets, count, &done);
+        let orders = orders(
+            &thread_settings,
+            &self.listeners,
+            self.sockets,
+            count,
+            &done,
+        );
         let (mut threads, mut workers) = (Vec::new(), Vec::new());
         for (number, first) in orders.into_iter().enumerate() {
             let (worker, orders) = mpsc::unbounded_channel();
@@ -223,7 +229,7 @@ impl Opened {
         Ok(Running {
             config: self.config,
             listeners: self.listeners,
-            rules,
+            thread_settings,
             observers,
             shared: self.shared,
             connections,
@@ -241,7 +247,7 @@ impl Opened {
 pub struct Running {
     config: Config,
     listeners: Listeners,
-    rules: Rules,
+    thread_settings: ThreadSettings,
     /// Outlive every configuration, and with them what they have counted.
     observers: Observers,
     /// Outlives every configuration, and with it the sessions of clients.

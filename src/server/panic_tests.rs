@@ -21,7 +21,7 @@ use crate::observe::Reason;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
 use crate::server::StartError;
-use crate::server::listeners::Means;
+use crate::server::listeners::OpeningContext;
 use crate::server::test_support::DEADLINE;
 use crate::server::test_support::ask;
 use crate::server::test_support::read;
@@ -144,12 +144,12 @@ async fn a_thread_that_dies_is_an_error_while_the_others_live() {
     std::fs::write(&running.config.file, text).unwrap();
     let now = OffsetDateTime::now_utc();
     let (config, _) = Config::read(&running.config.file, now).unwrap();
-    let means = Means {
+    let opening = OpeningContext {
         shared: &running.shared,
         threads: 2,
         now,
     };
-    let (listeners, mut sockets) = running.listeners.prepare(&config, means).unwrap();
+    let (listeners, mut sockets) = running.listeners.prepare(&config, opening).unwrap();
     for (_, sockets) in &mut sockets {
         sockets.truncate(1);
         sockets[0].set_nonblocking(false).unwrap();

@@ -10,16 +10,16 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::server::Rules;
 use crate::server::Running;
 use crate::server::StartError;
+use crate::server::ThreadSettings;
 use crate::server::changes;
 use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::ServingState;
 use crate::server::descriptors;
 use crate::server::keep_upstreams::keep_upstreams;
-use crate::server::listeners::Means;
+use crate::server::listeners::OpeningContext;
 use crate::server::listeners::Sockets;
 use crate::tls::Certificate;
 use crate::tls::CertificateError;
@@ -50,12 +50,12 @@ impl Running {
         now: OffsetDateTime,
     ) -> Result<Vec<Change>, StartError> {
         keep_upstreams(&mut config, &self.config);
-        let means = Means {
+        let opening = OpeningContext {
             shared: &self.shared,
             threads: self.workers.len(),
             now,
         };
-        let (listeners, sockets) = self.listeners.prepare(&config, means)?;
+        let (listeners, sockets) = self.listeners.prepare(&config, opening)?;
         let state = |config, listeners| ServingState {
             config,
             listeners,
@@ -69,9 +69,9 @@ impl Running {
             self.observers.reloaded();
         }
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
-        let addresses = self.rules.proxy.addresses.clone();
-        let rules = Rules::new(&config, &self.observers, addresses);
-        let _before = std::mem::replace(&mut self.rules, rules);
+        let addresses = self.thread_settings.proxy.addresses.clone();
+        let thread_settings = ThreadSettings::new(&config, &self.observers, addresses);
+        let _before = std::mem::replace(&mut self.thread_settings, thread_settings);
         let most = descriptors::most_connections(&config, self.workers.len());
         self.connections.allow(most);
         self.listeners = listeners;
@@ -148,7 +148,7 @@ impl Running {
     pub(super) async fn order(&mut self, sockets: Sockets) {
         let (done, mut all_done) = mpsc::unbounded_channel();
         for (worker, order) in self.workers.iter().zip(super::orders(
-            &self.rules,
+            &self.thread_settings,
             &self.listeners,
             sockets,
             self.workers.len(),

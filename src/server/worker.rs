@@ -29,20 +29,20 @@ use crate::listener::Tasks;
 use crate::observe::Observer;
 use crate::proxy::Handle;
 use crate::server::LAST_WORDS;
-use crate::server::Rules;
 use crate::server::StartError;
-use crate::server::listeners::Id;
+use crate::server::ThreadSettings;
+use crate::server::listeners::ListenerId;
 use crate::tunnel::IdleSweep;
 
 /// All that a thread serves from now on.
 #[derive(Debug)]
 pub(super) struct Order {
     /// What it serves by.
-    pub(super) rules: Rules,
+    pub(super) thread_settings: ThreadSettings,
     /// Every listener there shall be; others are closed.
-    pub(super) settings: Vec<(Id, ListenerSettings)>,
+    pub(super) settings: Vec<(ListenerId, ListenerSettings)>,
     /// The sockets of those that are new.
-    pub(super) sockets: Vec<(Id, std::net::TcpListener)>,
+    pub(super) sockets: Vec<(ListenerId, std::net::TcpListener)>,
     /// Dropped when it is done.
     pub(super) done: mpsc::UnboundedSender<()>,
 }
@@ -86,29 +86,29 @@ impl Worker {
         let observer = Arc::clone(&self.observer);
         let tasks = Tasks::new(phase.clone(), self.connections, observer);
         let context = Rc::new(Context {
-            handle: Handle::new(self.first.rules.proxy.clone()),
+            handle: Handle::new(self.first.thread_settings.proxy.clone()),
             sweep: Rc::clone(&sweep),
             tasks: tasks.clone(),
             phase: phase.clone(),
             observer: self.observer,
-            timeouts: Cell::new(self.first.rules.timeouts),
+            timeouts: Cell::new(self.first.thread_settings.timeouts),
         });
-        let keeping = Vital::begin({
+        let sweeping = Vital::begin({
             let sweep = Rc::clone(&sweep);
             async move { sweep.run().await }
         });
-        let mut accepting = Accepting {
+        let mut thread = ServingThread {
             context,
             listeners: BTreeMap::new(),
-            keeping,
+            sweeping,
         };
-        accepting.obey(self.first).await?;
+        thread.obey(self.first).await?;
         loop {
             tokio::select! {
                 biased;
                 _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
                 order = orders.recv() => match order {
-                    Some(order) => match accepting.obey(order).await {
+                    Some(order) => match thread.obey(order).await {
                         // One thread lacks this listener's socket; the rest of the order is done.
                         Err(StartError::Thread(reason)) => {
                             tracing::error!(%reason, "cannot accept connections; open ones go on");
@@ -117,10 +117,10 @@ impl Worker {
                     },
                     None => break,
                 },
-                () = accepting.panicked() => return Err(StartError::Died),
+                () = thread.panicked() => return Err(StartError::Died),
             }
         }
-        for (_, accepting) in accepting.listeners.into_values() {
+        for (_, accepting) in thread.listeners.into_values() {
             // Each ends when the drain begins, with its last connection begun.
             accepting.ended().await?;
         }
@@ -171,14 +171,14 @@ impl Vital {
     }
 }
 
-/// The listeners of a thread.
-struct Accepting {
+/// What a thread runs: its listeners, and the sweep over its tunnels.
+struct ServingThread {
     context: Rc<Context>,
-    listeners: BTreeMap<Id, (Rc<LiveListener>, Vital)>,
-    keeping: Vital,
+    listeners: BTreeMap<ListenerId, (Rc<LiveListener>, Vital)>,
+    sweeping: Vital,
 }
 
-impl Accepting {
+impl ServingThread {
     /// Waits until a panic has ended a task that everything depends on.
     ///
     /// # Cancel safety
@@ -186,7 +186,7 @@ impl Accepting {
     async fn panicked(&mut self) {
         poll_fn(|cx| {
             let accepting = self.listeners.values_mut().map(|(_, accepting)| accepting);
-            let mut vital = accepting.chain([&mut self.keeping]);
+            let mut vital = accepting.chain([&mut self.sweeping]);
             match vital.any(|task| task.poll_panicked(cx).is_ready()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
@@ -201,8 +201,8 @@ impl Accepting {
         let mut refused = None;
         let mut sockets = BTreeMap::from_iter(order.sockets);
         let mut closing = std::mem::take(&mut self.listeners);
-        self.context.handle.set(order.rules.proxy);
-        self.context.timeouts.set(order.rules.timeouts);
+        self.context.handle.set(order.thread_settings.proxy);
+        self.context.timeouts.set(order.thread_settings.timeouts);
         for (id, settings) in order.settings {
             let live = match (closing.remove(&id), sockets.remove(&id)) {
                 (Some((live, accepting)), _) => {

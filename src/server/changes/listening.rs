@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::ServingState;
-use crate::server::listeners::Id;
+use crate::server::listeners::ListenerId;
 use crate::server::listeners::Listeners;
 use crate::server::listeners::OpenListener;
 use crate::tls::Certificate;
@@ -49,7 +49,7 @@ pub(super) fn listeners(
 }
 
 /// The listeners of a configuration by their identity, each with its line in the file.
-fn of(state: ServingState<'_>) -> impl Iterator<Item = (Id, (&OpenListener, usize))> {
+fn of(state: ServingState<'_>) -> impl Iterator<Item = (ListenerId, (&OpenListener, usize))> {
     let lines = state.config.listeners.iter().map(|written| written.line);
     let all = state.listeners.all.iter().zip(lines);
     all.map(|(listener, line)| (listener.id, (listener, line)))

@@ -5,7 +5,7 @@ use crate::observe::TlsFailure;
 use crate::tls::HandshakeError;
 
 /// What an observer is told of a connection whose TLS handshake came to nothing.
-pub(super) fn of_tls(error: &HandshakeError) -> ConnectionFailure<'_> {
+pub(super) fn of(error: &HandshakeError) -> ConnectionFailure<'_> {
     let kind = match error {
         HandshakeError::Timeout { .. } => TlsFailure::Timeout,
         HandshakeError::Closed => TlsFailure::Closed,
