@@ -117,7 +117,8 @@ pub fn decide<'p, T>(
         return refused(Refusal::NoLocation);
     };
     let (Found::Answers(entry) | Found::AddsSlash(entry)) = &found;
-    let becomes = match &entry.to.to {
+    let rule = &entry.to;
+    let becomes = match &rule.to {
         Action::Return(written) => Ok(Becomes::Answer(own_answer::returned(
             written,
             &checked.variables(client),
@@ -127,7 +128,7 @@ pub fn decide<'p, T>(
         }
     };
     Decision {
-        rule: Some(&entry.to),
+        rule: Some(rule),
         becomes,
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn admitted(
     address: SocketAddr,
     context: &Context,
 ) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
-    let serving = context.handle.load();
+    let serving = context.current_proxy.load();
     // A trusted proxy has many clients, who are counted by their requests.
     if serving.trusted.contain(address.ip()) {
         return Ok(None);

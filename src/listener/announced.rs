@@ -79,7 +79,7 @@ pub(super) async fn client_of(
     context: &Context,
 ) -> Option<SocketAddr> {
     let announced = async {
-        if !context.handle.load().trusted.contain(proxy.ip()) {
+        if !context.current_proxy.load().trusted.contain(proxy.ip()) {
             return Some(Err(AnnounceError::NotTrusted));
         }
         tokio::select! {

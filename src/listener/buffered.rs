@@ -28,8 +28,8 @@ use crate::listener::promised::PromisedTunnel;
 use crate::proxy;
 use crate::proxy::Agreed;
 use crate::proxy::ClientConnection;
-use crate::proxy::Direct;
 use crate::proxy::DirectAnswer;
+use crate::proxy::DirectEnd;
 use crate::proxy::ReadyAnswer;
 use crate::stream::Stream;
 use crate::tunnel::End;
@@ -149,8 +149,8 @@ impl<'c> BufferedRequests<'c> {
         match passed {
             // A request that is dropped without an answer says so in the log.
             None => RequestEnd::ClientLeft,
-            Some(Direct::ForHyper(ready)) => RequestEnd::ForHyper(ready),
-            Some(Direct::Done(answer)) => self.write(answer).await,
+            Some(DirectEnd::ForHyper(ready)) => RequestEnd::ForHyper(ready),
+            Some(DirectEnd::Done(answer)) => self.write(answer).await,
         }
     }
 
@@ -193,8 +193,8 @@ impl<'c> BufferedRequests<'c> {
         let handshake = pin!(proxy::shake_hands(self.connection, request));
         match while_there(&mut self.client, self.connection, handshake).await {
             None => BufferedEnd::Over,
-            Some(Direct::ForHyper(ready)) => self.answered(*ready),
-            Some(Direct::Done(Agreed { head, switch })) => {
+            Some(DirectEnd::ForHyper(ready)) => self.answered(*ready),
+            Some(DirectEnd::Done(Agreed { head, switch })) => {
                 let stream = &mut self.client.stream;
                 if stream.write_all(&head).await.is_err() || stream.flush().await.is_err() {
                     return BufferedEnd::Over;

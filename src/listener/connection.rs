@@ -46,8 +46,9 @@ pub(super) async fn serve(
         Box::pin(close(client_end.stream, phase)).await;
         return None;
     }
-    let handle = context.handle.clone();
-    let connection = ClientConnection::new(handle, client, Rc::clone(live.redirect()), permit);
+    let current_proxy = context.current_proxy.clone();
+    let connection =
+        ClientConnection::new(current_proxy, client, Rc::clone(live.redirect()), permit);
     let buffered = BufferedRequests::new(&connection, &phase, client_end, deadline);
     // Boxed, like all that begins with the first byte: a connection pays for the step that it is in.
     match Box::pin(buffered.serve()).await {

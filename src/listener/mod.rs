@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::observe::Observer;
-use crate::proxy::Handle;
+use crate::proxy::CurrentProxy;
 use crate::tunnel::IdleSweep;
 
 pub use crate::listener::accept::accept;
@@ -51,7 +51,7 @@ pub struct ConnectionTimeouts {
 #[derive(Debug)]
 pub struct Context {
     /// Decides about requests.
-    pub handle: Handle,
+    pub current_proxy: CurrentProxy,
     /// Ends tunnels that do not end by themselves.
     pub sweep: Rc<IdleSweep>,
     /// Counts what is under way.

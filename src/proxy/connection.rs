@@ -18,8 +18,8 @@ use crate::limits::Exceeded;
 use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
+use crate::proxy::current_proxy::CurrentProxy;
 use crate::proxy::error::Innermost;
-use crate::proxy::handle::Handle;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
 
@@ -30,7 +30,7 @@ use crate::proxy::report::Report;
 /// so that several requests could be under way at once.
 #[derive(Debug)]
 pub struct ClientConnection {
-    handle: Handle,
+    current_proxy: CurrentProxy,
     /// Its `redirect` is that of the moment at which it connected.
     client: Client,
     /// Where the listener sends its clients now, which a reload may change.
@@ -45,16 +45,17 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// A connection of `client`, whose requests are decided by what `handle` and `redirect` hold when they come. The connection, or
-    /// the tunnel that it becomes, is counted by `permit`; if that says that it is one too many, every request is refused.
+    /// A connection of `client`, whose requests are decided by what `current_proxy` and `redirect` hold when they come. The
+    /// connection, or the tunnel that it becomes, is counted by `permit`; if that says that it is one too many, every request is
+    /// refused.
     pub fn new(
-        handle: Handle,
+        current_proxy: CurrentProxy,
         client: Client,
         redirect: Rc<Cell<Option<Redirect>>>,
         permit: Option<Box<AddressPermit>>,
     ) -> Rc<Self> {
         Rc::new(Self {
-            handle,
+            current_proxy,
             client,
             redirect,
             address: forwarded::address(client.address.ip()),
@@ -110,7 +111,7 @@ impl ClientConnection {
     }
 
     fn report_without_head(&self) -> Report {
-        let observer = Arc::clone(&self.handle.load().observer);
+        let observer = Arc::clone(&self.current_proxy.load().observer);
         self.report(RequestLine::unreadable(), observer)
     }
 
@@ -120,8 +121,8 @@ impl ClientConnection {
         Report::begin(self.client.address, request, observer, is_cut)
     }
 
-    pub(super) fn handle(&self) -> &Handle {
-        &self.handle
+    pub(super) fn current_proxy(&self) -> &CurrentProxy {
+        &self.current_proxy
     }
 
     /// The client, as it is for a request that has just come.

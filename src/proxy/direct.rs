@@ -21,16 +21,16 @@ use crate::http1::Persistence;
 use crate::proxy::answer::Answer;
 use crate::proxy::answer::ReadyAnswer;
 use crate::proxy::connection::ClientConnection;
-use crate::proxy::early_bytes::EarlyBytes;
-use crate::proxy::early_bytes::early_bytes;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::exchange::Begun;
+use crate::proxy::first_bytes::FirstBytes;
+use crate::proxy::first_bytes::first_bytes;
 use crate::proxy::lease::Lease;
 use crate::proxy::prepare::Prepared;
 use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
-use crate::proxy::request_body::Upload;
+use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::UpstreamRequest;
 use crate::proxy::switch::Switch;
 use crate::stream::PeerAddr;
@@ -42,7 +42,7 @@ use crate::upstream::IdleConnection;
 
 /// How a request without hyper ended.
 #[derive(Debug)]
-pub enum Direct<T> {
+pub enum DirectEnd<T> {
     /// All of its answer is there as bytes.
     Done(T),
     /// Hyper has to write its answer.
@@ -65,7 +65,7 @@ pub struct Agreed {
 pub async fn shake_hands(
     connection: &ClientConnection,
     mut request: Head<request::Parts>,
-) -> Direct<Agreed> {
+) -> DirectEnd<Agreed> {
     let (mut report, prepared) = prepare(connection, &mut request.parts, Framing::None);
     let asked = match prepared {
         Ok(Prepared::Forward(to)) => ask_for_tunnel(to, request, &mut report).await,
@@ -80,12 +80,12 @@ pub async fn shake_hands(
         })) => {
             report.switches(|| connection.take_permit());
             let switch = Box::new(Switch::new(upstream, timeouts, report));
-            return Direct::Done(Agreed { head, switch });
+            return DirectEnd::Done(Agreed { head, switch });
         }
         Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
-    Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
+    DirectEnd::ForHyper(Box::new(ReadyAnswer { answer, report }))
 }
 
 /// An answer for the client, with its line in the log.
@@ -128,7 +128,7 @@ pub async fn pass_on(
     connection: &ClientConnection,
     request: &mut Head<request::Parts>,
     body: Option<Bytes>,
-) -> Direct<DirectAnswer> {
+) -> DirectEnd<DirectAnswer> {
     let framing = match body {
         None => Framing::None,
         Some(_) => Framing::Length,
@@ -150,12 +150,12 @@ pub async fn pass_on(
         Ok(DirectOutcome::Bytes(answer)) => {
             report.answered(answer.status, |name| answer.value(name));
             report.hears(&answer.body);
-            return Direct::Done(DirectAnswer { answer, report });
+            return DirectEnd::Done(DirectAnswer { answer, report });
         }
         Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
-    Direct::ForHyper(Box::new(ReadyAnswer { answer, report }))
+    DirectEnd::ForHyper(Box::new(ReadyAnswer { answer, report }))
 }
 
 /// What came of a request.
@@ -185,27 +185,27 @@ async fn ask_for_tunnel(
     request: Head<request::Parts>,
     report: &mut Report,
 ) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
-    let upload = Upload::begin(report.started());
+    let clock = AnswerClock::begin(report.started());
     let message = http1::write_request(&request.parts, &request.names);
     let asking = DirectRequest {
         to: &to,
         message: &message,
-        upload: &upload,
+        clock: &clock,
         read: http1::read_switching,
     };
-    let mut heard = asking.anew(report).await?;
-    if let Some(mut answer) = heard.early.answer.take() {
+    let mut heard = asking.ask_anew(report).await?;
+    if let Some(mut answer) = heard.first.answer.take() {
         exchange::agreed(&to, &mut answer.parts)?;
         return Ok(DirectOutcome::Bytes(AgreedTunnel {
             head: http1::write_switching(&answer.parts, &answer.names),
             upstream: End {
                 stream: heard.stream,
-                early: heard.early.bytes.slice(answer.length..),
+                early: heard.first.bytes.slice(answer.length..),
             },
             timeouts: to.hop.route.tunnel_timeouts,
         }));
     }
-    let begun = heard.begun(request.parts, upload);
+    let begun = heard.begun(request.parts, clock);
     // Boxed, so that what nearly always happens does not carry the room for it.
     Box::pin(exchange::go_on(begun, &to))
         .await
@@ -218,23 +218,23 @@ async fn ask(
     request: BufferedRequest<'_>,
     report: &mut Report,
 ) -> Result<DirectOutcome<BufferedAnswer>, ProxyError> {
-    let upload = Upload::begin(report.started());
+    let clock = AnswerClock::begin(report.started());
     let Head { parts, names, .. } = request.head;
     let mut message = http1::write_request(parts, names);
     message.extend_from_slice(&request.body);
     let asking = DirectRequest {
         to: &to,
         message: &message,
-        upload: &upload,
+        clock: &clock,
         read: http1::read_answer,
     };
     let lease = connection.take_lease();
     let mut heard = None;
     if let Some((stream, address)) = lease.and_then(|lease| lease.bare(&to.hop)) {
         report.sent_to(Some(address.clone()));
-        let over_kept = asking.over(stream, address, 0).await?;
+        let over_kept = asking.ask_over(stream, address, 0).await?;
         // If the upstream closed it at that moment, the request may go out again.
-        if !over_kept.early.broke_off()
+        if !over_kept.first.broke_off()
             || !decision::may_be_repeated(&parts.method, request.framing)
         {
             heard = Some(over_kept);
@@ -243,9 +243,9 @@ async fn ask(
     let mut heard = match heard {
         Some(heard) => heard,
         // Boxed, so that a connection which polls does not carry the room for it.
-        None => Box::pin(asking.anew(report)).await?,
+        None => Box::pin(asking.ask_anew(report)).await?,
     };
-    if let Some(answer) = heard.early.answer.take() {
+    if let Some(answer) = heard.first.answer.take() {
         if answer.persistence == Persistence::KeepAlive {
             let idle = IdleConnection::new(heard.stream, heard.address);
             connection.keep(Lease::Idle(to.hop.server, idle));
@@ -253,7 +253,7 @@ async fn ask(
         return Ok(DirectOutcome::Bytes(answer));
     }
     let nothing = Request::new(()).into_parts().0;
-    let begun = heard.begun(std::mem::replace(parts, nothing), upload);
+    let begun = heard.begun(std::mem::replace(parts, nothing), clock);
     // Boxed, so that what nearly always happens does not carry the room for it.
     Box::pin(exchange::go_on(begun, &to))
         .await
@@ -265,21 +265,21 @@ struct DirectRequest<'a, A> {
     to: &'a UpstreamRequest,
     /// Its head and its body.
     message: &'a [u8],
-    upload: &'a Upload,
+    clock: &'a AnswerClock,
     /// Finds the answer in what the upstream says.
     read: fn(&Bytes) -> AnswerState<A>,
 }
 
 /// What the upstream said first, and over which connection.
-struct EarlyAnswer<A> {
+struct HeardAnswer<A> {
     stream: Stream,
     address: PeerAddr,
-    early: EarlyBytes<A>,
+    first: FirstBytes<A>,
 }
 
 impl<A> DirectRequest<'_, A> {
     /// Asks over a new connection.
-    async fn anew(&self, report: &mut Report) -> Result<EarlyAnswer<A>, ProxyError> {
+    async fn ask_anew(&self, report: &mut Report) -> Result<HeardAnswer<A>, ProxyError> {
         let Connected {
             stream,
             address,
@@ -288,36 +288,36 @@ impl<A> DirectRequest<'_, A> {
         // `response_timeout` counts from when the request can go out, `handshake_timeout` from when it came: whoever asks for a
         // WebSocket waits for the connection and the 101 together.
         if self.to.asked == Asked::Nothing {
-            self.upload.touch();
+            self.clock.touch();
         }
-        self.over(stream, address, sent).await
+        self.ask_over(stream, address, sent).await
     }
 
     /// Asks over this connection, to which `sent` bytes of the message were written before.
-    async fn over(
+    async fn ask_over(
         &self,
         mut stream: Stream,
         address: PeerAddr,
         sent: usize,
-    ) -> Result<EarlyAnswer<A>, ProxyError> {
-        let deadline = self.upload.moved() + self.to.longest_wait();
-        let early = early_bytes(&mut stream, &self.message[sent..], self.read);
-        let early = timeout_at(deadline, early).await;
-        Ok(EarlyAnswer {
-            early: early.map_err(|_| self.to.timed_out())?,
+    ) -> Result<HeardAnswer<A>, ProxyError> {
+        let deadline = self.clock.moved() + self.to.longest_wait();
+        let first = first_bytes(&mut stream, &self.message[sent..], self.read);
+        let first = timeout_at(deadline, first).await;
+        Ok(HeardAnswer {
+            first: first.map_err(|_| self.to.timed_out())?,
             stream,
             address,
         })
     }
 }
 
-impl<A> EarlyAnswer<A> {
+impl<A> HeardAnswer<A> {
     /// The exchange for hyper, which goes on with it.
-    fn begun(self, head: request::Parts, upload: Upload) -> Begun {
+    fn begun(self, head: request::Parts, clock: AnswerClock) -> Begun {
         Begun {
             head,
-            upload,
-            stream: self.early.rewind(self.stream),
+            clock,
+            stream: self.first.rewind(self.stream),
             address: self.address,
         }
     }

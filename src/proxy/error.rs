@@ -33,14 +33,14 @@ pub(super) enum ProxyError {
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
     NoAnswer {
-        /// `host:port` as in `proxy_pass`.
+        /// The server that was asked: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// Hyper's.
         source: hyper::Error,
     },
     /// The head of the answer took too long.
     AnswerTimeout {
-        /// `host:port` as in `proxy_pass`.
+        /// The server that was asked: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// The limit.
         limit: Duration,
@@ -49,21 +49,21 @@ pub(super) enum ProxyError {
     },
     /// The answer could be understood differently by the client.
     Answer {
-        /// `host:port` as in `proxy_pass`.
+        /// The server that was asked: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// How.
         source: AnswerError,
     },
     /// A 101 that does not agree to what was asked.
     Disagreed {
-        /// `host:port` as in `proxy_pass`.
+        /// The server that was asked: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// What it lacks.
         source: DisagreedError,
     },
     /// The connection broke right behind the head of a 101.
     SwitchBroken {
-        /// `host:port` as in `proxy_pass`.
+        /// The server that was asked: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
     },
 }

@@ -22,8 +22,8 @@ use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::lease::HttpLease;
 use crate::proxy::report::Report;
+use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::request_body::Upload;
 use crate::proxy::route::Hop;
 use crate::proxy::route::UpstreamRequest;
 use crate::stream::PeerAddr;
@@ -55,7 +55,7 @@ pub(super) async fn exchange(
 pub(super) struct Begun {
     /// The request as it was sent.
     pub(super) head: request::Parts,
-    pub(super) upload: Upload,
+    pub(super) clock: AnswerClock,
     /// The upstream's socket, as if the request had not been sent yet.
     pub(super) stream: Rewound,
     pub(super) address: PeerAddr,
@@ -65,7 +65,7 @@ pub(super) struct Begun {
 /// could be taken for another request.
 pub(super) async fn go_on(begun: Begun, to: &UpstreamRequest) -> Result<Answer, ProxyError> {
     let lease = start(to, begun.stream, begun.address).await?;
-    let body = RequestBody::new(None, Rc::new(begun.upload));
+    let body = RequestBody::new(None, Rc::new(begun.clock));
     let request = Request::from_parts(begun.head, body);
     let (response, lease) = send(lease, to, request).await?;
     judge(response, to, lease).await
@@ -131,7 +131,7 @@ async fn ask(
         }
     }
     let lease = open(to, report).await?;
-    request.body().upload().touch();
+    request.body().clock().touch();
     send(lease, to, request).await
 }
 
@@ -213,18 +213,18 @@ async fn try_send(
     to: &UpstreamRequest,
     request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, HttpLease), Failed> {
-    let upload = Rc::clone(request.body().upload());
+    let clock = Rc::clone(request.body().clock());
     let answered = {
         let sent = pin!(lease.connection.send(request));
-        in_time(sent, to, &upload).await.map_err(Failed::Final)?
+        in_time(sent, to, &clock).await.map_err(Failed::Final)?
     };
     match answered {
         Ok(response) => {
-            lease.upload = Some(upload);
+            lease.clock = Some(clock);
             Ok((response, lease))
         }
         Err(SendError::Unsent(request, source)) => Err(Failed::Unsent(request, source)),
-        Err(SendError::Sent(_)) if upload.is_broken() => {
+        Err(SendError::Sent(_)) if clock.is_broken() => {
             Err(Failed::Final(ProxyError::Request(RequestError::Body)))
         }
         Err(SendError::Sent(source)) => Err(Failed::Final(to.no_answer(source))),
@@ -235,13 +235,13 @@ async fn try_send(
 async fn in_time<T>(
     mut sent: impl Future<Output = T> + Unpin,
     to: &UpstreamRequest,
-    upload: &Upload,
+    clock: &AnswerClock,
 ) -> Result<T, ProxyError> {
     let body = to.hop.route.timeouts.body;
     let longest_wait = to.longest_wait();
     let deadline = || {
-        upload.moved()
-            + if upload.is_waiting() {
+        clock.moved()
+            + if clock.is_waiting() {
                 body
             } else {
                 longest_wait
@@ -256,7 +256,7 @@ async fn in_time<T>(
             () = sleep_until(look) => {
                 // A body that is still moving has moved the deadline.
                 if deadline() <= Instant::now() {
-                    return Err(if upload.is_waiting() {
+                    return Err(if clock.is_waiting() {
                         ProxyError::Request(RequestError::BodyTimeout(body))
                     } else {
                         to.timed_out()

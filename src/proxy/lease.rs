@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::request_body::Upload;
 use crate::proxy::route::Hop;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
@@ -70,8 +70,8 @@ pub(super) struct HttpLease {
     /// Where it leads to, and what the request over it obeys.
     pub(super) hop: Hop,
     pub(super) connection: Connection<RequestBody>,
-    /// The body of the request that was answered last, which may still be on its way.
-    pub(super) upload: Option<Rc<Upload>>,
+    /// The clock of the request that was answered last, whose body may still be on its way.
+    pub(super) clock: Option<Rc<AnswerClock>>,
 }
 
 impl HttpLease {
@@ -87,14 +87,14 @@ impl HttpLease {
         Ok(Self {
             hop: hop.clone(),
             connection: Connection::start(stream, address).await?,
-            upload: None,
+            clock: None,
         })
     }
 
     /// For another request, once the answer of the last one is over.
     pub(super) fn into_idle(mut self) -> Lease {
-        if let Some(upload) = self.upload.take() {
-            upload.answered(self.hop.route.timeouts.body);
+        if let Some(clock) = self.clock.take() {
+            clock.answered(self.hop.route.timeouts.body);
         }
         self.connection.rest();
         Lease::Http(self)

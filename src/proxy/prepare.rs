@@ -43,7 +43,7 @@ pub(super) fn prepare(
     head: &mut Parts,
     framing: Framing,
 ) -> (Report, Result<Prepared, ProxyError>) {
-    let proxy = connection.handle().load();
+    let proxy = connection.current_proxy().load();
     let line = RequestLine::new(&head.method, &head.uri, head.version);
     let mut report = connection.report(line, Arc::clone(&proxy.observer));
     let request = NewRequest {

@@ -22,11 +22,12 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 use tokio::time::sleep_until;
 
-/// How a request's body fares, seen by the wait for its answer.
+/// What the wait for a request's answer counts from, and how the request's body fares meanwhile. A request without a body has one
+/// too.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct AnswerClock {
     moved: Cell<Instant>,
-    state: Cell<UploadState>,
+    state: Cell<BodyState>,
     /// Longest silence, once nobody waits for the answer any more.
     limit: Cell<Option<Duration>>,
     /// Who sends the body on.
@@ -34,21 +35,21 @@ pub(super) struct Upload {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum UploadState {
+enum BodyState {
     /// The upstream does not ask for more, or has all.
-    Elsewhere,
+    NotWaiting,
     /// The client has to send more.
     Waiting,
     /// What the client sent is malformed, or it left.
     Broken,
 }
 
-impl Upload {
-    /// The body of a request that came at this moment.
+impl AnswerClock {
+    /// The clock of a request that came at this moment.
     pub(super) fn begin(came: Instant) -> Self {
         Self {
             moved: Cell::new(came),
-            state: Cell::new(UploadState::Elsewhere),
+            state: Cell::new(BodyState::NotWaiting),
             limit: Cell::new(None),
             sender: RefCell::new(None),
         }
@@ -63,7 +64,7 @@ impl Upload {
         }
     }
 
-    /// When it last moved, or the client began to be waited for: the wait for an answer, or for the client, counts from there.
+    /// When the body last moved, or the client began to be waited for: the wait for an answer, or for the client, counts from there.
     pub(super) fn moved(&self) -> Instant {
         self.moved.get()
     }
@@ -75,12 +76,12 @@ impl Upload {
 
     /// Whether it is the client that is waited for.
     pub(super) fn is_waiting(&self) -> bool {
-        self.state.get() == UploadState::Waiting
+        self.state.get() == BodyState::Waiting
     }
 
     /// Whether the client's body cannot be read to its end.
     pub(super) fn is_broken(&self) -> bool {
-        self.state.get() == UploadState::Broken
+        self.state.get() == BodyState::Broken
     }
 }
 
@@ -111,42 +112,42 @@ impl std::error::Error for BodyError {}
 pub(super) struct RequestBody {
     /// `None` for a request that has none, so that it can be sent again.
     incoming: Option<Incoming>,
-    upload: Rc<Upload>,
+    clock: Rc<AnswerClock>,
     /// Runs only behind the answer. Boxed, since most bodies are over by then.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     /// What the client sends.
-    pub(super) fn new(incoming: Option<Incoming>, upload: Rc<Upload>) -> Self {
+    pub(super) fn new(incoming: Option<Incoming>, clock: Rc<AnswerClock>) -> Self {
         Self {
             incoming,
-            upload,
+            clock,
             silence: None,
         }
     }
 
-    /// How far the body is.
-    pub(super) fn upload(&self) -> &Rc<Upload> {
-        &self.upload
+    /// What the wait for the answer counts from.
+    pub(super) fn clock(&self) -> &Rc<AnswerClock> {
+        &self.clock
     }
 
     /// Another one without content, if this has none.
     pub(super) fn try_clone(&self) -> Option<Self> {
         self.incoming.is_none().then(|| Self {
             incoming: None,
-            upload: Rc::clone(&self.upload),
+            clock: Rc::clone(&self.clock),
             silence: None,
         })
     }
 
     /// Ready when the client was silent for too long behind its answer.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        let Some(limit) = self.upload.limit.get() else {
-            self.upload.sender.replace(Some(cx.waker().clone()));
+        let Some(limit) = self.clock.limit.get() else {
+            self.clock.sender.replace(Some(cx.waker().clone()));
             return Poll::Pending;
         };
-        let until = self.upload.moved() + limit;
+        let until = self.clock.moved() + limit;
         let silence = self
             .silence
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -171,18 +172,18 @@ impl http_body::Body for RequestBody {
             return Poll::Ready(None);
         };
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
-        this.upload.state.set(match &frame {
+        this.clock.state.set(match &frame {
             Poll::Pending => {
                 // While the upstream took nothing, the client could send nothing: its silence begins now.
-                if !this.upload.is_waiting() {
-                    this.upload.touch();
+                if !this.clock.is_waiting() {
+                    this.clock.touch();
                 }
-                UploadState::Waiting
+                BodyState::Waiting
             }
-            Poll::Ready(Some(Err(_))) => UploadState::Broken,
+            Poll::Ready(Some(Err(_))) => BodyState::Broken,
             Poll::Ready(_) => {
-                this.upload.touch();
-                UploadState::Elsewhere
+                this.clock.touch();
+                BodyState::NotWaiting
             }
         });
         if frame.is_pending() {

@@ -18,8 +18,8 @@ use crate::proxy::exchange::exchange;
 use crate::proxy::prepare::Prepared;
 use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
+use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::request_body::Upload;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 ///
@@ -35,7 +35,7 @@ pub async fn answer(connection: Rc<ClientConnection>, request: Request<Incoming>
         Some(_) => Framing::Chunked,
     };
     let (mut report, prepared) = prepare(&connection, &mut head, framing);
-    let body = RequestBody::new(body, Rc::new(Upload::begin(report.started())));
+    let body = RequestBody::new(body, Rc::new(AnswerClock::begin(report.started())));
     let request = Request::from_parts(head, body);
     let answer = forward(&connection, prepared, request, &mut report).await;
     ReadyAnswer { answer, report }.answered(connection, version)

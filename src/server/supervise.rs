@@ -32,16 +32,16 @@ use crate::upstream::Server;
 pub enum Event {
     /// A file that is followed may have changed.
     File,
-    /// An upstream was asked whether it answers.
+    /// A server of an upstream was asked whether it answers.
     Upstream(Probed),
     /// The threads that serve have ended, though nobody told them to. Only a panic does that.
     Ended(Result<(), StartError>),
 }
 
-/// Whether an upstream answers.
+/// Whether a server of an upstream answers.
 #[derive(Debug)]
 pub struct Probed {
-    /// Its authority, as the configuration says it.
+    /// The server's authority, as the configuration says it.
     pub upstream: String,
     /// Where the first route that leads there is written.
     pub place: String,

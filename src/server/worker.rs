@@ -27,7 +27,7 @@ use crate::listener::LiveListener;
 use crate::listener::Phase;
 use crate::listener::Tasks;
 use crate::observe::Observer;
-use crate::proxy::Handle;
+use crate::proxy::CurrentProxy;
 use crate::server::LAST_WORDS;
 use crate::server::StartError;
 use crate::server::ThreadSettings;
@@ -86,7 +86,7 @@ impl Worker {
         let observer = Arc::clone(&self.observer);
         let tasks = Tasks::new(phase.clone(), self.connections, observer);
         let context = Rc::new(Context {
-            handle: Handle::new(self.first.thread_settings.proxy.clone()),
+            current_proxy: CurrentProxy::new(self.first.thread_settings.proxy.clone()),
             sweep: Rc::clone(&sweep),
             tasks: tasks.clone(),
             phase: phase.clone(),
@@ -201,7 +201,7 @@ impl ServingThread {
         let mut refused = None;
         let mut sockets = BTreeMap::from_iter(order.sockets);
         let mut closing = std::mem::take(&mut self.listeners);
-        self.context.handle.set(order.thread_settings.proxy);
+        self.context.current_proxy.set(order.thread_settings.proxy);
         self.context.timeouts.set(order.thread_settings.timeouts);
         for (id, settings) in order.settings {
             let live = match (closing.remove(&id), sockets.remove(&id)) {

@@ -14,14 +14,14 @@ use crate::tls::UpstreamTlsError;
 pub enum ConnectError {
     /// The name has no address.
     Resolve {
-        /// `host:port` as in `proxy_pass`.
+        /// The server: `host:port` as in `proxy_pass`.
         upstream: String,
         /// What the resolver says.
         source: io::Error,
     },
     /// Every address said no; the last one's words.
     Refused {
-        /// `host:port` or `unix:/path` as in `proxy_pass`.
+        /// The server: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// The last one.
         address: PeerAddr,
@@ -30,14 +30,14 @@ pub enum ConnectError {
     },
     /// No address answered in time.
     Timeout {
-        /// `host:port` or `unix:/path` as in `proxy_pass`.
+        /// The server: `host:port` or `unix:/path` as in `proxy_pass`.
         upstream: String,
         /// `connect_timeout`.
         limit: Duration,
     },
     /// An address took the connection, and the TLS handshake came to nothing.
     Tls {
-        /// `host:port` as in `proxy_pass`.
+        /// The server: `host:port` as in `proxy_pass`.
         upstream: String,
         /// The address.
         address: PeerAddr,
@@ -46,7 +46,7 @@ pub enum ConnectError {
     },
     /// An address took the connection, and the TLS handshake did not end in time.
     TlsTimeout {
-        /// `host:port` as in `proxy_pass`.
+        /// The server: `host:port` as in `proxy_pass`.
         upstream: String,
         /// The address.
         address: PeerAddr,

@@ -54,7 +54,7 @@ use wsgate::listener::Phase;
 use wsgate::listener::Tasks;
 use wsgate::observe::AccessLog;
 use wsgate::observe::ConnectionLog;
-use wsgate::proxy::Handle;
+use wsgate::proxy::CurrentProxy;
 use wsgate::proxy::Proxy;
 use wsgate::server;
 use wsgate::tunnel::IdleSweep;
@@ -168,7 +168,7 @@ async fn serve(world: &World, flags: &[u8], script: &[u8]) {
     let observer = Arc::clone(&proxy.observer);
     let tasks = Tasks::new(phase.clone(), Connections::up_to(8), Arc::clone(&observer));
     let context = Rc::new(Context {
-        handle: Handle::new(proxy),
+        current_proxy: CurrentProxy::new(proxy),
         sweep: Rc::clone(&sweep),
         tasks: tasks.clone(),
         phase,

@@ -14,9 +14,9 @@ use crate::stream::Stream;
 /// The largest head that is waited for here; a larger one is hyper's to read, which reads in pieces up to its own limit.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// What came of an upstream first.
+/// The first bytes of an answer, and what they are.
 #[derive(Debug)]
-pub(super) struct EarlyBytes<A> {
+pub(super) struct FirstBytes<A> {
     pub(super) bytes: Bytes,
     /// The answer with which `bytes` begin, if it is one of those that are read without hyper.
     pub(super) answer: Option<A>,
@@ -26,7 +26,7 @@ pub(super) struct EarlyBytes<A> {
     broke_off: bool,
 }
 
-impl<A> EarlyBytes<A> {
+impl<A> FirstBytes<A> {
     /// Whether the upstream was gone before its head was complete.
     pub(super) fn broke_off(&self) -> bool {
         self.broke_off
@@ -41,12 +41,12 @@ impl<A> EarlyBytes<A> {
 /// Writes what is left of a request, and reads until `judge` finds an answer or says that hyper has to read it.
 ///
 /// Of an answer whose body has begun only what is there is read: what a client waits for is not held back here.
-pub(super) async fn early_bytes<A>(
+pub(super) async fn first_bytes<A>(
     stream: &mut Stream,
     rest: &[u8],
     judge: fn(&Bytes) -> AnswerState<A>,
-) -> EarlyBytes<A> {
-    let mut early = EarlyBytes {
+) -> FirstBytes<A> {
+    let mut first = FirstBytes {
         bytes: Bytes::new(),
         answer: None,
         broken: None,
@@ -54,7 +54,7 @@ pub(super) async fn early_bytes<A>(
     };
     // When it fails there may still be an answer, which the next reader finds.
     if stream.write_all(rest).await.is_err() || stream.flush().await.is_err() {
-        return early;
+        return first;
     }
     let mut body_began = false;
     loop {
@@ -64,31 +64,31 @@ pub(super) async fn early_bytes<A>(
         });
         match taken.await {
             None => {
-                early.broke_off = false;
-                return early;
+                first.broke_off = false;
+                return first;
             }
             Some(Err(error)) => {
-                early.broken = Some(error);
-                return early;
+                first.broken = Some(error);
+                return first;
             }
-            Some(Ok(taken)) if taken.is_empty() => return early,
-            Some(Ok(taken)) if early.bytes.is_empty() => early.bytes = taken,
-            Some(Ok(taken)) => early.bytes = [&early.bytes[..], &taken].concat().into(),
+            Some(Ok(taken)) if taken.is_empty() => return first,
+            Some(Ok(taken)) if first.bytes.is_empty() => first.bytes = taken,
+            Some(Ok(taken)) => first.bytes = [&first.bytes[..], &taken].concat().into(),
         }
-        match judge(&early.bytes) {
-            AnswerState::HeadMissing if early.bytes.len() < MAX_HEAD => {}
+        match judge(&first.bytes) {
+            AnswerState::HeadMissing if first.bytes.len() < MAX_HEAD => {}
             AnswerState::BodyMissing => {
-                early.broke_off = false;
+                first.broke_off = false;
                 body_began = true;
             }
             AnswerState::Complete(answer) => {
-                early.answer = Some(answer);
-                early.broke_off = false;
-                return early;
+                first.answer = Some(answer);
+                first.broke_off = false;
+                return first;
             }
             AnswerState::HeadMissing | AnswerState::ForHyper => {
-                early.broke_off = false;
-                return early;
+                first.broke_off = false;
+                return first;
             }
         }
     }

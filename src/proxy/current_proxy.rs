@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use crate::proxy::route::Proxy;
 
-/// What a thread's connections ask at the beginning of each request, and what a reload swaps. Clones lead to the same.
+/// What a thread's connections ask at the beginning of each request, and what a reload swaps. Clones share it.
 ///
 /// Each thread has its own, which is set between two requests of that thread: looking it up takes neither a lock nor an
 /// atomic operation.
 #[derive(Clone, Debug)]
-pub struct Handle(Rc<RefCell<Rc<Proxy>>>);
+pub struct CurrentProxy(Rc<RefCell<Rc<Proxy>>>);
 
-impl Handle {
+impl CurrentProxy {
     /// Leads to `proxy`.
     pub fn new(proxy: Proxy) -> Self {
         Self(Rc::new(RefCell::new(Rc::new(proxy))))
