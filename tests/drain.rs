@@ -14,6 +14,7 @@ use crate::support::SWITCHING;
 use crate::support::TestServer;
 use crate::support::UPGRADE;
 use crate::support::Upstream;
+use crate::support::Way;
 use crate::support::tunnel;
 
 #[tokio::test]
@@ -117,6 +118,36 @@ async fn a_tunnel_that_ends_by_itself_ends_the_drain() {
     // Long before `drain_timeout`, which is 30 s.
     let finished = gate.finished().await;
     assert_eq!(finished.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn every_answer_during_a_drain_says_close_whatever_was_asked_for() {
+    let h2c = "GET / HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+               HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n";
+    let plain = "GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n";
+    for way in Way::BOTH {
+        for request in [UPGRADE, h2c.as_bytes(), plain.as_bytes()] {
+            let mut upstream = Upstream::scripted().await;
+            let other = Upstream::saying("other").await;
+            let routes = [("/other", &other), ("/", &upstream)];
+            let mut gate = TestServer::with_routes(&routes).await;
+            let mut client = way.client(&gate).await;
+            client.send(request).await;
+            let mut server = upstream.accept().await;
+            server.head().await;
+            gate.signal("TERM");
+            is_refused(&gate).await;
+            server
+                .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+                .await;
+            let answer = client.answer().await;
+            assert_eq!(answer.text(), "no");
+            let connection = answer.head.values("connection");
+            let request = request.escape_ascii();
+            assert_eq!(connection, ["close"], "{way:?}: {request}");
+            assert_eq!(gate.finished().await.status.code(), Some(0));
+        }
+    }
 }
 
 #[tokio::test]

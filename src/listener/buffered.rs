@@ -39,7 +39,7 @@ pub(super) enum BufferedEnd {
     /// A tunnel, whose 101 is out.
     Tunnel(PromisedTunnel),
     /// HTTP through hyper.
-    Http(Box<Handover>),
+    Http(Handover),
     /// It is closed in order.
     Closing(Stream),
     /// The client left, or the process ends it.
@@ -123,7 +123,7 @@ impl<'c> BufferedRequests<'c> {
                 RequestEnd::Answered(Persistence::Close) => {
                     return BufferedEnd::Closing(self.client.stream);
                 }
-                RequestEnd::ForHyper(ready) => return self.answered(*ready),
+                RequestEnd::ForHyper(ready) => return self.answered(ready),
                 RequestEnd::ClientLeft => return BufferedEnd::Over,
             }
             self.deadline.renew();
@@ -193,7 +193,7 @@ impl<'c> BufferedRequests<'c> {
         let handshake = pin!(proxy::shake_hands(self.connection, request));
         match while_there(&mut self.client, self.connection, handshake).await {
             None => BufferedEnd::Over,
-            Some(DirectEnd::ForHyper(ready)) => self.answered(*ready),
+            Some(DirectEnd::ForHyper(ready)) => self.answered(ready),
             Some(DirectEnd::Done(Agreed { head, switch })) => {
                 let stream = &mut self.client.stream;
                 if stream.write_all(&head).await.is_err() || stream.flush().await.is_err() {
@@ -208,13 +208,13 @@ impl<'c> BufferedRequests<'c> {
     /// Hands over to hyper, which reads the request at the start of `read` again.
     fn for_hyper(self) -> BufferedEnd {
         let handover = Handover::undecided(self.client.stream, self.read, self.deadline);
-        BufferedEnd::Http(Box::new(handover))
+        BufferedEnd::Http(handover)
     }
 
     /// Hands over to hyper, which reads the request in `read` again and writes the answer that is ready for it.
-    fn answered(self, ready: ReadyAnswer) -> BufferedEnd {
+    fn answered(self, ready: Box<ReadyAnswer>) -> BufferedEnd {
         let handover = Handover::answered(self.client, &self.read, self.deadline, ready);
-        BufferedEnd::Http(Box::new(handover))
+        BufferedEnd::Http(handover)
     }
 }
 

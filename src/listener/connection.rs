@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
@@ -40,8 +41,9 @@ pub(super) async fn serve(
         client,
         permit,
         stream,
+        header_timeout,
     } = open(tcp, peer, &live, &context).await?;
-    let (client_end, deadline) = first_bytes(stream, &client, &context).await?;
+    let (client_end, deadline) = first_bytes(stream, header_timeout, &client, &context).await?;
     if client_end.early.is_empty() {
         Box::pin(close(client_end.stream, phase)).await;
         return None;
@@ -54,7 +56,7 @@ pub(super) async fn serve(
     match Box::pin(buffered.serve()).await {
         BufferedEnd::Tunnel(tunnel) => Some(tunnel),
         BufferedEnd::Http(handover) => {
-            Box::pin(hyper_driver::drive(*handover, connection, phase)).await
+            Box::pin(hyper_driver::drive(handover, connection, phase)).await
         }
         BufferedEnd::Closing(stream) => {
             // The upstream connection that was kept goes now, not when the client has read its answer.
@@ -73,6 +75,8 @@ struct Opened {
     /// Counts the connection for its address.
     permit: Option<Box<AddressPermit>>,
     stream: Stream,
+    /// As it was when the connection came: a reload is for the next one.
+    header_timeout: Duration,
 }
 
 /// What comes before the first byte of a request: the PROXY header, where the listener has one; whether the client is one too many
@@ -118,6 +122,7 @@ async fn open(
         client,
         permit,
         stream,
+        header_timeout: timeouts.header,
     })
 }
 
@@ -125,10 +130,10 @@ async fn open(
 /// just accepted for readable, so it is the bytes that are waited for.
 async fn first_bytes(
     mut stream: Stream,
+    header_timeout: Duration,
     client: &Client,
     context: &Context,
 ) -> Option<(End<Stream>, HeadDeadline)> {
-    let header_timeout = context.timeouts.get().header;
     let deadline = HeadDeadline::begin(header_timeout);
     let taken = poll_fn(|cx| stream.poll_take(cx));
     let first = tokio::select! {

@@ -14,10 +14,9 @@ use crate::tunnel::End;
 /// is used up with it, so that no other request can be given it.
 #[derive(Debug)]
 pub(super) struct Handover {
-    pub(super) stream: Rewound,
-    /// How long the head may take that the socket begins with.
-    pub(super) deadline: HeadDeadline,
-    pub(super) ready: Option<ReadyAnswer>,
+    stream: Rewound,
+    deadline: HeadDeadline,
+    ready: Option<Box<ReadyAnswer>>,
 }
 
 impl Handover {
@@ -35,7 +34,7 @@ impl Handover {
         client: End<Stream>,
         request: &[u8],
         deadline: HeadDeadline,
-        ready: ReadyAnswer,
+        ready: Box<ReadyAnswer>,
     ) -> Self {
         let read = [request, &client.early].concat();
         Self {
@@ -43,5 +42,10 @@ impl Handover {
             deadline,
             ready: Some(ready),
         }
+    }
+
+    /// The socket, until when the head must be there that it begins with, and the answer to the request of that head.
+    pub(super) fn into_parts(self) -> (Rewound, HeadDeadline, Option<Box<ReadyAnswer>>) {
+        (self.stream, self.deadline, self.ready)
     }
 }

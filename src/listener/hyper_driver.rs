@@ -2,11 +2,13 @@
 //! to it to the end of the connection, or to a tunnel.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tokio::time::timeout;
 
+use crate::headers::lists::has_member;
 use crate::http1;
 use crate::listener::Phase;
 use crate::listener::closing::LINGER_IDLE;
@@ -59,11 +62,7 @@ pub(super) async fn drive(
     connection: Rc<ClientConnection>,
     phase: watch::Receiver<Phase>,
 ) -> Option<PromisedTunnel> {
-    let Handover {
-        stream,
-        deadline,
-        ready,
-    } = handover;
+    let (stream, deadline, ready) = handover.into_parts();
     let mut builder = server::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -78,7 +77,7 @@ pub(super) async fn drive(
     if is_answered && *phase.borrow() > Phase::Running {
         builder.keep_alive(false);
     }
-    let requests = HyperRequests::new(connection, deadline, ready);
+    let requests = HyperRequests::new(connection, deadline, ready, phase.clone());
     let service = service_fn(|request| requests.answer(request));
     let mut http = builder.serve_connection(TokioIo::new(stream), service);
     let ended = run(&mut http, &requests, phase.clone()).await;
@@ -86,21 +85,24 @@ pub(super) async fn drive(
     let (stream, early) = io.into_inner().unwind(read_buf);
     let client = End { stream, early };
     match (ended, requests.switch.take()) {
-        (DriverEnd::Hyper(Ok(())), Some(switch)) => Some(PromisedTunnel { client, switch }),
+        (Some(HttpEnd::Hyper(Ok(()))), Some(switch)) => Some(PromisedTunnel { client, switch }),
         // The client left in the middle of an exchange, or the socket is broken.
-        (DriverEnd::Hyper(Err(error)), _) if error.is_incomplete_message() => None,
+        (Some(HttpEnd::Hyper(Err(error))), _) if error.is_incomplete_message() => None,
         // An answer broke off that an end in order would make whole.
-        (DriverEnd::Hyper(Err(error)), _) if error.is_user() && requests.ends_with_connection() => {
+        (Some(HttpEnd::Hyper(Err(error))), _)
+            if error.is_user() && requests.ends_with_connection.get() =>
+        {
             client.stream.break_off();
             None
         }
-        (DriverEnd::ProcessOver, _) => {
-            if requests.ends_with_connection() {
+        // The process is over, in the middle of such an answer perhaps.
+        (None, _) => {
+            if requests.ends_with_connection.get() {
                 client.stream.break_off();
             }
             None
         }
-        (ended, _) => {
+        (Some(ended), _) => {
             finish(client, ended, &requests, phase).await;
             None
         }
@@ -113,35 +115,42 @@ struct HyperRequests {
     connection: Rc<ClientConnection>,
     /// Until when the first head must be there.
     deadline: HeadDeadline,
-    /// The answer to the first request that hyper reads, whose very bytes the socket begins with.
-    ready: Cell<Option<ReadyAnswer>>,
-    /// A head has come whole.
-    has_head: Cell<bool>,
+    phase: watch::Receiver<Phase>,
+    turn: RefCell<Turn>,
     /// Only the end of the connection ends the answer that is under way.
     ends_with_connection: Cell<bool>,
     /// The tunnel that a 101 has promised.
     switch: Cell<Option<Box<Switch>>>,
-    /// A request had an Upgrade line or was a CONNECT, which makes hyper end as if an upgrade had happened.
-    has_upgrade: Cell<bool>,
-    /// Requests with an Upgrade line that are under way.
+    /// Hyper ends as if an upgrade had happened, though none has.
+    refused_upgrade: Cell<bool>,
+    /// Requests for a WebSocket that are under way.
     upgrading: Cell<usize>,
     upgraded: Notify,
+}
+
+/// Which request hyper reads next.
+enum Turn {
+    /// The one with which the socket began, whose answer may be ready.
+    First(Option<Box<ReadyAnswer>>),
+    /// Another one, about which nothing is decided.
+    Later,
 }
 
 impl HyperRequests {
     fn new(
         connection: Rc<ClientConnection>,
         deadline: HeadDeadline,
-        ready: Option<ReadyAnswer>,
+        ready: Option<Box<ReadyAnswer>>,
+        phase: watch::Receiver<Phase>,
     ) -> Self {
         Self {
             connection,
             deadline,
-            ready: Cell::new(ready),
-            has_head: Cell::default(),
+            phase,
+            turn: RefCell::new(Turn::First(ready)),
             ends_with_connection: Cell::default(),
             switch: Cell::default(),
-            has_upgrade: Cell::default(),
+            refused_upgrade: Cell::default(),
             upgrading: Cell::default(),
             upgraded: Notify::default(),
         }
@@ -149,53 +158,57 @@ impl HyperRequests {
 
     /// Hyper's service.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
-        self.has_head.set(true);
-        let under_way = asks_upgrade(&request).then(|| UpgradeUnderWay::begin(self));
+        let turn = self.turn.replace(Turn::Later);
+        let has_upgrade =
+            request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT;
+        if has_upgrade {
+            self.refused_upgrade.set(true);
+        }
+        let upgrading = has_member(request.headers(), header::UPGRADE, "websocket")
+            .then(|| UpgradeUnderWay::begin(self));
         let connection = Rc::clone(&self.connection);
-        let answered = match self.ready.take() {
-            Some(ready) => proxy::answer_ready(connection, request, ready).await,
-            None => proxy::answer(connection, request).await,
+        let answered = match turn {
+            Turn::First(Some(ready)) => proxy::answer_ready(connection, request, *ready).await,
+            Turn::First(None) | Turn::Later => proxy::answer(connection, request).await,
         };
         self.ends_with_connection.set(answered.ends_with_connection);
-        if let Some(switch) = answered.switch {
-            self.switch.set(Some(switch));
-            if let Some(under_way) = under_way {
-                under_way.agreed();
+        let mut response = answered.response;
+        match (answered.switch, upgrading) {
+            (Some(switch), upgrading) => {
+                self.switch.set(Some(switch));
+                self.refused_upgrade.set(false);
+                if let Some(upgrading) = upgrading {
+                    upgrading.agreed();
+                }
             }
+            // Hyper closes the connection behind it and does not say so; outside of a drain the client finds out by itself.
+            (None, _) if has_upgrade && *self.phase.borrow() > Phase::Running => {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().append(header::CONNECTION, close);
+            }
+            (None, _) => {}
         }
-        Ok(answered.response)
+        Ok(response)
     }
 
-    /// Waits until no request that asks for an upgrade is under way. One that was agreed to stays under way.
+    /// Whether hyper has read a head: until then no answer is under way.
+    fn has_head(&self) -> bool {
+        matches!(*self.turn.borrow(), Turn::Later)
+    }
+
+    /// Waits until no request for a WebSocket is under way. One that was agreed to stays under way.
     async fn not_upgrading(&self) {
         while self.upgrading.get() > 0 {
             self.upgraded.notified().await;
         }
     }
-
-    /// Whether a request asked for an upgrade and nothing came of it; once.
-    fn take_refused_upgrade(&self) -> bool {
-        let switch = self.switch.take();
-        let is_refused = switch.is_none() && self.has_upgrade.take();
-        self.switch.set(switch);
-        is_refused
-    }
-
-    fn ends_with_connection(&self) -> bool {
-        self.ends_with_connection.get()
-    }
 }
 
-fn asks_upgrade(request: &Request<Incoming>) -> bool {
-    request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT
-}
-
-/// A request with an Upgrade line without its answer.
+/// A request for a WebSocket without its answer.
 struct UpgradeUnderWay<'e>(&'e HyperRequests);
 
 impl<'e> UpgradeUnderWay<'e> {
     fn begin(requests: &'e HyperRequests) -> Self {
-        requests.has_upgrade.set(true);
         requests.upgrading.set(requests.upgrading.get() + 1);
         Self(requests)
     }
@@ -213,22 +226,21 @@ impl Drop for UpgradeUnderWay<'_> {
     }
 }
 
-/// How hyper's part ends.
-enum DriverEnd {
+/// How hyper's part ends, but for the end of the process.
+enum HttpEnd {
     /// As hyper says.
     Hyper(Result<(), hyper::Error>),
     /// The first head did not come in time.
     Late,
-    /// The process ends what is under way.
-    ProcessOver,
 }
 
-/// Drives hyper until it is done, its first head is late, or the process is over. In a drain the next answer is the last.
+/// Drives hyper until it is done, its first head is late, or the process is over, which is `None`. In a drain the next answer is
+/// the last.
 async fn run<S>(
     http: &mut Http<S>,
     requests: &HyperRequests,
     mut phase: watch::Receiver<Phase>,
-) -> DriverEnd
+) -> Option<HttpEnd>
 where
     S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
@@ -251,15 +263,15 @@ where
             }) => {
                 // Once it has seen an Upgrade, hyper ends as if one had happened: the end of an answer that a slow reader
                 // has not taken is still in its buffer. Asked again, it writes that and closes.
-                if outcome.is_ok() && requests.take_refused_upgrade() {
+                if outcome.is_ok() && requests.refused_upgrade.take() {
                     continue;
                 }
-                return DriverEnd::Hyper(outcome);
+                return Some(HttpEnd::Hyper(outcome));
             }
             () = &mut late, if is_first => {
                 is_first = false;
-                if !requests.has_head.get() {
-                    return DriverEnd::Late;
+                if !requests.has_head() {
+                    return Some(HttpEnd::Late);
                 }
             }
             () = last_answer, if !is_draining => {
@@ -268,7 +280,7 @@ where
             }
             _ = phase.wait_for(|phase| *phase == Phase::Over) => {
                 connection.cut();
-                return DriverEnd::ProcessOver;
+                return None;
             }
         }
     }
@@ -277,40 +289,40 @@ where
 /// Says what went wrong, to the log and to the client, and closes the connection.
 async fn finish(
     client: End<Stream>,
-    ended: DriverEnd,
+    ended: HttpEnd,
     requests: &HyperRequests,
     phase: watch::Receiver<Phase>,
 ) {
     let End { mut stream, early } = client;
     let connection = &requests.connection;
     let is_late = match &ended {
-        DriverEnd::Hyper(Err(error)) => error.is_timeout(),
-        DriverEnd::Hyper(Ok(())) | DriverEnd::ProcessOver => false,
-        DriverEnd::Late => true,
+        HttpEnd::Hyper(Err(error)) => error.is_timeout(),
+        HttpEnd::Hyper(Ok(())) => false,
+        HttpEnd::Late => true,
     };
     // An idle connection, of which there is nothing to read, has no line in the log.
     if is_late && !early.is_empty() {
         connection.late(requests.deadline.limit());
     }
-    if let DriverEnd::Hyper(Err(error)) = &ended
+    if let HttpEnd::Hyper(Err(error)) = &ended
         && error.is_parse()
     {
         connection.unreadable(error);
     }
-    if !matches!(ended, DriverEnd::Hyper(Ok(()))) {
+    if !matches!(ended, HttpEnd::Hyper(Ok(()))) {
         // Hyper may have left the socket open: after an error, or since it was not driven to its end.
         let _ = timeout(LINGER_IDLE, async {
-            if is_late && !requests.has_head.get() {
+            if is_late && !requests.has_head() {
                 stream.write_all(LATE).await?;
             }
             stream.shutdown().await
         })
         .await;
     }
-    // The upstream connection that was kept goes now, not when the client has read its answer. The client is counted until it
-    // has: the permit is taken out, so that it ends with this function, whoever else still holds the connection.
-    let _permit = connection.take_permit();
+    // The upstream connection that was kept goes now, and an answer that hyper never came to. The client is counted until it has
+    // read its own.
     connection.end_lease();
+    requests.turn.replace(Turn::Later);
     drop(early);
     linger(stream, phase).await;
 }

@@ -65,8 +65,8 @@ impl ClientConnection {
         })
     }
 
-    /// What the connection is counted by, for the code that sees to its end.
-    pub fn take_permit(&self) -> Option<Box<AddressPermit>> {
+    /// What the connection is counted by, for the tunnel that it becomes.
+    pub(super) fn take_permit(&self) -> Option<Box<AddressPermit>> {
         self.permit.take()
     }
 
@@ -80,8 +80,9 @@ impl ClientConnection {
         self.is_cut.set(true);
     }
 
-    /// Closes the upstream connection that is kept between two requests, as soon as it is of no use any more. To be polled while
-    /// no request is under way; a connection over which hyper speaks sees to itself.
+    /// Closes the upstream connection that is kept between two requests, as soon as it is of no use any more. To be polled for as
+    /// long as the connection is, also while a request is under way, which may use another one. A kept connection over which hyper
+    /// speaks sees to itself.
     pub fn poll_lease(&self, cx: &mut Context<'_>) {
         let mut lease = self.lease.borrow_mut();
         if lease

@@ -40,11 +40,6 @@ impl Server {
         &self.proxy_pass
     }
 
-    /// See [`ProxyPass::uri`].
-    pub fn uri(&self) -> Option<&str> {
-        self.proxy_pass.uri()
-    }
-
     /// See [`ProxyPass::authority`].
     pub fn authority(&self) -> String {
         self.proxy_pass.authority()
