@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::server::changes::by_requests;
 use crate::server::changes::requests;
 
-/// Puts the upstreams of `before` into `config` wherever they mean the same, so that a route that did not change keeps
+/// Puts the upstreams of `before` into `config` wherever both are configured alike, so that a route that did not change keeps
 /// its upstream connections and TLS sessions.
 pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
     let known = by_requests(before);
@@ -16,7 +16,7 @@ pub(super) fn keep_upstreams(config: &mut Config, before: &Config) {
             .find(|known| known.when == route.when);
         if let (Some(Action::ProxyPass(known)), Action::ProxyPass(to)) =
             (same.map(|known| &known.to), &route.to)
-            && known.means(to)
+            && known.is_configured_alike(to)
         {
             route.to = Action::ProxyPass(known.clone());
         }

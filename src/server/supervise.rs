@@ -174,7 +174,10 @@ impl Supervisor {
     /// Asks each server once, but for those that are `known`.
     fn probe_all_but(&self, mut known: Vec<Arc<Server>>) {
         for probe in probes(self.running.config()) {
-            if !known.iter().any(|other| other.same_as(&probe.server)) {
+            if !known
+                .iter()
+                .any(|other| other.is_asked_alike(&probe.server))
+            {
                 known.push(Arc::clone(&probe.server));
                 // The task that receives it ends only when this is dropped.
                 let _ = self.probes.send(probe);

@@ -114,7 +114,7 @@ impl Roots {
     }
 
     /// Whether both hold the same authorities, and took them from the same place.
-    pub(crate) fn means(&self, other: &Self) -> bool {
+    pub(crate) fn is_configured_alike(&self, other: &Self) -> bool {
         let (one, other_one) = (&self.verifier, &other.verifier);
         Arc::ptr_eq(one, other_one)
             || (self.ca == other.ca

@@ -72,8 +72,8 @@ impl UpstreamTls {
     }
 
     /// Whether both verify the same host by the same authorities, though each may have sessions of its own.
-    pub fn means(&self, other: &Self) -> bool {
-        self.name == other.name && self.roots.means(&other.roots)
+    pub fn is_configured_alike(&self, other: &Self) -> bool {
+        self.name == other.name && self.roots.is_configured_alike(&other.roots)
     }
 
     fn error(&self, error: io::Error) -> UpstreamTlsError {

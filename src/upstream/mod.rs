@@ -91,7 +91,7 @@ impl Upstream {
     }
 
     /// Whether one is a clone of the other, so that what was connected for the other will do.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_clone_of(&self, other: &Self) -> bool {
         let pairs = self.servers().iter().zip(other.servers());
         self.servers().len() == other.servers().len()
             && pairs
@@ -99,10 +99,11 @@ impl Upstream {
                 .all(|(own, other)| Arc::ptr_eq(own, other))
     }
 
-    /// Whether both say the same, so that one could stand for the other.
-    pub fn means(&self, other: &Self) -> bool {
+    /// Whether the configuration says the same of all their servers, so that one upstream could stand for the other.
+    pub fn is_configured_alike(&self, other: &Self) -> bool {
         let mut pairs = self.servers().iter().zip(other.servers());
-        self.servers().len() == other.servers().len() && pairs.all(|(own, other)| own.means(other))
+        self.servers().len() == other.servers().len()
+            && pairs.all(|(own, other)| own.is_configured_alike(other))
     }
 }
 

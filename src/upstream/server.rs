@@ -7,6 +7,11 @@ use crate::upstream::proxy_pass::ProxyPass;
 use crate::upstream::proxy_pass::Scheme;
 
 /// The server of a `proxy_pass`. It is proof that one of `https://` is verified: there is no other way to make it.
+///
+/// Two servers are compared in four ways. By `==` they have the same address and path, and share their TLS sessions.
+/// [`is_asked_alike`](Self::is_asked_alike) disregards the path, and `is_configured_alike` the sessions, which a reload makes
+/// anew. [`Upstream::is_clone_of`](crate::upstream::Upstream::is_clone_of) asks for the very same servers: only then does a
+/// connection for the one do for the other.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Server {
     proxy_pass: ProxyPass,
@@ -46,14 +51,14 @@ impl Server {
     }
 
     /// Whether both are asked in the same way, whatever path they are asked for.
-    pub fn same_as(&self, other: &Self) -> bool {
+    pub fn is_asked_alike(&self, other: &Self) -> bool {
         self.proxy_pass.address() == other.proxy_pass.address() && self.tls == other.tls
     }
 
     /// Whether both are asked for the same in the same way, though each may have TLS sessions of its own.
-    pub(super) fn means(&self, other: &Self) -> bool {
+    pub(super) fn is_configured_alike(&self, other: &Self) -> bool {
         let tls = match (&self.tls, &other.tls) {
-            (Some(tls), Some(other)) => tls.means(other),
+            (Some(tls), Some(other)) => tls.is_configured_alike(other),
             (tls, other) => tls.is_none() && other.is_none(),
         };
         self.proxy_pass == other.proxy_pass && tls
@@ -83,20 +88,20 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_the_same_whatever_it_is_asked_for() {
+    fn a_server_is_asked_alike_whatever_path_it_is_asked_for() {
         let server = |text: &str| Server::new(text.parse().unwrap(), |_| None).unwrap();
         let one = server("http://a.test:80/x");
-        assert!(one.same_as(&server("http://A.test:80")));
-        assert!(!one.same_as(&server("http://a.test:81/x")));
-        assert!(!one.same_as(&server("http://unix:/a.test:/x")));
+        assert!(one.is_asked_alike(&server("http://A.test:80")));
+        assert!(!one.is_asked_alike(&server("http://a.test:81/x")));
+        assert!(!one.is_asked_alike(&server("http://unix:/a.test:/x")));
     }
 
     #[test]
-    fn a_server_means_the_same_when_it_is_read_again() {
+    fn a_server_is_configured_alike_when_it_is_read_again() {
         let server = |text: &str| Server::new(text.parse().unwrap(), |_| None).unwrap();
         let one = server("http://a.test:80/x");
-        assert!(one.means(&server("http://a.test:80/x")));
-        assert!(!one.means(&server("http://a.test:80/y")));
-        assert!(!one.means(&server("http://a.test:81/x")));
+        assert!(one.is_configured_alike(&server("http://a.test:80/x")));
+        assert!(!one.is_configured_alike(&server("http://a.test:80/y")));
+        assert!(!one.is_configured_alike(&server("http://a.test:81/x")));
     }
 }

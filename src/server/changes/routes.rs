@@ -109,8 +109,8 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     let (was, is) = (to(before), to(after));
     match (&before.to, &after.to) {
         _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
-        // `keep_upstreams` has put in the old upstream where both mean the same, so these differ in their `ca`.
-        (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is(before) => {
+        // `keep_upstreams` has put in the old upstream where both are configured alike, so these differ in their `ca`.
+        (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is_clone_of(before) => {
             found.push("ca".to_owned());
         }
         (Action::Return(before), Action::Return(after)) if before != after => {
