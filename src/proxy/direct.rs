@@ -20,6 +20,7 @@ use crate::http1::Head;
 use crate::http1::Persistence;
 use crate::proxy::answer::Answer;
 use crate::proxy::answer::ReadyAnswer;
+use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
@@ -195,7 +196,7 @@ async fn ask_for_tunnel(
     };
     let mut heard = asking.ask_anew(report).await?;
     if let Some(mut answer) = heard.first.answer.take() {
-        exchange::agreed(&to, &mut answer.parts)?;
+        to.agreed(&mut answer.parts)?;
         return Ok(DirectOutcome::Bytes(AgreedTunnel {
             head: http1::write_switching(&answer.parts, &answer.names),
             upstream: End {
@@ -284,7 +285,7 @@ impl<A> DirectRequest<'_, A> {
             stream,
             address,
             sent,
-        } = exchange::connect(&self.to.hop, self.message, report).await?;
+        } = connect(&self.to.hop, self.message, report).await?;
         // `response_timeout` counts from when the request can go out, `handshake_timeout` from when it came: whoever asks for a
         // WebSocket waits for the connection and the 101 together.
         if self.to.asked == Asked::Nothing {

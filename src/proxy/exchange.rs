@@ -15,9 +15,9 @@ use crate::decision;
 use crate::decision::Framing;
 use crate::decision::RequestError;
 use crate::decision::response;
-use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::proxy::answer::Answer;
+use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::lease::HttpLease;
@@ -29,8 +29,6 @@ use crate::proxy::route::UpstreamRequest;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::tunnel::End;
-use crate::upstream;
-use crate::upstream::Connected;
 use crate::upstream::SendError;
 
 /// Sends a request, and judges the head of its answer.
@@ -79,7 +77,7 @@ async fn judge(
 ) -> Result<Answer, ProxyError> {
     let (mut head, body) = response.into_parts();
     let head = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        agreed(to, &mut head)?;
+        to.agreed(&mut head)?;
         let switched = lease.connection.switch().await;
         let (stream, early) = switched.ok_or_else(|| ProxyError::SwitchBroken {
             upstream: to.hop.authority(),
@@ -98,19 +96,6 @@ async fn judge(
         Box::new(head)
     };
     Ok(Answer::Upstream { head, body, lease })
-}
-
-/// Checks that a 101 agrees to what was asked, and turns it into the client's.
-pub(super) fn agreed(
-    to: &UpstreamRequest,
-    head: &mut http::response::Parts,
-) -> Result<(), ProxyError> {
-    upgrade::agreed(&to.asked, &head.headers).map_err(|source| ProxyError::Disagreed {
-        upstream: to.hop.authority(),
-        source,
-    })?;
-    response::rewrite_switch(head);
-    Ok(())
 }
 
 /// An ordinary request: over the connection that was kept, if there is one, and again over a new one if that was just closing.
@@ -158,25 +143,6 @@ async fn open(to: &UpstreamRequest, report: &mut Report) -> Result<HttpLease, Pr
     let connected = connect(&to.hop, &[], report).await?;
     let stream = Rewound::untouched(connected.stream);
     start(to, stream, connected.address).await
-}
-
-/// Connects to the hop's server; see [`upstream::connect`] for `first`.
-pub(super) async fn connect(
-    hop: &Hop,
-    first: &[u8],
-    report: &mut Report,
-) -> Result<Connected, ProxyError> {
-    let connected = upstream::connect(&hop.server, hop.route.timeouts.connect, first).await;
-    match connected {
-        Ok(connected) => {
-            report.sent_to(Some(connected.address.clone()));
-            Ok(connected)
-        }
-        Err(error) => {
-            report.sent_to(error.address().cloned());
-            Err(ProxyError::Connect(error))
-        }
-    }
 }
 
 async fn start(

@@ -8,6 +8,7 @@
 
 mod answer;
 mod answer_body;
+mod connect;
 mod connection;
 mod current_proxy;
 mod direct;

@@ -95,7 +95,7 @@ impl NewRequest<'_> {
         }
         if real_ip.is_some() {
             // A trusted proxy's connection carries many clients: each is counted by its requests.
-            report.counts_by(permit(proxy, client.address)?);
+            report.counts_by(address_permit(proxy, client.address)?);
         }
         let (forward, target) = match decision.becomes? {
             Becomes::Answer(response) => return Ok(Prepared::Own(response)),
@@ -123,7 +123,10 @@ impl NewRequest<'_> {
 ///
 /// # Errors
 /// It is one too many of its address.
-fn permit(proxy: &Proxy, client: SocketAddr) -> Result<Option<Box<AddressPermit>>, ProxyError> {
+fn address_permit(
+    proxy: &Proxy,
+    client: SocketAddr,
+) -> Result<Option<Box<AddressPermit>>, ProxyError> {
     let exceeded = |exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive);
     let permit = proxy.addresses.connect(client.ip());
     let permit = permit.map_err(|refusal| exceeded(refusal.exceeded))?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::access::Networks;
 use crate::decision;
+use crate::decision::response;
+use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::limits::AddressLimits;
 use crate::observe::Observer;
@@ -98,6 +100,16 @@ impl UpstreamRequest {
     /// Longest wait for the head of its answer.
     pub(super) fn longest_wait(&self) -> Duration {
         self.answer_timeout().0
+    }
+
+    /// Checks that a 101 agrees to what was asked, and turns its head into the client's.
+    pub(super) fn agreed(&self, head: &mut http::response::Parts) -> Result<(), ProxyError> {
+        upgrade::agreed(&self.asked, &head.headers).map_err(|source| ProxyError::Disagreed {
+            upstream: self.hop.authority(),
+            source,
+        })?;
+        response::rewrite_switch(head);
+        Ok(())
     }
 
     /// There was no head of an answer in time.
