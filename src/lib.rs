@@ -1,8 +1,8 @@
 //! A reverse proxy for WebSocket upgrades, as a library behind the `wsgate` command.
 //!
-//! A connection's path, which is the order to read in: [`listener`] accepts, [`tls`], [`listener`] parses HTTP,
-//! [`proxy`] asks [`routing`] and [`upstream`], and after a 101 a [`tunnel`] moves bytes. `docs/architecture.md` has the
-//! floors that say which module may know which.
+//! A connection's path, which is the order to read in: [`listener`] accepts, [`tls`] shakes hands, [`http1`] or hyper reads a request,
+//! [`decision`] finds what becomes of it, [`proxy`] asks an [`upstream`], and after a 101 a [`tunnel`] moves bytes.
+//! `docs/architecture.md` has the floors that say which module knows which.
 
 // What comes from outside must not end the process, nor may anything that looks as if it could not fail. Tests may give up.
 #![cfg_attr(

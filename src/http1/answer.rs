@@ -92,8 +92,8 @@ impl BufferedAnswer {
     }
 
     /// What goes on: one message.
-    pub fn message(mut self, behind: Persistence) -> Vec<u8> {
-        if behind == Persistence::Close {
+    pub fn message(mut self, persistence: Persistence) -> Vec<u8> {
+        if persistence == Persistence::Close {
             self.head.extend_from_slice(b"Connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");

@@ -116,7 +116,7 @@ struct HyperRequests {
     /// Until when the first head must be there.
     deadline: HeadDeadline,
     phase: watch::Receiver<Phase>,
-    turn: RefCell<Turn>,
+    turn: RefCell<RequestTurn>,
     /// Only the end of the connection ends the answer that is under way.
     ends_with_connection: Cell<bool>,
     /// The tunnel that a 101 has promised.
@@ -129,7 +129,7 @@ struct HyperRequests {
 }
 
 /// Which request hyper reads next.
-enum Turn {
+enum RequestTurn {
     /// The one with which the socket began, whose answer may be ready.
     First(Option<Box<ReadyAnswer>>),
     /// Another one, about which nothing is decided.
@@ -147,7 +147,7 @@ impl HyperRequests {
             connection,
             deadline,
             phase,
-            turn: RefCell::new(Turn::First(ready)),
+            turn: RefCell::new(RequestTurn::First(ready)),
             ends_with_connection: Cell::default(),
             switch: Cell::default(),
             refused_upgrade: Cell::default(),
@@ -158,7 +158,7 @@ impl HyperRequests {
 
     /// Hyper's service.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
-        let turn = self.turn.replace(Turn::Later);
+        let turn = self.turn.replace(RequestTurn::Later);
         let has_upgrade =
             request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT;
         if has_upgrade {
@@ -168,8 +168,12 @@ impl HyperRequests {
             .then(|| UpgradeUnderWay::begin(self));
         let connection = Rc::clone(&self.connection);
         let answered = match turn {
-            Turn::First(Some(ready)) => proxy::answer_ready(connection, request, *ready).await,
-            Turn::First(None) | Turn::Later => proxy::answer(connection, request).await,
+            RequestTurn::First(Some(ready)) => {
+                proxy::answer_ready(connection, request, *ready).await
+            }
+            RequestTurn::First(None) | RequestTurn::Later => {
+                proxy::answer(connection, request).await
+            }
         };
         self.ends_with_connection.set(answered.ends_with_connection);
         let mut response = answered.response;
@@ -193,7 +197,7 @@ impl HyperRequests {
 
     /// Whether hyper has read a head: until then no answer is under way.
     fn has_head(&self) -> bool {
-        matches!(*self.turn.borrow(), Turn::Later)
+        matches!(*self.turn.borrow(), RequestTurn::Later)
     }
 
     /// Waits until no request for a WebSocket is under way. One that was agreed to stays under way.
@@ -322,7 +326,7 @@ async fn finish(
     // The upstream connection that was kept goes now, and an answer that hyper never came to. The client is counted until it has
     // read its own.
     connection.end_lease();
-    requests.turn.replace(Turn::Later);
+    requests.turn.replace(RequestTurn::Later);
     drop(early);
     linger(stream, phase).await;
 }

@@ -12,7 +12,6 @@ use tokio::time::timeout_at;
 
 use crate::decision;
 use crate::decision::Framing;
-use crate::headers::upgrade::Asked;
 use crate::http1;
 use crate::http1::AnswerState;
 use crate::http1::BufferedAnswer;
@@ -286,11 +285,7 @@ impl<A> DirectRequest<'_, A> {
             address,
             sent,
         } = connect(&self.to.hop, self.message, report).await?;
-        // `response_timeout` counts from when the request can go out, `handshake_timeout` from when it came: whoever asks for a
-        // WebSocket waits for the connection and the 101 together.
-        if self.to.asked == Asked::Nothing {
-            self.clock.touch();
-        }
+        self.to.is_connected(self.clock);
         self.ask_over(stream, address, sent).await
     }
 

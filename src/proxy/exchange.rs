@@ -76,7 +76,7 @@ async fn judge(
     lease: HttpLease,
 ) -> Result<Answer, ProxyError> {
     let (mut head, body) = response.into_parts();
-    let head = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
         to.agreed(&mut head)?;
         let switched = lease.connection.switch().await;
         let (stream, early) = switched.ok_or_else(|| ProxyError::SwitchBroken {
@@ -87,14 +87,13 @@ async fn judge(
             upstream: End { stream, early },
             timeouts: to.hop.route.tunnel_timeouts,
         });
-    } else {
-        response::check(&head.headers).map_err(|source| ProxyError::Answer {
-            upstream: to.hop.authority(),
-            source,
-        })?;
-        response::rewrite(&mut head);
-        Box::new(head)
-    };
+    }
+    response::check(&head.headers).map_err(|source| ProxyError::Answer {
+        upstream: to.hop.authority(),
+        source,
+    })?;
+    response::rewrite(&mut head);
+    let head = Box::new(head);
     Ok(Answer::Upstream { head, body, lease })
 }
 
@@ -116,7 +115,7 @@ async fn ask(
         }
     }
     let lease = open(to, report).await?;
-    request.body().clock().touch();
+    to.is_connected(request.body().clock());
     send(lease, to, request).await
 }
 

@@ -11,6 +11,7 @@ use crate::headers::upgrade::Asked;
 use crate::limits::AddressLimits;
 use crate::observe::Observer;
 use crate::proxy::error::ProxyError;
+use crate::proxy::request_body::AnswerClock;
 use crate::routing::Sites;
 use crate::tunnel;
 use crate::upstream::Server;
@@ -110,6 +111,14 @@ impl UpstreamRequest {
         })?;
         response::rewrite_switch(head);
         Ok(())
+    }
+
+    /// The connection stands over which the request goes out. `response_timeout` counts from here, `handshake_timeout` from when the
+    /// request came: a client that asks for a WebSocket waits for the connection and the 101 together.
+    pub(super) fn is_connected(&self, clock: &AnswerClock) {
+        if self.asked == Asked::Nothing {
+            clock.touch();
+        }
     }
 
     /// There was no head of an answer in time.
