@@ -16,6 +16,7 @@ use crate::decision::own_answer;
 use crate::decision::request;
 use crate::decision::request::Checked;
 use crate::decision::request::Framing;
+use crate::decision::request::Outgoing;
 use crate::decision::request::RequestError;
 use crate::decision::rule::Action;
 use crate::decision::rule::Forward;
@@ -218,14 +219,13 @@ pub fn rewrite<T>(
     framing: Framing,
     passing: &Passing<'_, T>,
 ) -> Result<(), RequestError> {
-    request::rewrite(
-        head,
-        target,
-        &passing.checked.asked,
+    let outgoing = Outgoing {
+        asked: &passing.checked.asked,
         framing,
-        passing.sender,
-        passing.client.scheme,
-    );
+        sender: passing.sender,
+        scheme: passing.client.scheme,
+    };
+    request::rewrite(head, target, &outgoing);
     if passing.forward.set_headers.is_empty() {
         return Ok(());
     }

@@ -192,15 +192,23 @@ pub fn may_be_repeated(method: &Method, framing: Framing) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && framing == Framing::None
 }
 
+/// What the upstream's head says of a request, beside the client's own fields.
+pub(super) struct Outgoing<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) framing: Framing,
+    /// From whom the upstream is told that the request came.
+    pub(super) sender: Sender<'a>,
+    pub(super) scheme: Scheme,
+}
+
 /// Turns a client's head into an upstream's: the target, HTTP/1.1, no hop-by-hop field, and our own fields.
-pub(super) fn rewrite(
-    request: &mut Parts,
-    target: PathAndQuery,
-    asked: &Asked,
-    framing: Framing,
-    sender: Sender<'_>,
-    scheme: Scheme,
-) {
+pub(super) fn rewrite(request: &mut Parts, target: PathAndQuery, outgoing: &Outgoing<'_>) {
+    let Outgoing {
+        asked,
+        framing,
+        sender,
+        scheme,
+    } = *outgoing;
     request.uri = Uri::from(target);
     request.version = Version::HTTP_11;
     let headers = &mut request.headers;
@@ -269,6 +277,7 @@ mod tests {
     use http::request::Parts;
 
     use crate::decision::request::Framing;
+    use crate::decision::request::Outgoing;
     use crate::decision::request::RequestError;
     use crate::decision::request::check;
     use crate::decision::request::rewrite;
@@ -379,10 +388,12 @@ mod tests {
         rewrite(
             &mut request,
             "/".parse().unwrap(),
-            &asked,
-            Framing::None,
-            Sender::Client(&HeaderValue::from_static("127.0.0.1")),
-            Scheme::Http,
+            &Outgoing {
+                asked: &asked,
+                framing: Framing::None,
+                sender: Sender::Client(&HeaderValue::from_static("127.0.0.1")),
+                scheme: Scheme::Http,
+            },
         );
         assert_eq!(request.headers.get(header::CONTENT_LENGTH), None);
         assert_eq!(request.headers[header::CONNECTION], "Upgrade");
@@ -405,10 +416,12 @@ mod tests {
         rewrite(
             &mut request,
             target,
-            &Asked::Nothing,
-            Framing::None,
-            Sender::Client(&HeaderValue::from_static("127.0.0.1")),
-            Scheme::Http,
+            &Outgoing {
+                asked: &Asked::Nothing,
+                framing: Framing::None,
+                sender: Sender::Client(&HeaderValue::from_static("127.0.0.1")),
+                scheme: Scheme::Http,
+            },
         );
         let mut names: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();

@@ -25,6 +25,15 @@ pub enum LineFormat {
     Json,
 }
 
+/// With what a line begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heading {
+    pub(super) now: SystemTime,
+    pub(super) level: Level,
+    /// It has no character that would have to be escaped.
+    pub(super) message: &'static str,
+}
+
 /// Appends one line to a buffer, field by field. Allocates nothing but room in the buffer.
 #[derive(Debug)]
 pub(super) struct LineEncoder<'a> {
@@ -33,14 +42,13 @@ pub(super) struct LineEncoder<'a> {
 }
 
 impl<'a> LineEncoder<'a> {
-    /// A line of this moment with this message, which has no character that would have to be escaped.
-    pub(super) fn begin(
-        line: &'a mut Vec<u8>,
-        format: LineFormat,
-        now: SystemTime,
-        level: Level,
-        message: &'static str,
-    ) -> Self {
+    /// A line that begins so.
+    pub(super) fn begin(line: &'a mut Vec<u8>, format: LineFormat, heading: Heading) -> Self {
+        let Heading {
+            now,
+            level,
+            message,
+        } = heading;
         match format {
             LineFormat::Text => {
                 timestamp::push(line, now);

@@ -7,6 +7,7 @@ use tracing::Level;
 
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
+use crate::observe::line_encoder::Heading;
 use crate::observe::line_encoder::LineEncoder;
 use crate::observe::line_encoder::field_name;
 use crate::observe::line_sink::LineSink;
@@ -54,10 +55,13 @@ impl<'a> LogLine<'a> {
     pub(super) fn write(&self, sink: Option<LineSink>) {
         match sink {
             Some(sink) => {
-                let now = SystemTime::now();
+                let heading = Heading {
+                    now: SystemTime::now(),
+                    level: self.level,
+                    message: self.message,
+                };
                 sink.write_line(|line| {
-                    let begun =
-                        LineEncoder::begin(line, sink.format, now, self.level, self.message);
+                    let begun = LineEncoder::begin(line, sink.format, heading);
                     self.encode(begun);
                 });
             }
