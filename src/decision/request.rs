@@ -186,7 +186,8 @@ pub enum Framing {
     Chunked,
 }
 
-/// Whether a request may be retried: sent a second time, over another connection, when the first was closed without a word of an answer: GET
+/// Whether a request may be retried: sent a second time, over another connection,
+/// when the first was closed without a word of an answer: GET
 /// and HEAD without a body (RFC 9110 §9.2.2), and no other, whose effect might happen twice.
 pub fn may_be_repeated(method: &Method, framing: Framing) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && framing == Framing::None

@@ -62,7 +62,8 @@ impl Upstream {
         }
     }
 
-    /// Chooses the server for one request, which is where load balancing belongs. Each call may choose another one: a request asks once, and what it was given is the
+    /// Chooses the server for one request, which is where load balancing belongs.
+    /// Each call may choose another one: a request asks once, and what it was given is the
     /// server that it connects to, keeps, and names in its errors and in the log.
     pub fn pick(&self) -> Arc<Server> {
         match &self.servers {
