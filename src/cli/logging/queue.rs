@@ -142,8 +142,11 @@ impl Queue {
         if waiting.is_hurried {
             self.written.notify_all();
         }
+        // There may be many already, which came while it wrote.
         let rests = |waiting: &mut WaitingLines| {
-            waiting.writer == WriterState::Resting && !waiting.is_hurried
+            waiting.writer == WriterState::Resting
+                && !waiting.is_hurried
+                && waiting.lines.len() < MANY
         };
         drop(self.more.wait_timeout_while(waiting, self.rest, rests));
     }
@@ -234,6 +237,21 @@ mod tests {
         assert_eq!(read.recv().unwrap(), "2\n3\n");
         go.send(()).unwrap();
         finishing.join().unwrap();
+    }
+
+    #[test]
+    fn the_writer_does_not_rest_where_much_came_while_it_wrote() {
+        let (queue, read, go) = held(LONG);
+        queue.push(b"1\n");
+        assert_eq!(read.recv().unwrap(), "1\n");
+        let line = "x".repeat(1023) + "\n";
+        for _ in 0..MANY / 1024 {
+            queue.push(line.as_bytes());
+        }
+        go.send(()).unwrap();
+        let taken = read.recv_timeout(Duration::from_secs(60));
+        assert_eq!(taken.map(|lines| lines.len()), Ok(MANY));
+        go.send(()).unwrap();
     }
 
     #[test]
