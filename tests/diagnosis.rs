@@ -298,6 +298,26 @@ async fn the_same_is_said_once_for_each_route() {
 }
 
 #[tokio::test]
+async fn what_began_before_a_reload_does_not_speak_for_the_route_that_stands_on_its_line_now() {
+    let mut slow = Upstream::scripted().await;
+    let quick = Upstream::answering(answer("404 Not Found", "")).await;
+    let gate = TestServer::setup().route("/before", &slow).start().await;
+    let mut client = gate.connect().await;
+    client.send(upgrade_to("/before", "")).await;
+    let mut server = slow.accept().await;
+    server.head().await;
+    gate.save(&TestServer::setup().route("/after", &quick));
+    gate.log().first("reloaded").await;
+    server.send(answer("404 Not Found", "")).await;
+    assert_eq!(client.answer().await.status(), 404);
+    let of = |location: &'static str| move |line: &Value| line["location"] == location;
+    gate.log().find("diagnosis", of("/before")).await;
+    let refused = gate.connect().await.ask(upgrade_to("/after", "")).await;
+    assert_eq!(refused.status(), 404);
+    gate.log().find("diagnosis", of("/after")).await;
+}
+
+#[tokio::test]
 async fn what_wsgate_answers_itself_is_named_too() {
     let other = Upstream::saying("other").await;
     let gate = TestServer::setup()

@@ -65,8 +65,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
         let _ = pause;
     }
 
-    /// Another configuration is about to be served. Whoever has just edited something wants to know whether it helped: what
-    /// was said once is to be said again.
+    /// Another configuration is served from now on, by every thread. What began before goes on under the old one.
     fn reloaded(&self) {}
 
     /// A request was answered, or its client went away. Not called for a request that became a tunnel: all requests are these

@@ -12,11 +12,13 @@ use crate::observe::Observer;
 use crate::observe::OrdinaryLines;
 
 /// The observers of a process. They are made once, at its start, so that what they have counted or said outlives every
-/// configuration. Only whether there is an access log is up to a configuration: a request that began under one that wants
-/// it is logged when it ends under another, and so is a tunnel.
+/// configuration. Two things are up to a configuration: whether there is an access log, and what the diagnosis has said already. A
+/// request keeps those of the configuration under which it began, to the end of the tunnel that it may become.
 #[derive(Clone, Debug)]
 pub(super) struct Observers {
     others: Arc<dyn Observer>,
+    /// Says why clients of the routes that are served now are refused, of each once a minute.
+    diagnosis: Arc<Diagnosis>,
     /// Takes the access log's lines; without it they go through `tracing`.
     lines: Option<LineSink>,
 }
@@ -24,8 +26,11 @@ pub(super) struct Observers {
 impl Observers {
     /// The observers of every process; add another one here.
     pub(super) fn new(lines: Option<LineSink>) -> Self {
-        let others = Arc::new((ConnectionLog::default(), Diagnosis::default()));
-        Self { others, lines }
+        Self {
+            others: Arc::new(ConnectionLog::default()),
+            diagnosis: Arc::default(),
+            lines,
+        }
     }
 
     /// Only this observer, and the access log through `tracing`.
@@ -33,6 +38,7 @@ impl Observers {
     pub(super) fn with(observer: Arc<dyn Observer>) -> Self {
         Self {
             others: observer,
+            diagnosis: Arc::default(),
             lines: None,
         }
     }
@@ -51,10 +57,17 @@ impl Observers {
             },
             sink: self.lines,
         };
-        Arc::new((access_log, Arc::clone(&self.others)))
+        let others = (Arc::clone(&self.diagnosis), Arc::clone(&self.others));
+        Arc::new((access_log, others))
     }
 
-    /// Tells them that another configuration is about to be served.
+    /// From now on requests are served by other routes, of which the diagnosis has said nothing. What began under those of before
+    /// is diagnosed by what was said of them.
+    pub(super) fn begin_other_routes(&mut self) {
+        self.diagnosis = Arc::default();
+    }
+
+    /// Tells them that another configuration is served.
     pub(super) fn reloaded(&self) {
         self.others.reloaded();
     }

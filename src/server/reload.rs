@@ -65,6 +65,10 @@ impl Running {
             state(&self.config, &self.listeners),
             state(&config, &listeners),
         );
+        // Whoever has just edited something wants to know whether it helped: what was said once is said again.
+        if !changes.is_empty() {
+            self.observers.begin_other_routes();
+        }
         // The tables of before end here, when no thread asks them any more, and not between two requests of one of them.
         let addresses = self.thread_settings.proxy.addresses.clone();
         let thread_settings = ThreadSettings::new(&config, &self.observers, addresses);
@@ -74,7 +78,6 @@ impl Running {
         self.listeners = listeners;
         self.config = config;
         self.order(sockets).await;
-        // What was said before is said again only of what the new configuration serves.
         if !changes.is_empty() {
             self.observers.reloaded();
         }
