@@ -113,7 +113,6 @@ mod tests {
     use crate::engineio::Finding;
     use crate::engineio::limiter::INTERVAL;
     use crate::observe::Exchange;
-    use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
     use crate::stream::PeerAddr;
