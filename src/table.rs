@@ -71,6 +71,7 @@ fn rule<T>(
         config::Action::Return(written) => Action::Return(written.clone()),
         config::Action::ProxyPass(upstream) => Action::Forward(Forward {
             location: route.location.clone(),
+            rewrites: route.rewrites.clone(),
             uri: upstream.proxy_pass().uri().map(str::to_owned),
             set_headers: route.set_headers.clone(),
             to: Arc::new(to(route, upstream)),

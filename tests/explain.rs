@@ -34,6 +34,9 @@ routes:
     proxy_pass: http://127.0.0.1:5001
   - location: ~ \.png$
     proxy_pass: http://127.0.0.1:5006
+  - location: /api/
+    proxy_pass: http://127.0.0.1:5007
+    rewrite: { "^/api/v([0-9]+)/(.*)$": "/$2?version=$1" }
   - location: = /healthz
     return: 200 ok
   - host: old.example.com
@@ -42,7 +45,7 @@ routes:
 "#;
 
 /// What is asked, and the name of its fixture.
-const CASES: [(&str, &[&str]); 12] = [
+const CASES: [(&str, &[&str]); 13] = [
     ("namespace.txt", &["ws://www.example.com/hello"]),
     ("namespace.json", &["ws://www.example.com/hello", "--json"]),
     (
@@ -66,6 +69,10 @@ const CASES: [(&str, &[&str]); 12] = [
     (
         "prefix_before_regex.txt",
         &["http://localhost/static/a.png"],
+    ),
+    (
+        "rewrite.txt",
+        &["http://localhost/api/v2/rooms?x=1", "--client", "http"],
     ),
     ("host.txt", &["http://old.example.com/a?b"]),
     ("redirect.txt", &["ws://localhost:8080/chat"]),
@@ -216,7 +223,7 @@ fn a_broken_promise_keeps_a_start_away_and_can_still_be_explained() {
     assert_eq!(
         said.lines().next(),
         Some(
-            "routes.yaml:27:12: error: `ws://localhost/hello` goes to http://127.0.0.1:5004 (routes.yaml:13), not to \
+            "routes.yaml:30:12: error: `ws://localhost/hello` goes to http://127.0.0.1:5004 (routes.yaml:13), not to \
              http://127.0.0.1:5003"
         )
     );

@@ -14,7 +14,6 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("headers", &[]),
     ("limits", &[]),
     ("proxy_protocol", &[]),
-    ("routing", &[]),
     ("stream", &[]),
     // floor 1
     ("http1", &["headers"]),
@@ -25,6 +24,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     // floor 2
     ("engineio", &["observe"]),
     ("returns", &["template"]),
+    ("routing", &["template"]),
     ("upstream", &["stream", "tls"]),
     // floor 3
     ("clients", &["engineio", "headers"]),

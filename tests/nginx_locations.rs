@@ -100,6 +100,7 @@ async fn locations_are_chosen_as_nginx_chooses_them() {
         ("location ~", 500),
         ("location ~*", 500),
         ("with a path in proxy_pass", 2_000),
+        ("rewritten", 1_000),
         ("301", 200),
         ("400", 500),
         ("404", 500),
@@ -189,8 +190,11 @@ fn count(case: Case, seen: &mut Seen) -> Result<(), Box<Case>> {
     }
     add("requests");
     match case.nginx {
-        Outcome::Upstream { number, .. } => {
+        Outcome::Upstream { number, target } => {
             let route = case.table.leading_to(number);
+            if !route.rewrites.is_empty() && route.uri.is_empty() && target != case.request.target {
+                add("rewritten");
+            }
             add(match route.modifier {
                 "" => "location /",
                 "=" => "location =",

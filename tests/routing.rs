@@ -3,6 +3,7 @@
 use crate::support::Setup;
 use crate::support::TestServer;
 use crate::support::Upstream;
+use crate::support::Way;
 use crate::support::upgrade_to;
 
 /// One upstream for each location, which says the location's name.
@@ -133,6 +134,68 @@ async fn a_missing_slash_is_added_before_the_path_is_replaced() {
     client.send(upgrade_to("/ws?EIO=4", "")).await;
     let head = upstream.accept().await.head().await;
     assert_eq!(head.target(), "/socket.io/?EIO=4");
+}
+
+#[tokio::test]
+async fn a_rewrite_writes_the_path_of_requests_and_of_upgrades_both_ways() {
+    for way in Way::BOTH {
+        let mut upstream = Upstream::scripted().await;
+        let other = Upstream::saying("other").await;
+        let gate = TestServer::setup()
+            .route("/other", &other)
+            .route_to("/app/", &upstream, "/ignored/")
+            .of_route("rewrite: { '^/app/$': '/root', '^/app/(?<rest>.+)$': '/$rest?v=1' }")
+            .route_to("/kept", &upstream, "/x")
+            .of_route("rewrite: { '^/other': '/y' }")
+            .route("/cut", &upstream)
+            .of_route("rewrite: { '^/cut(.*)$': '$1' }")
+            .start()
+            .await;
+        for (target, asked) in [
+            ("/app/a%20b?x=1", "/a%20b?v=1&x=1"),
+            ("/x/..//app/a", "/a?v=1"),
+            ("/app/?x", "/root?x"),
+            ("/kept/a", "/x/a"),
+            ("/cut/a", "/a"),
+        ] {
+            for upgrade in [false, true] {
+                let mut client = way.client(&gate).await;
+                let plain = format!("GET {target} HTTP/1.1\r\nHost: chat.test\r\n\r\n");
+                let upgraded = upgrade_to(target, "");
+                client
+                    .send(if upgrade { upgraded } else { plain.into() })
+                    .await;
+                let head = upstream.accept().await.head().await;
+                assert_eq!(head.target(), asked, "{target} {way:?}");
+            }
+        }
+        // An ordinary request is redirected, to what its client knows; an upgrade is as if it had been.
+        let mut client = way.client(&gate).await;
+        let answer = client.get("/app?x=1").await;
+        assert_eq!(
+            (answer.status(), answer.head.value("location")),
+            (301, Some("/app/?x=1"))
+        );
+        client.send(upgrade_to("/app?x=1", "")).await;
+        let head = upstream.accept().await.head().await;
+        assert_eq!(head.target(), "/root?x=1");
+        let answer = way.client(&gate).await.get("/cute").await;
+        assert_eq!(
+            (answer.status(), answer.text()),
+            (
+                500,
+                "wsgate: this path is rewritten to none that could be asked for\n"
+            )
+        );
+        let line = gate
+            .log()
+            .find("request", |line| line["status"] == 500)
+            .await;
+        assert_eq!(
+            line["reason"],
+            "`rewrite` leaves no path that begins with a slash"
+        );
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod listen;
 pub(super) mod not_yaml;
 mod promise;
 mod request;
+mod rewrite;
 mod route;
 mod scalar;
 

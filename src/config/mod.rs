@@ -46,6 +46,7 @@ use crate::limits::PerAddress;
 use crate::returns::Return;
 use crate::routing::HostPattern;
 use crate::routing::Location;
+use crate::routing::Rewrite;
 use crate::routing::When;
 use crate::template::Template;
 use crate::tls::Certificate;
@@ -168,6 +169,8 @@ pub struct Route {
     pub access: Access,
     /// What becomes of a request of this route.
     pub to: Action,
+    /// The pairs of `rewrite`, of which the first that matches says what the upstream is asked for.
+    pub rewrites: Vec<Rewrite>,
     /// Header fields for the upstream, which replace those of the client and of wsgate.
     pub set_headers: Vec<(HeaderName, Template)>,
     /// The time limits of a request of this route.

@@ -60,6 +60,7 @@ impl Route {
             when: When::default(),
             access: Access::default(),
             to,
+            rewrites: Vec::new(),
             set_headers: Vec::new(),
             timeouts: Timeouts::default(),
             line: 1,

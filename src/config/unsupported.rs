@@ -142,10 +142,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "not needed: the same routes answer on every address",
     ),
     (
-        &["rewrite"],
-        "a path in `proxy_pass` replaces the location: `proxy_pass: http://127.0.0.1:3000/new/`",
-    ),
-    (
         &[
             "add_header",
             "proxy_hide_header",

@@ -61,6 +61,8 @@ pub enum Refusal {
     NoLocation,
     /// `allow`, `deny` or `allowed_origins` refuses its sender.
     Forbidden(Forbidden),
+    /// `rewrite` leaves no path of it that could be asked for.
+    NoPathLeft,
 }
 
 impl Refusal {
@@ -70,6 +72,8 @@ impl Refusal {
             Self::Request(error) => error.status(),
             Self::NoLocation => StatusCode::NOT_FOUND,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            // As in nginx: it is the configuration that has no answer.
+            Self::NoPathLeft => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -79,6 +83,7 @@ impl Refusal {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => "no location matches this path".to_owned(),
             Self::Forbidden(forbidden) => forbidden.told().to_owned(),
+            Self::NoPathLeft => "this path is rewritten to none that could be asked for".to_owned(),
         }
     }
 }
@@ -125,7 +130,8 @@ pub fn decide<'p, T>(
             &checked.variables(client),
         ))),
         Action::Forward(forward) => {
-            pass_on(&found, forward, &target, checked).map_err(Refusal::Request)
+            let asking = Asking { checked, client };
+            pass_on(&found, forward, &target, &asking)
         }
     };
     Decision {
@@ -158,22 +164,30 @@ pub fn admit<T>(
     Ok(())
 }
 
+/// A request that was found in order, and who asks.
+struct Asking<'a> {
+    checked: &'a Checked,
+    client: &'a Client,
+}
+
 fn pass_on<'p, T>(
     found: &Found<'p, Arc<Rule<T>>>,
     forward: &'p Forward<T>,
     target: &Target<'_>,
-    checked: &Checked,
-) -> Result<Becomes<'p, T>, RequestError> {
+    asking: &Asking<'_>,
+) -> Result<Becomes<'p, T>, Refusal> {
+    let Asking { checked, .. } = asking;
     let target = match found {
-        Found::Answers(_) => upstream_target(target, &checked.target, forward)?,
+        Found::Answers(_) => upstream_target(target, &checked.target, forward, asking)?,
         Found::AddsSlash(_) => {
             let slashed = routing::add_slash(target, &forward.location);
             if checked.asked == Asked::Nothing {
                 return Ok(Becomes::Answer(own_answer::moved(&slashed)));
             }
             // No WebSocket client follows a redirect, so an upgrade gets what a redirect would have led to.
-            let slashed = PathAndQuery::try_from(slashed).map_err(|_| RequestError::TargetForm)?;
-            upstream_target(&self::target(&slashed)?, &slashed, forward)?
+            let slashed = path_and_query(slashed)?;
+            let target = self::target(&slashed).map_err(Refusal::Request)?;
+            upstream_target(&target, &slashed, forward, asking)?
         }
     };
     Ok(Becomes::Forward { forward, target })
@@ -183,17 +197,28 @@ fn target(written: &PathAndQuery) -> Result<Target<'_>, RequestError> {
     Target::parse(written.as_str()).map_err(RequestError::Target)
 }
 
-/// The target for the upstream: as the client wrote it, or by nginx's replacement rule if `proxy_pass` has a path.
+/// The target for the upstream: as the first rewrite that matches says; else by nginx's replacement rule if `proxy_pass`
+/// has a path; else as the client wrote it.
 fn upstream_target<T>(
     target: &Target<'_>,
     written: &PathAndQuery,
     forward: &Forward<T>,
-) -> Result<PathAndQuery, RequestError> {
+    asking: &Asking<'_>,
+) -> Result<PathAndQuery, Refusal> {
+    if !forward.rewrites.is_empty() {
+        let variables = asking.checked.variables(asking.client);
+        if let Some(rewritten) = routing::rewritten(&forward.rewrites, target, &variables) {
+            return path_and_query(rewritten.map_err(|_| Refusal::NoPathLeft)?);
+        }
+    }
     match &forward.uri {
         None => Ok(written.clone()),
-        Some(uri) => PathAndQuery::try_from(routing::replace(target, &forward.location, uri))
-            .map_err(|_| RequestError::TargetForm),
+        Some(uri) => path_and_query(routing::replace(target, &forward.location, uri)),
     }
+}
+
+fn path_and_query(text: String) -> Result<PathAndQuery, Refusal> {
+    PathAndQuery::try_from(text).map_err(|_| Refusal::Request(RequestError::TargetForm))
 }
 
 /// A request on its way to an upstream.

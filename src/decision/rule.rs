@@ -7,6 +7,7 @@ use http::HeaderName;
 use crate::access::Access;
 use crate::returns::Return;
 use crate::routing::Location;
+use crate::routing::Rewrite;
 use crate::routing::When;
 use crate::template::Template;
 
@@ -47,6 +48,8 @@ impl<T> Rule<T> {
 pub struct Forward<T> {
     /// As written, for nginx's replacement rule.
     pub location: Location,
+    /// Other paths to ask for, of which the first that matches is taken; `uri` does nothing then.
+    pub rewrites: Vec<Rewrite>,
     /// The path of `proxy_pass`, which replaces the location; `None` if it has none, and the target goes on as it is.
     pub uri: Option<String>,
     /// Fields written over the client's and wsgate's own; an empty one is taken out.

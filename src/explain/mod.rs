@@ -83,6 +83,8 @@ pub enum Outcome {
         route: usize,
         /// What it is asked for.
         target: String,
+        /// The regex of the rewrite that wrote `target`, if one did.
+        rewrite: Option<String>,
         /// How it would be asked.
         request: Box<OutgoingRequest>,
     },
@@ -294,17 +296,31 @@ fn outcome(
         },
         Ok(Becomes::Forward { forward, target }) => {
             let asked_for = target.to_string();
+            let rewrite = rewrite(forward, &asked.checked);
             match outgoing(asked, forward, target) {
                 Err(error) => Outcome::refused(&Refusal::Request(error)),
                 Ok(request) => Outcome::Upstream {
                     // The rule of a route that passes requests on is one of the table's.
                     route: chosen.unwrap_or_default(),
                     target: asked_for,
+                    rewrite,
                     request: Box::new(request),
                 },
             }
         }
     }
+}
+
+/// The regex of the rewrite that is applied to the path, to which the missing slash is added first.
+fn rewrite(forward: &Forward<()>, checked: &Checked) -> Option<String> {
+    let target = Target::parse(checked.target.as_str()).ok()?;
+    let mut path = target.path().to_vec();
+    if !forward.location.matches(&path) {
+        path.push(b'/');
+    }
+    let mut rewrites = forward.rewrites.iter();
+    let applied = rewrites.find(|rewrite| rewrite.is_found_in(&path))?;
+    Some(applied.regex().to_owned())
 }
 
 /// The request as it would reach the upstream.

@@ -236,6 +236,11 @@ const LEFT: &[(&[&str], &str)] = &[
         "answers go on as the upstream wrote them; let it write this",
     ),
     (
+        &["rewrite"],
+        "`rewrite` in a route does what a `break` here does; a path in `proxy_pass` replaces the location; `return` \
+         redirects",
+    ),
+    (
         &["proxy_ssl_certificate", "proxy_ssl_certificate_key"],
         "wsgate has no certificate of its own to show",
     ),

@@ -27,6 +27,8 @@ pub(super) enum ProxyError {
     NoLocation,
     /// `allow`, `deny` or `allowed_origins` refuses its sender.
     Forbidden(Forbidden),
+    /// `rewrite` leaves no path of it that could be asked for.
+    NoPathLeft,
     /// The address that it came from has as much as it may; what becomes of the connection then.
     Exceeded(Exceeded, Persistence),
     /// There is no connection to the upstream.
@@ -74,6 +76,7 @@ impl From<Refusal> for ProxyError {
             Refusal::Request(error) => Self::Request(error),
             Refusal::NoLocation => Self::NoLocation,
             Refusal::Forbidden(forbidden) => Self::Forbidden(forbidden),
+            Refusal::NoPathLeft => Self::NoPathLeft,
         }
     }
 }
@@ -91,6 +94,7 @@ impl ProxyError {
             Self::Request(error) => error.status(),
             Self::NoLocation => Refusal::NoLocation.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NoPathLeft => Refusal::NoPathLeft.status(),
             Self::Exceeded(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Connect(
                 ConnectError::Refused { .. }
@@ -112,6 +116,7 @@ impl ProxyError {
             Self::Request(error) => error.to_string(),
             Self::NoLocation => Refusal::NoLocation.told(),
             Self::Forbidden(forbidden) => forbidden.told().to_owned(),
+            Self::NoPathLeft => Refusal::NoPathLeft.told(),
             Self::Exceeded(exceeded, _) => exceeded.told().to_owned(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
@@ -140,6 +145,7 @@ impl ProxyError {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Forbidden(_)
+            | Self::NoPathLeft
             | Self::Exceeded(..)
             | Self::Request(RequestError::BodyTimeout(_)) => Reason::Rule(self.to_string()),
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
@@ -162,6 +168,7 @@ impl fmt::Display for ProxyError {
             Self::Request(error) => write!(f, "refused: {error}"),
             Self::NoLocation => f.write_str("no location matches"),
             Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
+            Self::NoPathLeft => f.write_str("`rewrite` leaves no path that begins with a slash"),
             Self::Exceeded(exceeded, _) => write!(f, "{exceeded}"),
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
@@ -217,6 +224,7 @@ impl StdError for ProxyError {
             Self::Answer { source, .. } => Some(source),
             Self::Disagreed { source, .. } => Some(source),
             Self::NoLocation
+            | Self::NoPathLeft
             | Self::Exceeded(..)
             | Self::AnswerTimeout { .. }
             | Self::SwitchBroken { .. } => None,

@@ -133,7 +133,7 @@ impl fmt::Display for LocationError {
 impl Error for LocationError {}
 
 impl RegexProblem {
-    fn help(&self) -> String {
+    pub(super) fn help(&self) -> String {
         match self {
             Self::LookAround | Self::Backreference => {
                 "wsgate's regexes have neither look-around nor backreferences, so that none takes longer than in \

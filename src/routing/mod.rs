@@ -1,8 +1,8 @@
 //! Finds the location that answers a request, by nginx's rules.
 //!
 //! It is pure: it has no socket and no clock, and does not know what a location leads to. A [`Router`] takes the path
-//! of a [`Target`]; [`replace()`] and [`add_slash`] write what is asked of an upstream when the raw target cannot go
-//! on.
+//! of a [`Target`]; [`rewritten`], [`replace()`] and [`add_slash`] write what is asked of an upstream when the raw target
+//! cannot go on.
 
 mod location;
 mod location_error;
@@ -10,6 +10,8 @@ mod location_kind;
 mod pattern;
 mod regexes;
 mod replace;
+mod rewrite;
+mod rewrite_error;
 mod sites;
 mod target;
 mod when;
@@ -22,6 +24,10 @@ pub use crate::routing::location_kind::LocationKind;
 pub use crate::routing::pattern::RegexProblem;
 pub use crate::routing::replace::add_slash;
 pub use crate::routing::replace::replace;
+pub use crate::routing::rewrite::NoPathLeft;
+pub use crate::routing::rewrite::Rewrite;
+pub use crate::routing::rewrite::rewritten;
+pub use crate::routing::rewrite_error::RewriteError;
 pub use crate::routing::sites::HostError;
 pub use crate::routing::sites::HostPattern;
 pub use crate::routing::sites::Sites;

@@ -1,4 +1,4 @@
-//! Compiles the regex of a `~` location, and says where and why one does not compile.
+//! Compiles the regex of a `~` location or of a rewrite, and says where and why one does not compile.
 //!
 //! Bytes are matched, not characters, since a decoded path need not be UTF-8: `.` is one byte and `\w` is ASCII, as in
 //! nginx, whose PCRE runs without UTF. `$` is the end of the path only; PCRE's stands before a last newline too, so

@@ -1,6 +1,7 @@
 //! Writes the target for an upstream when the path cannot go on as the client wrote it.
 //!
-//! In all other cases the raw target goes on untouched; these are the two in which nginx writes a path of its own.
+//! In all other cases the raw target goes on untouched; these and [`rewritten`](crate::routing::rewritten) are those in
+//! which nginx writes a path of its own.
 
 use crate::routing::Location;
 use crate::routing::LocationKind;
@@ -27,7 +28,7 @@ pub fn replace(target: &Target<'_>, location: &Location, uri: &str) -> String {
         Ok(rest) if !target.was_quoted() => asked.push_str(rest),
         // Bytes that are not UTF-8 cannot stand in a `String` and are escaped in any case. A raw target is UTF-8, so
         // that only escapes bring such bytes, and then `was_quoted` is true anyway.
-        Ok(_) | Err(_) => escape(rest, &mut asked),
+        Ok(_) | Err(_) => escape_path(rest, &mut asked),
     }
     append_query(&mut asked, query);
     asked
@@ -40,24 +41,47 @@ pub fn replace(target: &Target<'_>, location: &Location, uri: &str) -> String {
 /// with.
 pub fn add_slash(target: &Target<'_>, location: &Location) -> String {
     let mut asked = String::new();
-    escape(location.pattern().as_bytes(), &mut asked);
+    escape_path(location.pattern().as_bytes(), &mut asked);
     append_query(&mut asked, target.query().unwrap_or_default());
     asked
 }
 
-fn append_query(asked: &mut String, query: &str) {
+/// Puts a query behind a path, if there is one.
+pub(super) fn append_query(asked: &mut String, query: &str) {
     if !query.is_empty() {
         asked.push('?');
         asked.push_str(query);
     }
 }
 
-/// Percent-encodes as `ngx_escape_uri` does with `NGX_ESCAPE_URI` since nginx 1.21.1.
-fn escape(bytes: &[u8], escaped: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in bytes {
-        match byte {
-            ..=b' '
+/// Percent-encodes a path as `ngx_escape_uri` does with `NGX_ESCAPE_URI` since nginx 1.21.1.
+pub(super) fn escape_path(bytes: &[u8], escaped: &mut String) {
+    bytes.iter().for_each(|byte| match byte {
+        byte if is_kept(*byte) => escaped.push(char::from(*byte)),
+        byte => escape(*byte, escaped),
+    });
+}
+
+/// Percent-encodes a part of a query as `ngx_escape_uri` does with `NGX_ESCAPE_ARGS`: also what divides parameters.
+pub(super) fn escape_in_query(bytes: &[u8], escaped: &mut String) {
+    bytes.iter().for_each(|byte| match byte {
+        byte if is_kept(*byte) && !b"&+;".contains(byte) => escaped.push(char::from(*byte)),
+        byte => escape(*byte, escaped),
+    });
+}
+
+/// Percent-encodes what cannot stand in a target: a quote, and bytes that need not be UTF-8.
+pub(super) fn escape_what_no_target_has(bytes: &[u8], escaped: &mut String) {
+    bytes.iter().for_each(|byte| match byte {
+        b'"' | 0x80.. => escape(*byte, escaped),
+        byte => escaped.push(char::from(*byte)),
+    });
+}
+
+fn is_kept(byte: u8) -> bool {
+    !matches!(
+        byte,
+        0..=b' '
             | b'"'
             | b'#'
             | b'%'
@@ -70,13 +94,14 @@ fn escape(bytes: &[u8], escaped: &mut String) {
             | b'{'
             | b'|'
             | b'}'
-            | 0x7f.. => {
-                let hex = |digit: u8| char::from(HEX[usize::from(digit)]);
-                escaped.extend(['%', hex(byte >> 4), hex(byte & 0xf)]);
-            }
-            byte => escaped.push(char::from(byte)),
-        }
-    }
+            | 0x7f..=0xff
+    )
+}
+
+fn escape(byte: u8, escaped: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let hex = |digit: u8| char::from(HEX[usize::from(digit)]);
+    escaped.extend(['%', hex(byte >> 4), hex(byte & 0xf)]);
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) struct Difference {
 }
 
 /// All of them. The test fails if one never occurs.
-pub(super) const DIFFERENCES: [Difference; 11] = [
+pub(super) const DIFFERENCES: [Difference; 13] = [
     Difference {
         reason: "the 301 has a relative Location, which is right behind any port mapping",
         explains: |case| match (&case.nginx, &case.wsgate) {
@@ -42,7 +42,14 @@ pub(super) const DIFFERENCES: [Difference; 11] = [
                     uri if query.is_empty() => uri.to_owned(),
                     uri => format!("{uri}?{query}"),
                 };
-                case.request.upgrade && route.pattern.ends_with('/') && latin1(target) == asked
+                let is_asked = !route.rewrites.is_empty() || latin1(target) == asked;
+                case.request.upgrade && route.pattern.ends_with('/') && is_asked
+            }
+            (Outcome::Moved { .. }, Outcome::Refused { status: 500 }) => {
+                let mut routes = case.table.routes.iter();
+                case.request.upgrade
+                    && routes
+                        .any(|route| route.pattern.ends_with('/') && !route.rewrites.is_empty())
             }
             _ => false,
         },
@@ -52,11 +59,15 @@ pub(super) const DIFFERENCES: [Difference; 11] = [
         explains: |case| match (&case.nginx, &case.wsgate) {
             (
                 Outcome::Upstream { number, .. },
-                Outcome::Upstream { .. } | Outcome::Refused { status: 404 },
-            ) => {
+                Outcome::Upstream { .. } | Outcome::Refused { status: 404 | 500 },
+            )
+            | (Outcome::Refused { status: 500 }, Outcome::Upstream { number, .. }) => {
                 let route = case.table.leading_to(*number);
                 let path = case.request.path().to_ascii_lowercase();
-                route.is_regex() && route.pattern.ends_with('$') && path.ends_with(b"%0a")
+                let by_location = route.is_regex() && route.pattern.ends_with('$');
+                let mut rewrites = route.rewrites.iter();
+                let by_rewrite = rewrites.any(|(regex, _)| regex.ends_with('$'));
+                (by_location || by_rewrite) && path.ends_with(b"%0a")
             }
             _ => false,
         },
@@ -71,7 +82,45 @@ pub(super) const DIFFERENCES: [Difference; 11] = [
                 }
                 _ => false,
             };
-            of_character(&case.nginx) != of_character(&case.wsgate)
+            let mut routes = case.table.routes.iter();
+            let may_be_rewritten = case.wsgate == Outcome::Refused { status: 500 }
+                && routes.any(|route| route.pattern.contains("é?") && !route.rewrites.is_empty());
+            may_be_rewritten || of_character(&case.nginx) != of_character(&case.wsgate)
+        },
+    },
+    Difference {
+        reason: "a rewrite that leaves no slash at the beginning is 500, since no request can be made of that",
+        explains: |case| match &case.nginx {
+            Outcome::Upstream { number, target } => {
+                let route = case.table.leading_to(*number);
+                !target.starts_with(b"/")
+                    && !route.rewrites.is_empty()
+                    && case.wsgate == Outcome::Refused { status: 500 }
+            }
+            _ => false,
+        },
+    },
+    Difference {
+        reason: "a quote, and what is not UTF-8, is escaped in a query that a rewrite writes",
+        explains: |case| match (&case.nginx, &case.wsgate) {
+            (
+                Outcome::Upstream { number, target },
+                Outcome::Upstream {
+                    number: same,
+                    target: escaped,
+                },
+            ) => {
+                let route = case.table.leading_to(*number);
+                let plain = |target: &[u8]| {
+                    let bytes = target.iter().map(|byte| match byte {
+                        b'"' | 0x80.. => format!("%{byte:02X}"),
+                        byte => char::from(*byte).to_string(),
+                    });
+                    bytes.collect::<String>()
+                };
+                number == same && !route.rewrites.is_empty() && plain(target) == plain(escaped)
+            }
+            _ => false,
         },
     },
     Difference {
@@ -85,7 +134,8 @@ pub(super) const DIFFERENCES: [Difference; 11] = [
                 },
             ) => {
                 let rest = target.strip_prefix(before.as_slice());
-                number == same && rest.is_some_and(|rest| rest.starts_with(b"#"))
+                let is_behind = rest.is_some_and(|rest| rest.starts_with(b"#"));
+                number == same && (is_behind || case.rewritten_without_fragment(target) == *before)
             }
             _ => false,
         },
@@ -118,7 +168,14 @@ pub(super) const DIFFERENCES: [Difference; 11] = [
                 let mut parts = case.request.target.split(|byte| *byte == b'#');
                 let is_empty = case.request.origin().is_some()
                     && parts.next().is_some_and(|before| before.ends_with(b"?"));
-                number == same && is_empty && target == b"/" && written == b"/?"
+                let is_this = is_empty && target == b"/" && written == b"/?";
+                // `$request_uri` has the slash here, and not in nginx.
+                let has_no_path = case.request.origin().is_some_and(|(_, authority)| {
+                    let before = before_first(&case.request.target, b'?');
+                    before.ends_with(authority.as_bytes())
+                });
+                let by_rewrite = !case.table.leading_to(*number).rewrites.is_empty();
+                number == same && (is_this || (by_rewrite && has_no_path))
             }
             _ => false,
         },
@@ -180,9 +237,29 @@ impl Case {
         Some(behind_host.trim_start_matches(|c: char| c.is_ascii_digit()))
     }
 
+    /// nginx's target without the fragment that a rewrite has put into the path by `$request_uri`.
+    fn rewritten_without_fragment(&self, target: &[u8]) -> Vec<u8> {
+        let mut target = target.to_vec();
+        let hash = target.windows(3).position(|bytes| bytes == b"%23");
+        if let Some(hash) = hash.filter(|_| self.request.target.contains(&b'#')) {
+            let query = target[hash..].iter().position(|byte| *byte == b'?');
+            let end = query.map_or(target.len(), |query| hash + query);
+            target.drain(hash..end);
+        }
+        target
+    }
+
     fn is_refused_here_only(&self) -> bool {
         self.wsgate == Outcome::Refused { status: 400 } && self.nginx != Outcome::Closed
     }
+}
+
+/// What stands before a byte.
+fn before_first(target: &[u8], byte: u8) -> &[u8] {
+    target
+        .split(|other| *other == byte)
+        .next()
+        .unwrap_or_default()
 }
 
 fn latin1(bytes: &[u8]) -> String {

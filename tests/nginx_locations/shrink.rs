@@ -87,6 +87,11 @@ fn smaller_tables(table: &Table) -> Vec<Table> {
     for index in 0..table.routes.len() {
         let mut without = table.clone();
         let route = without.routes.remove(index);
+        for rewrite in 0..route.rewrites.len() {
+            let mut table = table.clone();
+            table.routes[index].rewrites.remove(rewrite);
+            smaller.push(table);
+        }
         let mut replace = |modifier, pattern: &str, uri| {
             let mut simpler = route.clone();
             (simpler.modifier, simpler.pattern, simpler.uri) = (modifier, pattern.to_owned(), uri);
@@ -118,6 +123,10 @@ fn smaller_tables(table: &Table) -> Vec<Table> {
             smaller.push(without);
         }
     }
-    smaller.sort_by_key(|table| table.routes.len());
+    let rewrites = |table: &Table| {
+        let routes = table.routes.iter();
+        routes.map(|route| route.rewrites.len()).sum::<usize>()
+    };
+    smaller.sort_by_key(|table| (table.routes.len(), rewrites(table)));
     smaller
 }

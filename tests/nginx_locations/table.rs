@@ -25,6 +25,8 @@ pub(super) struct Route {
     pub(super) pattern: String,
     /// Which upstream it leads to; no other location of its table leads there.
     pub(super) upstream: usize,
+    /// Regexes and replacements, of which the first that matches is applied.
+    pub(super) rewrites: Vec<(&'static str, &'static str)>,
     /// What `proxy_pass` has behind the address: empty, or a path that maybe has a query.
     pub(super) uri: &'static str,
 }
@@ -71,6 +73,59 @@ const URIS: [&str; 13] = [
     "/x/../z",
     "//x//",
     "/x;y,(z)'~!",
+];
+
+/// Regexes of rewrites, each with two groups.
+const REWRITTEN: [&str; 14] = [
+    "^/(.*)()$",
+    "^/(.*)()$",
+    "^/a(.*)()",
+    "^/a(/.*)()$",
+    "^(/[^/]*)(.*)$",
+    "^()/(b|ab)/?",
+    "/([^/]+)/([^/]+)$",
+    "(a+)(b)?",
+    "(.)(.)$",
+    "(?:(a)|(b))",
+    "()()^",
+    r"(\.)(.*)",
+    "(?i:(A))(b?)",
+    "(?<one>é)(?<two>.)?",
+];
+
+/// Their replacements.
+const REPLACEMENTS: [&str; 31] = [
+    "/$1",
+    "/$1",
+    "$1",
+    "$2$1",
+    "/x$1",
+    "/x/$2/$1/y",
+    "/x",
+    "/x?",
+    "/x??",
+    "/x?y=1",
+    "/x?y=1?",
+    "/x?$1",
+    "/x?y=$1&z=$2",
+    "/x?y=$2$1?",
+    "/x?$1$2",
+    "/x?$2",
+    "$1?y",
+    "/$1?a?b",
+    "/x?$1?$2",
+    "/a/../b//c/.",
+    "/x y%41#{é}\\",
+    "/x?y=%20/{z}",
+    "/x$uri",
+    "$uri",
+    "/$args",
+    "/x?$args",
+    "/x?$args&$2?",
+    "/x?$arg_x",
+    "/$arg_EIO/$host",
+    "/$scheme/$1$1",
+    "$request_uri",
 ];
 
 /// Pieces of regexes that PCRE and the `regex` crate read alike.
@@ -178,10 +233,21 @@ impl Table {
 
     fn another(&self, upstream: usize, random: &mut Random) -> Route {
         let modifier = random.pick(&["", "", "", "", "=", "=", "^~", "^~", "~", "~*"]);
+        let mut rewrites = Vec::new();
+        if random.percent(45) {
+            for _ in 0..1 + random.below(3) {
+                let regex = random.pick(&REWRITTEN);
+                // wsgate calls a regex that stands there twice an error.
+                if rewrites.iter().all(|(other, _)| *other != regex) {
+                    rewrites.push((regex, random.pick(&REPLACEMENTS)));
+                }
+            }
+        }
         let route = |pattern, uri| Route {
             modifier,
             pattern,
             upstream,
+            rewrites,
             uri,
         };
         if modifier.starts_with('~') {
@@ -225,11 +291,19 @@ impl Table {
     pub(super) fn for_nginx(&self) -> String {
         let mut text = String::new();
         for route in &self.routes {
-            let pattern = route.pattern.replace('\\', r"\\").replace('"', "\\\"");
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
+            let mut rewrites = String::new();
+            for (regex, replacement) in &route.rewrites {
+                let (regex, replacement) = (quoted(regex), quoted(replacement));
+                writeln!(rewrites, "rewrite \"{regex}\" \"{replacement}\" break;").unwrap();
+            }
             writeln!(
                 text,
-                "location {} \"{pattern}\" {{ proxy_pass \"http://upstream{}{}\"; }}",
-                route.modifier, route.upstream, route.uri
+                "location {} \"{}\" {{ {rewrites}proxy_pass \"http://upstream{}{}\"; }}",
+                route.modifier,
+                quoted(&route.pattern),
+                route.upstream,
+                route.uri
             )
             .unwrap();
         }
@@ -242,6 +316,9 @@ impl Table {
         for route in &self.routes {
             let to = format!("http://{}{}", echo.address(route.upstream), route.uri);
             setup = setup.proxy_pass(&route.location(), to);
+            if !route.rewrites.is_empty() {
+                setup = setup.of_route(&route.rewrite());
+            }
         }
         setup
     }
@@ -250,6 +327,13 @@ impl Table {
 impl Route {
     pub(super) fn is_regex(&self) -> bool {
         self.modifier.starts_with('~')
+    }
+
+    /// The key that has the rewrites.
+    pub(super) fn rewrite(&self) -> String {
+        let pairs = self.rewrites.iter();
+        let pairs = pairs.map(|(regex, replacement)| format!("'{regex}': '{replacement}'"));
+        format!("rewrite: {{ {} }}", pairs.collect::<Vec<_>>().join(", "))
     }
 
     pub(super) fn location(&self) -> String {
@@ -265,7 +349,8 @@ impl fmt::Display for Table {
             let (location, upstream, uri) = (route.location(), route.upstream, route.uri);
             writeln!(
                 f,
-                "  location: '{location}'  proxy_pass: http://upstream{upstream}{uri}"
+                "  location: '{location}'  proxy_pass: http://upstream{upstream}{uri}  {}",
+                route.rewrite()
             )?;
         }
         Ok(())

@@ -87,11 +87,17 @@ fn routes(config: &Config, trace: &Trace) -> Value {
 fn outcome(config: &Config, outcome: &Outcome) -> Value {
     let place = outcome.route().map(|route| words::place(config, route));
     match outcome {
-        Outcome::Upstream { route, target, .. } => json!({
+        Outcome::Upstream {
+            route,
+            target,
+            rewrite,
+            ..
+        } => json!({
             "kind": "upstream",
             "route": place,
             "upstream": words::leads_to(config, *route),
             "target": target,
+            "rewrite": rewrite,
         }),
         Outcome::Answer {
             status,

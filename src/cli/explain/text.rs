@@ -198,8 +198,14 @@ impl Page {
                 self.line(GREEN, &words::outcome(config, &trace.outcome), "");
                 self.label = "asked for";
                 for at in group {
-                    if let Outcome::Upstream { target, .. } = &explanation.traces[*at].outcome {
-                        self.line("", &sent(&asks.requests[*at], target), "");
+                    if let Outcome::Upstream {
+                        target, rewrite, ..
+                    } = &explanation.traces[*at].outcome
+                    {
+                        let by = rewrite.as_ref();
+                        let by = by.map(|regex| format!("rewritten by `{regex}`"));
+                        let sent = sent(&asks.requests[*at], target);
+                        self.line("", &sent, &by.unwrap_or_default());
                     }
                 }
             }

@@ -142,6 +142,17 @@ const ROUTE: &[KnownKey] = &[
         &["backend", "target", "to", "url", "uri", "proxy"],
     ),
     named(
+        "rewrite",
+        &[
+            "rewrites",
+            "path_rewrite",
+            "pathrewrite",
+            "rewrite_path",
+            "url_rewrite",
+            "strip_prefix",
+        ],
+    ),
+    named(
         "ca",
         &[
             "proxy_ssl_trusted_certificate",

@@ -15,6 +15,7 @@ use crate::config::check::fields::Fields;
 use crate::config::check::https::Https;
 use crate::config::check::keys::Within;
 use crate::config::check::request;
+use crate::config::check::rewrite;
 use crate::config::check::timeouts;
 use crate::config::diagnostic::quoted;
 use crate::config::own_listener::leads_to;
@@ -23,6 +24,7 @@ use crate::config::schema::Value;
 use crate::routing::HostPattern;
 use crate::routing::Location;
 use crate::routing::LocationKind;
+use crate::routing::Rewrite;
 use crate::routing::When;
 use crate::template::Template;
 use crate::upstream::Address;
@@ -108,6 +110,7 @@ fn route(
         note_duplicate_location(selector, node, context, checker);
     }
     let access = access::access(fields, checker);
+    let rewrites = rewrites(fields, checker);
     let set_headers = set_headers(fields, checker);
     let to = action(fields, location.as_ref(), context, checker);
     Some(Route {
@@ -116,10 +119,28 @@ fn route(
         when,
         access,
         to: to?,
+        rewrites,
         set_headers,
         timeouts,
         line,
     })
+}
+
+/// The pairs of `rewrite`, which only a route with an upstream can have.
+fn rewrites(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<Rewrite> {
+    let Some(node) = fields.get("rewrite") else {
+        return Vec::new();
+    };
+    if fields.get("return").is_some() {
+        checker
+            .error(
+                &node.span,
+                "`rewrite` has no request to write another path for",
+            )
+            .label("nothing goes on from a route with `return`")
+            .help("remove `rewrite`");
+    }
+    rewrite::rewrites(node, checker)
 }
 
 /// The fields of `set_headers`, which only a route with an upstream can have.

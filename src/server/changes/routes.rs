@@ -118,6 +118,9 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         }
         _ => {}
     }
+    if before.rewrites != after.rewrites {
+        found.push("rewrite".to_owned());
+    }
     if before.set_headers != after.set_headers {
         found.push("set_headers".to_owned());
     }
