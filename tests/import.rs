@@ -3,6 +3,7 @@
 //! With `UPDATE_FIXTURES=1` both are written instead of compared. Read them then: they are the product.
 
 mod beside_nginx;
+mod directives;
 mod world;
 
 use std::fs;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::write_pair;
 
 /// How many fixtures there are, so that none is lost unseen.
-const FIXTURES: usize = 28;
+const FIXTURES: usize = 37;
 
 #[test]
 fn each_file_has_its_exact_routes_and_words() {

@@ -39,7 +39,6 @@ pub use crate::config::diagnostic::Spot;
 pub(crate) use crate::config::own_listener::leads_to;
 pub(crate) use crate::config::set_headers::is_never_set;
 pub(crate) use crate::config::source::SourceText;
-pub(crate) use crate::config::unsupported::instead_of;
 pub(crate) use crate::config::values::LONGEST_DURATION;
 pub(crate) use crate::config::values::MOST_THREADS;
 use crate::limits::PerAddress;

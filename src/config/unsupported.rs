@@ -1,5 +1,5 @@
 //! The keys of nginx and of other proxies that wsgate does not have, and what to do instead. The rules of `routes.yaml`
-//! and the import of an nginx.conf ask.
+//! ask; the import of an nginx.conf has a table of its own (`nginx/directives`), since it knows the value of each.
 
 /// What to do about a key of nginx, or of another proxy, whose place no key takes.
 pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
@@ -8,8 +8,7 @@ pub(crate) fn instead_of(key: &str) -> Option<&'static str> {
         .map(|(_, advice)| *advice)
 }
 
-/// Keys, and the advice to who writes one. Where nothing needs to be done it begins with `not needed: `, by which the
-/// import tells a directive that is missed from one that is not.
+/// Keys, and the advice to who writes one. Where nothing needs to be done it begins with `not needed: `.
 const INSTEAD: &[(&[&str], &str)] = &[
     (
         &["server", "servers"],

@@ -2,11 +2,13 @@
 //! going to another location.
 
 use crate::config;
+use crate::nginx::content_type;
 use crate::nginx::context::ServerContext;
 use crate::nginx::fields;
 use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
 use crate::nginx::other_directives::note_rest;
+use crate::nginx::pass;
 use crate::nginx::route::Does;
 use crate::nginx::route::ProxyTimeouts;
 use crate::nginx::route::RouteEntry;
@@ -43,7 +45,11 @@ pub(super) fn action<'t>(
 ) -> RouteEntry {
     let inside = block.inside();
     if let Some(returns) = last(inside, "return") {
-        return returned(returns, around.constants, notes);
+        let mut route = returned(returns, around.constants, notes);
+        let other_type = content_type::lost(returns, block.args.as_slice(), scope);
+        let comment = other_type.map(|why| notes.left(returns, why));
+        route.comments.extend(comment);
+        return route;
     }
     if let Some(internal) = last(inside, "internal") {
         notes.needless(internal, "404 is what clients get from it in nginx too");
@@ -138,6 +144,11 @@ fn try_files<'t>(
     {
         // The named location inherits from the server, not from the one that leads to it.
         let scope = around.scope.within(named.inside());
+        let constants = around.constants.within(named.inside());
+        let around = &ServerContext {
+            constants: &constants,
+            ..*around
+        };
         let mut comments = Vec::new();
         note_rest(named.inside(), &scope, notes, &mut comments);
         let mut route = match scope.guard(named.inside()) {
@@ -210,7 +221,8 @@ fn upstream(
     around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
 ) -> Result<ResolvedUpstream, String> {
-    let upstream = around.file.groups.resolve(pass, notes)?;
+    let target = pass::target(pass, around.constants)?;
+    let upstream = around.file.groups.resolve(&target, notes)?;
     // nginx refuses a path in both: a named location can be reached from a regex.
     let regex = block.arg(0).starts_with(['~', '@']);
     if regex && upstream.to.uri().is_some() {

@@ -12,6 +12,8 @@ use crate::nginx::variables::Constants;
 pub(super) struct FileContext<'a, 't> {
     /// The `upstream` blocks.
     pub(super) groups: &'a Groups<'t>,
+    /// The variables of `map` blocks that have one value, without their dollar sign, and that value.
+    pub(super) maps: &'a [(String, String)],
     /// The addresses of all servers, to which no upstream may lead back.
     pub(super) listens: &'a [Listen],
     /// The directory to which the paths of certificates are relative.

@@ -21,7 +21,8 @@ const FORWARDED: &str = "always sent, and what the client claims in it is replac
 /// Why a field of the request need not be set to its own value.
 const PASSED: &str = "goes on as the client sent it";
 
-/// The fields and values of `set_headers`, from the `proxy_set_header` directives in force.
+/// The fields and values of `set_headers`, from the `proxy_set_header` directives in force. Where none of them sets
+/// `Host`, nginx sends the host of `proxy_pass`: an address, a name, or the name of an `upstream` block.
 ///
 /// What cannot be set is noted among the comments of `upstream`.
 pub(super) fn set_headers(
@@ -53,11 +54,7 @@ pub(super) fn set_headers(
             Err(why) => upstream.comments.push(notes.left(directive, why)),
         }
     }
-    if !has_host && upstream.has_own_name {
-        upstream.comments.push(format!(
-            "nginx sends Host: {} where no other is set",
-            upstream.proxy_host
-        ));
+    if !has_host {
         set.push(("Host".to_owned(), upstream.proxy_host.clone()));
     }
     set
@@ -104,15 +101,12 @@ fn field(
         return Err("wsgate writes it for each connection and message".to_owned());
     }
     // `$http_host` is not filled in: only `Host` can have it, for which `is_done` leaves the directive out.
-    let constants = Constants {
-        default_ports: false,
-        ..constants.clone()
-    };
-    let port = upstream.proxy_host.rsplit(':').next().unwrap_or_default();
-    let filled = constants.fill(
-        value,
-        &[("proxy_host", &upstream.proxy_host), ("proxy_port", port)],
-    )?;
+    let constants = constants.clone().with_other_ports();
+    let of_upstream = [
+        ("proxy_host", upstream.proxy_host.as_str()),
+        ("proxy_port", upstream.proxy_port.as_str()),
+    ];
+    let filled = constants.fill(value, &of_upstream)?;
     if HeaderValue::from_str(&filled).is_err() || !filled.is_ascii() {
         return Err("its value has characters that no field may have".to_owned());
     }

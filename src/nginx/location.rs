@@ -99,7 +99,12 @@ fn translate<'t>(
         }
     };
     note_rest(block.inside(), &scope, found.notes, &mut comments);
-    let mut route = action(block, around, &scope, found.notes);
+    let constants = around.constants.within(block.inside());
+    let here = ServerContext {
+        constants: &constants,
+        ..*around
+    };
+    let mut route = action(block, &here, &scope, found.notes);
     route.place = block.place;
     if let Some(first) = found.same_as(&name) {
         let first = found.notes.show(first.place);

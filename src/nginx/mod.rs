@@ -8,7 +8,11 @@
 
 mod access_rules;
 mod action;
+mod client_limits;
+mod content_type;
 mod context;
+mod desugar;
+mod directives;
 mod fields;
 mod glob;
 mod lexer;
@@ -16,7 +20,9 @@ mod listen;
 mod location;
 mod notes;
 mod other_directives;
+mod pass;
 mod reader;
+mod real_ip;
 mod route;
 mod scope;
 mod server;
@@ -24,6 +30,8 @@ mod sites;
 mod time;
 mod tree;
 mod upstreams;
+mod uses;
+mod values;
 mod variables;
 mod write;
 mod yaml;
@@ -44,8 +52,9 @@ use crate::nginx::sites::Plan;
 use crate::nginx::sites::VirtualServer;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
-use crate::nginx::tree::last;
 use crate::nginx::upstreams::Groups;
+use crate::nginx::uses::NO_VARIABLES;
+use crate::nginx::uses::Uses;
 use crate::nginx::write::Translation;
 
 /// An nginx.conf as a `routes.yaml`, with what was lost on the way.
@@ -92,8 +101,17 @@ struct Top {
     threads: Option<String>,
     /// Whether `http` has `access_log off`.
     access_log_off: bool,
+    /// The time limits of clients, by their keys.
+    client_limits: Vec<(&'static str, Duration)>,
+    /// The networks of `trusted_proxies`.
+    trusted_proxies: Vec<String>,
     /// The comments at the top of the file.
     comments: Vec<String>,
+}
+
+/// The directives that the import has a rule for. One that ends with `*` is the beginning of several.
+pub fn known_directives() -> impl Iterator<Item = &'static str> {
+    directives::names()
 }
 
 /// Translates the nginx.conf `file` and the files that it includes.
@@ -106,10 +124,12 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let mut notes = Notes::new(&files);
     let mut top = Top::default();
     let nowhere = Scope::default();
-    read_main(&directives, &nowhere, &mut top, &mut notes);
-    let http = http(directives);
+    let (main, mut http) = contexts(directives);
+    desugar::try_files_of_servers(&mut http);
+    read_main(&main, &nowhere, &mut top, &mut notes);
     let scope = nowhere.within(&http);
-    read_http(&http, &scope, &mut top, &mut notes);
+    let uses = Uses::of(&http);
+    read_http(&http, &scope, &uses, &mut top, &mut notes);
 
     let outlines: Vec<_> = all(&http, "server")
         .map(|block| server::outline(block, &scope, &mut notes))
@@ -123,8 +143,10 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     }
     let dir = file.parent().unwrap_or(Path::new("")).display().to_string();
     let groups = Groups::of(&http);
+    let maps = uses::constant_maps(&http);
     let file_of = FileContext {
         groups: &groups,
+        maps: &maps,
         listens: &listens,
         dir: &dir,
     };
@@ -159,35 +181,43 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
 /// Reads what stands around `http`, in nginx's main context.
 fn read_main(directives: &[Directive], scope: &Scope<'_>, top: &mut Top, notes: &mut Notes<'_>) {
     for directive in directives {
-        match directive.name.as_str() {
-            "worker_shutdown_timeout" => top.drain_timeout = time::read(directive.arg(0)),
-            "worker_processes" if directive.arg(0) != "auto" => {
-                top.threads = threads(directive.arg(0));
+        let comment = match directive.name.as_str() {
+            "worker_shutdown_timeout" => {
+                top.drain_timeout = time::read(directive.arg(0));
+                let unread = top.drain_timeout.is_none();
+                unread.then(|| notes.left(directive, "this is no time limit"))
             }
-            _ => note_rest(
-                std::slice::from_ref(directive),
-                scope,
-                notes,
-                &mut top.comments,
-            ),
-        }
+            "worker_processes" if directive.arg(0) == "auto" => None,
+            "worker_processes" => {
+                top.threads = threads(directive.arg(0));
+                let unread = top.threads.is_none();
+                unread.then(|| notes.left(directive, "so many `threads` there cannot be"))
+            }
+            _ => {
+                let one = std::slice::from_ref(directive);
+                note_rest(one, scope, notes, &mut top.comments);
+                None
+            }
+        };
+        top.comments.extend(comment);
     }
 }
 
 /// Reads what stands in `http`, but for its servers.
-fn read_http(http: &[Directive], scope: &Scope<'_>, top: &mut Top, notes: &mut Notes<'_>) {
+fn read_http(
+    http: &[Directive],
+    scope: &Scope<'_>,
+    uses: &Uses<'_>,
+    top: &mut Top,
+    notes: &mut Notes<'_>,
+) {
     for directive in http {
         match directive.name.as_str() {
-            "map" if directive.arg(0) == "$http_upgrade" => {
-                notes.needless(
-                    directive,
-                    "`Connection: Upgrade` is sent with upgrades by itself",
-                );
-            }
-            "map" => {
-                let why = "there are no variables to make; `when` chooses by query, header, method and port";
-                top.comments.push(notes.left(directive, why));
-            }
+            "map" => match uses.why_needless(directive) {
+                Some(why) => notes.needless(directive, why),
+                None => top.comments.push(notes.left(directive, NO_VARIABLES)),
+            },
+            "access_log" if directive.arg(0) == "off" => top.access_log_off = true,
             _ => note_rest(
                 std::slice::from_ref(directive),
                 scope,
@@ -196,7 +226,8 @@ fn read_http(http: &[Directive], scope: &Scope<'_>, top: &mut Top, notes: &mut N
             ),
         }
     }
-    top.access_log_off = last(http, "access_log").is_some_and(|log| log.arg(0) == "off");
+    top.client_limits = client_limits::limits(http, notes, &mut top.comments);
+    top.trusted_proxies = real_ip::trusted_proxies(http, notes, &mut top.comments);
 }
 
 /// The error of a file without an address to listen at.
@@ -218,25 +249,20 @@ fn no_listener(file: &Path, servers: &[Outline<'_>]) -> ImportError {
     ImportError::Refused(Box::new(diagnostic))
 }
 
-/// The directives in the `http` blocks. A file of `sites-available` has them at its top.
-fn http(directives: Vec<Directive>) -> Vec<Directive> {
-    let mut http = Vec::new();
+/// The directives around `http`, and those in it. A file of `sites-available`, which has no `http`, stands in it as a
+/// whole.
+fn contexts(directives: Vec<Directive>) -> (Vec<Directive>, Vec<Directive>) {
+    let is_site = all(&directives, "http").next().is_none();
+    let (mut main, mut http) = (Vec::new(), Vec::new());
     for directive in directives {
         match directive.name.as_str() {
             "http" => http.extend(directive.block.unwrap_or_default()),
-            "server"
-            | "upstream"
-            | "map"
-            | "proxy_set_header"
-            | "proxy_read_timeout"
-            | "proxy_connect_timeout"
-            | "ssl_certificate"
-            | "ssl_certificate_key"
-            | "access_log" => http.push(directive),
-            _ => {}
+            "worker_shutdown_timeout" | "worker_processes" => main.push(directive),
+            _ if is_site => http.push(directive),
+            _ => main.push(directive),
         }
     }
-    http
+    (main, http)
 }
 
 /// The number of threads, if `routes.yaml` takes it.

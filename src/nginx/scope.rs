@@ -23,6 +23,10 @@ pub(super) struct Scope<'t> {
     pub(super) keys: Vec<&'t Directive>,
     /// The directory of files, where it is not nginx's own default.
     pub(super) root: Option<&'t Directive>,
+    /// The `default_type`.
+    pub(super) default_type: Option<&'t Directive>,
+    /// The `types`.
+    pub(super) types: Option<&'t Directive>,
     /// The `allow` and `deny` directives.
     access: Vec<&'t Directive>,
     /// The directives that ask a client for more than its address.
@@ -66,6 +70,8 @@ impl<'t> Scope<'t> {
             (&mut scope.connect_timeout, "proxy_connect_timeout"),
             (&mut scope.ca, "proxy_ssl_trusted_certificate"),
             (&mut scope.root, "root"),
+            (&mut scope.default_type, "default_type"),
+            (&mut scope.types, "types"),
         ] {
             *held = last(directives, name).or(*held);
         }

@@ -1,5 +1,6 @@
 //! Translates a `server` block: its addresses, names and certificates, and its locations as routes.
 
+use crate::nginx::content_type;
 use crate::nginx::context::FileContext;
 use crate::nginx::context::ServerContext;
 use crate::nginx::listen;
@@ -74,7 +75,9 @@ pub(super) fn servers(
     let ports = ports
         .map(|listen| (listen.address.port(), listen.tls))
         .collect();
-    let constants = Constants::of(&outline.names, ports);
+    let constants = Constants::of(&outline.names, ports)
+        .with(file.maps)
+        .within(outline.block.inside());
     let answered = answers_of_hosts(&mut outline, &constants, notes);
     let Outline {
         block,
@@ -150,7 +153,11 @@ fn answers_of_hosts(
                     comments.push(notes.left(one, why));
                 }
             },
-            "try_files" => comments.push(notes.left(one, "no file is served")),
+            // One that a request can reach is a location by now.
+            "try_files" => notes.needless(
+                one,
+                "every request has a location, none of which inherits it",
+            ),
             _ => note_rest(std::slice::from_ref(one), &outline.scope, notes, comments),
         }
     }
@@ -167,6 +174,9 @@ fn routes(
     if let Some(returns) = last(block.inside(), "return") {
         let mut route = route::returned(returns, around.constants, notes);
         "/".clone_into(&mut route.location);
+        let other_type = content_type::lost(returns, &[], around.scope);
+        let comment = other_type.map(|why| notes.left(returns, why));
+        route.comments.extend(comment);
         for location in all(block.inside(), "location") {
             notes.needless(
                 location,

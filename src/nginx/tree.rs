@@ -54,7 +54,7 @@ impl Directive {
 /// All directives of this name, in their order.
 pub(super) fn all<'d>(
     directives: &'d [Directive],
-    name: &'static str,
+    name: &str,
 ) -> impl Iterator<Item = &'d Directive> {
     directives
         .iter()
@@ -62,8 +62,20 @@ pub(super) fn all<'d>(
 }
 
 /// The last directive of this name, which nginx would obey if it took two.
-pub(super) fn last<'d>(directives: &'d [Directive], name: &'static str) -> Option<&'d Directive> {
+pub(super) fn last<'d>(directives: &'d [Directive], name: &str) -> Option<&'d Directive> {
     all(directives, name).last()
+}
+
+/// All directives of this name, in blocks within blocks too, in their order.
+pub(super) fn everywhere<'d>(directives: &'d [Directive], name: &str) -> Vec<&'d Directive> {
+    let mut found = Vec::new();
+    for directive in directives {
+        if directive.name == name {
+            found.push(directive);
+        }
+        found.extend(everywhere(directive.inside(), name));
+    }
+    found
 }
 
 /// The files that were read, the main one first.

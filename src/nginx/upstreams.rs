@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::headers::host;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
-use crate::upstream::Address;
-use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 
 /// The `upstream` blocks, by their names in lower case.
@@ -18,10 +17,11 @@ pub(super) struct Groups<'t>(HashMap<String, &'t Directive>);
 pub(super) struct ResolvedUpstream {
     /// The value of `proxy_pass` in `routes.yaml`.
     pub(super) to: ProxyPass,
-    /// The value of nginx's `$proxy_host`, which it sends as `Host` where no other is set.
+    /// The value of nginx's `$proxy_host`, which it sends as `Host` where no other is set: what stands in `proxy_pass`,
+    /// without the port that the scheme has anyway.
     pub(super) proxy_host: String,
-    /// Whether `proxy_host` is a name on which the upstream may insist, and neither a group's nor this machine's.
-    pub(super) has_own_name: bool,
+    /// The value of nginx's `$proxy_port`.
+    pub(super) proxy_port: String,
     /// The comments for the route.
     pub(super) comments: Vec<String>,
 }
@@ -33,21 +33,15 @@ impl<'t> Groups<'t> {
         Self(named.collect())
     }
 
-    /// The upstream to which a `proxy_pass` directive leads.
+    /// The upstream to which a `proxy_pass` with the value `text` leads.
     ///
     /// # Errors
     /// The reason why that cannot be written in a `routes.yaml`.
     pub(super) fn resolve(
         &self,
-        directive: &Directive,
+        text: &str,
         notes: &mut Notes<'_>,
     ) -> Result<ResolvedUpstream, String> {
-        let text = directive.arg(0);
-        if text.contains('$') {
-            return Err(
-                "variables in `proxy_pass` are not taken; write a route for each server".to_owned(),
-            );
-        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err("it begins with neither `http://` nor `https://`".to_owned());
         };
@@ -71,19 +65,36 @@ impl<'t> Groups<'t> {
         };
         let to = format!("{scheme}://{address}{uri}");
         let to: ProxyPass = to.parse().map_err(|error| format!("{error}"))?;
-        let name = match to.address() {
-            Address::Port {
-                host: Host::Name(name),
-                ..
-            } => name.contains('.') && name != "localhost",
-            _ => false,
-        };
+        let (proxy_host, proxy_port) = own_host(authority, &scheme);
+        if !host::is_valid(proxy_host.as_bytes()) {
+            return Err(format!("no `Host` can name `{proxy_host}`"));
+        }
         Ok(ResolvedUpstream {
-            has_own_name: group.is_none() && name,
-            proxy_host: authority.to_owned(),
+            proxy_host,
+            proxy_port,
             to,
             comments,
         })
+    }
+}
+
+/// The values of nginx's `$proxy_host` and `$proxy_port` for what stands in a `proxy_pass`.
+fn own_host(authority: &str, scheme: &str) -> (String, String) {
+    if authority.starts_with("unix:") {
+        return ("localhost".to_owned(), String::new());
+    }
+    let default = if scheme == "https" { "443" } else { "80" };
+    let behind = authority.rfind(']').unwrap_or(0);
+    match authority[behind..].split_once(':') {
+        Some((name, port)) if port != default => (
+            format!("{}{name}:{port}", &authority[..behind]),
+            port.to_owned(),
+        ),
+        Some((name, _)) => (
+            format!("{}{name}", &authority[..behind]),
+            default.to_owned(),
+        ),
+        None => (authority.to_owned(), default.to_owned()),
     }
 }
 

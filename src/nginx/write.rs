@@ -110,6 +110,13 @@ impl Writer<'_> {
         for (key, limit) in &self.shared {
             self.text += &format!("{key}: {}\n", time::write(*limit));
         }
+        for (key, limit) in &top.client_limits {
+            self.text += &format!("{key}: {}\n", time::write(*limit));
+        }
+        if !top.trusted_proxies.is_empty() {
+            let networks: Vec<String> = top.trusted_proxies.iter().map(|one| flow(one)).collect();
+            self.text += &format!("trusted_proxies: [{}]\n", networks.join(", "));
+        }
         if let Some(limit) = top.drain_timeout {
             self.text += &format!("drain_timeout: {}\n", time::write(limit));
         }

@@ -111,6 +111,17 @@ impl<'e> World<'e> {
                 self.address(&full(&authority, port))
             )
         });
+        // A port in a variable, or behind one.
+        let port = Regex::new(r"(set \$upstream_port |proxy_pass http://\$app:)(\d+)").unwrap();
+        let text = port.replace_all(&text, |found: &Captures<'_>| {
+            let address = self.address(&format!("127.0.0.1:{}", &found[2]));
+            let (_, port) = address.rsplit_once(':').unwrap();
+            format!("{}{port}", &found[1])
+        });
+        let map = Regex::new(r"(default|/a) (127\.0\.0\.1:\d+);").unwrap();
+        let text = map.replace_all(&text, |found: &Captures<'_>| {
+            format!("{} {};", &found[1], self.address(&found[2]))
+        });
         let certificate = Regex::new(r"ssl_certificate(_key)?\s+[^;]+;").unwrap();
         let text = certificate.replace_all(&text, |found: &Captures<'_>| match found.get(1) {
             Some(_) => "ssl_certificate_key key.pem;",

@@ -108,7 +108,7 @@ impl Drop for Running {
 }
 
 /// The binary, which distributions put where only root's PATH leads.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
