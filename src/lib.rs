@@ -17,6 +17,7 @@
 )]
 
 pub mod access;
+pub mod answer_fields;
 pub mod cli;
 pub mod clients;
 pub mod config;

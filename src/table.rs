@@ -82,6 +82,8 @@ fn rule<T>(
         place: config.place(route.line).into(),
         when: route.when.clone(),
         access: route.access.clone(),
+        answer_fields: (!route.answer_fields.is_empty())
+            .then(|| Arc::new(route.answer_fields.clone())),
         to,
     }
 }

@@ -35,6 +35,39 @@ pub struct Variables<'a> {
     pub request_uri: &'a str,
 }
 
+impl Variables<'_> {
+    /// The same, for what outlives the request's head.
+    pub fn to_owned(self) -> OwnedVariables {
+        OwnedVariables {
+            host: self.host.to_owned(),
+            remote_addr: self.remote_addr,
+            scheme: self.scheme,
+            request_uri: self.request_uri.to_owned(),
+        }
+    }
+}
+
+/// What the variables stand for, kept.
+#[derive(Clone, Debug)]
+pub struct OwnedVariables {
+    host: String,
+    remote_addr: IpAddr,
+    scheme: Scheme,
+    request_uri: String,
+}
+
+impl OwnedVariables {
+    /// For [`Template::fill`].
+    pub fn borrowed(&self) -> Variables<'_> {
+        Variables {
+            host: &self.host,
+            remote_addr: self.remote_addr,
+            scheme: self.scheme,
+            request_uri: &self.request_uri,
+        }
+    }
+}
+
 /// A variable that there is not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TemplateError {
@@ -116,6 +149,22 @@ impl FromStr for Template {
             parts.push(Part::Text(plain));
         }
         Ok(Self { parts })
+    }
+}
+
+/// As it is written, but that every name stands in braces.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(plain) => f.write_str(plain)?,
+                Part::Host => f.write_str("${host}")?,
+                Part::RemoteAddr => f.write_str("${remote_addr}")?,
+                Part::Scheme => f.write_str("${scheme}")?,
+                Part::RequestUri => f.write_str("${request_uri}")?,
+            }
+        }
+        Ok(())
     }
 }
 

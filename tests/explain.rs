@@ -103,6 +103,60 @@ fn each_question_has_its_exact_answer() {
 }
 
 #[test]
+fn what_a_route_changes_in_answers_is_said() {
+    let dir = folder(
+        "listen: [{ address: 127.0.0.1:80 }]
+routes:
+  - location: /
+    proxy_pass: http://127.0.0.1:5001
+    add_headers: { X-A: \"a $scheme\", Strict-Transport-Security: { value: max-age=1, always: true } }
+    hide_headers: [Server, X-Powered-By]
+  - location: = /gone
+    return: 410
+    add_headers: { X-A: a, X-B: { value: b, always: true } }
+",
+    );
+    let answers = |path: &str| {
+        let url = format!("http://localhost{path}");
+        let output = explain(dir.path(), &[&url, "--client", "http"]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let at = printed
+            .rfind(
+                "
+asked for",
+            )
+            .or_else(|| {
+                printed.rfind(
+                    "
+answer ",
+                )
+            });
+        let at = at.unwrap() + 1;
+        printed[at..].split_once('\n').unwrap().1.to_owned()
+    };
+    assert_eq!(
+        answers("/a.txt"),
+        "adds       X-A: a ${scheme}   to 200, 201, 204, 206, 301, 302, 303, 304, 307, 308
+           Strict-Transport-Security: max-age=1   to every answer but a 101
+hides      Server, X-Powered-By
+"
+    );
+    assert_eq!(answers("/gone"), "adds       X-B: b\n");
+    let output = explain(dir.path(), &["http://localhost/a.txt", "--json"]);
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        printed["requests"][0]["outcome"]["answers"],
+        serde_json::json!({
+            "adds": [
+                { "name": "X-A", "value": "a ${scheme}", "always": false },
+                { "name": "Strict-Transport-Security", "value": "max-age=1", "always": true },
+            ],
+            "hides": ["Server", "X-Powered-By"],
+        })
+    );
+}
+
+#[test]
 fn the_readme_shows_what_is_printed() {
     let dir = folder(
         "listen:\n  - address: 0.0.0.0:80\n  - address: 0.0.0.0:443\n    tls: self_signed\nroutes:\n\

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod allocations;
+mod answer_fields;
 mod answers;
 mod balance;
 mod bare_machine;

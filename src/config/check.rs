@@ -21,6 +21,7 @@ use crate::config::schema::Value;
 use crate::config::source::SourceText;
 
 mod access;
+mod answers;
 mod fields;
 mod https;
 mod keys;

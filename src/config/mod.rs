@@ -24,11 +24,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderName;
 use time::OffsetDateTime;
 
 use crate::access::Access;
 use crate::access::Networks;
+use crate::answer_fields::AnswerFields;
 use crate::clients;
 use crate::config::check::Checker;
 pub use crate::config::diagnostic::Diagnostic;
@@ -41,6 +41,8 @@ pub(crate) use crate::config::set_headers::is_never_set;
 pub(crate) use crate::config::source::SourceText;
 pub(crate) use crate::config::values::LONGEST_DURATION;
 pub(crate) use crate::config::values::MOST_THREADS;
+use crate::headers::spelling::Spelling;
+use crate::headers::spelling::WrittenName;
 use crate::limits::PerAddress;
 use crate::returns::Return;
 use crate::routing::HostPattern;
@@ -171,11 +173,21 @@ pub struct Route {
     /// The pairs of `rewrite`, of which the first that matches says what the upstream is asked for.
     pub rewrites: Vec<Rewrite>,
     /// Header fields for the upstream, which replace those of the client and of wsgate.
-    pub set_headers: Vec<(HeaderName, Template)>,
+    pub set_headers: Vec<(WrittenName, Template)>,
+    /// What is changed in the fields of answers to clients.
+    pub answer_fields: AnswerFields,
     /// The time limits of a request of this route.
     pub timeouts: Timeouts,
     /// The line of `location`, counted from 1.
     pub line: usize,
+}
+
+impl Route {
+    /// How the fields of [`set_headers`](Self::set_headers) are spelled.
+    pub fn spelling(&self) -> Spelling {
+        let names = self.set_headers.iter();
+        names.map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// What becomes of a request of a route.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::access::Access;
 use crate::access::Networks;
+use crate::answer_fields::AnswerFields;
 use crate::config::AccessLog;
 use crate::config::Action;
 use crate::config::Config;
@@ -62,6 +63,7 @@ impl Route {
             to,
             rewrites: Vec::new(),
             set_headers: Vec::new(),
+            answer_fields: AnswerFields::default(),
             timeouts: Timeouts::default(),
             line: 1,
         }

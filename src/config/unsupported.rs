@@ -141,14 +141,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "not needed: the same routes answer on every address",
     ),
     (
-        &[
-            "add_header",
-            "proxy_hide_header",
-            "sub_filter",
-            "gzip",
-            "error_page",
-            "cors",
-        ],
+        &["sub_filter", "gzip", "error_page", "cors"],
         "not needed: answers are the upstream's, and go on unaltered",
     ),
     (

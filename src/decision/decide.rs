@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use crate::access::Forbidden;
+use crate::answer_fields::AnswerChanges;
 use crate::decision::client::Client;
 use crate::decision::own_answer;
 use crate::decision::request;
@@ -256,13 +257,19 @@ pub fn rewrite<T>(
     }
     let variables = passing.checked.variables(passing.client);
     for (name, value) in &passing.forward.set_headers {
-        request::set(&mut head.headers, name, &value.fill(&variables))?;
+        request::set(&mut head.headers, name.name(), &value.fill(&variables))?;
     }
     Ok(())
 }
 
 impl Checked {
-    /// What the variables of `return` and `set_headers` stand for.
+    /// What the rule that has taken the request changes in its answer, if it changes anything.
+    pub fn answer_changes<T>(&self, rule: &Rule<T>, client: &Client) -> Option<AnswerChanges> {
+        let fields = rule.answer_fields.as_ref()?;
+        Some(fields.changes(self.variables(client)))
+    }
+
+    /// What the variables of `return`, `set_headers` and `add_headers` stand for.
     pub fn variables<'a>(&'a self, client: &Client) -> Variables<'a> {
         Variables {
             host: self.host.as_str(),

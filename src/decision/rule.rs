@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::access::Access;
+use crate::answer_fields::AnswerFields;
+use crate::headers::spelling::WrittenName;
 use crate::returns::Return;
 use crate::routing::Location;
 use crate::routing::Rewrite;
@@ -22,6 +22,8 @@ pub struct Rule<T> {
     pub when: When,
     /// Who may ask it.
     pub access: Access,
+    /// What is changed in the fields of its answers; `None` if nothing is.
+    pub answer_fields: Option<Arc<AnswerFields>>,
     /// What it leads to.
     pub to: Action<T>,
 }
@@ -53,7 +55,7 @@ pub struct Forward<T> {
     /// The path of `proxy_pass`, which replaces the location; `None` if it has none, and the target goes on as it is.
     pub uri: Option<String>,
     /// Fields written over the client's and wsgate's own; an empty one is taken out.
-    pub set_headers: Vec<(HeaderName, Template)>,
+    pub set_headers: Vec<(WrittenName, Template)>,
     /// Where to.
     pub to: Arc<T>,
 }

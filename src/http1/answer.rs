@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::HeaderName;
+use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::response::Parts;
@@ -11,9 +12,11 @@ use httparse::ParserConfig;
 use httparse::Status;
 
 use crate::headers::hop_by_hop;
+use crate::headers::spelling::Spelling;
 use crate::http1::FieldNames;
 use crate::http1::Head;
 use crate::http1::MAX_LINES;
+use crate::http1::Names;
 use crate::http1::digits;
 use crate::http1::fields;
 use crate::http1::write_fields;
@@ -91,6 +94,36 @@ impl BufferedAnswer {
         })
     }
 
+    /// Changes the lines of its head: each becomes what `change` says of its name and its value.
+    pub fn change_lines(&mut self, change: impl Fn(&[u8], &[u8]) -> LineBecomes) {
+        let mut changed = Vec::with_capacity(self.head.len() + 64);
+        let mut lines = self.head.split_inclusive(|byte| *byte == b'\n');
+        changed.extend_from_slice(lines.next().unwrap_or_default());
+        for line in lines {
+            // Each line was written here with a colon, a space and a line end.
+            let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+            let name = &line[..colon];
+            match change(
+                name,
+                line[colon..]
+                    .trim_ascii()
+                    .get(1..)
+                    .unwrap_or_default()
+                    .trim_ascii(),
+            ) {
+                LineBecomes::Itself => changed.extend_from_slice(line),
+                LineBecomes::Nothing => {}
+                LineBecomes::Value(value) => write_line(&mut changed, name, value.as_bytes()),
+            }
+        }
+        self.head = changed;
+    }
+
+    /// Adds a line to its head.
+    pub fn add_line(&mut self, name: &str, value: &HeaderValue) {
+        write_line(&mut self.head, name.as_bytes(), value.as_bytes());
+    }
+
     /// What goes on: one message.
     pub fn message(mut self, persistence: Persistence) -> Vec<u8> {
         if persistence == Persistence::Close {
@@ -100,6 +133,17 @@ impl BufferedAnswer {
         self.head.extend_from_slice(&self.body);
         self.head
     }
+}
+
+/// What becomes of a line of an answer's head.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LineBecomes {
+    /// It goes on as it is.
+    Itself,
+    /// It does not go on.
+    Nothing,
+    /// It goes on with this value.
+    Value(HeaderValue),
 }
 
 /// Reads the first bytes of an answer to another request than HEAD: in HTTP/1.1, with a body by one Content-Length, and
@@ -177,10 +221,7 @@ fn pass_lines(lines: &[httparse::Header<'_>], head: &mut Vec<u8>) -> Option<(usi
         {
             return None;
         }
-        head.extend_from_slice(line.name.as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(line.value);
-        head.extend_from_slice(b"\r\n");
+        write_line(head, line.name.as_bytes(), line.value);
     }
     Some((body?, persistence))
 }
@@ -203,8 +244,19 @@ pub fn write_switching(parts: &Parts, names: &FieldNames) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
     let status = StatusCode::SWITCHING_PROTOCOLS;
     write_status(&mut head, status, "Switching Protocols");
-    write_fields(&mut head, &parts.headers, names, b": ");
+    let names = Names {
+        sent: names,
+        written: &Spelling::default(),
+    };
+    write_fields(&mut head, &parts.headers, &names, b": ");
     head
+}
+
+fn write_line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    head.extend_from_slice(name);
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
 }
 
 fn write_status(head: &mut Vec<u8>, status: StatusCode, reason: &str) {

@@ -2,10 +2,12 @@
 //! spelled it.
 //!
 //! Hyper reads and writes all other messages: what is not taken here is no error, but a matter for hyper. That includes a request
-//! of which a part is missing; of an answer, [`AnswerState`] says what is missing, so that its reader can wait for it. The syntax is judged by hyper's own parser, so that both take the same heads.
+//! of which a part is missing; of an answer, [`AnswerState`] says what is missing, so that its reader can wait for it. The syntax is judged by hyper's own parser, so that both take the same heads. [`Respelled`] stands
+//! between hyper and a socket, for the names that hyper would not write as they are to be written.
 
 mod answer;
 mod request;
+mod respelled;
 
 use std::ops::Range;
 
@@ -15,8 +17,10 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
+use crate::headers::spelling::Spelling;
 pub use crate::http1::answer::AnswerState;
 pub use crate::http1::answer::BufferedAnswer;
+pub use crate::http1::answer::LineBecomes;
 pub use crate::http1::answer::Persistence;
 pub use crate::http1::answer::read_answer;
 pub use crate::http1::answer::read_switching;
@@ -24,6 +28,8 @@ pub use crate::http1::answer::write_switching;
 pub use crate::http1::request::RequestPurpose;
 pub use crate::http1::request::read_request;
 pub use crate::http1::request::write_request;
+pub use crate::http1::respelled::NextHead;
+pub use crate::http1::respelled::Respelled;
 
 /// Lines of a head; hyper is told the same number, and answers one more with a 431.
 pub const MAX_LINES: usize = 100;
@@ -123,20 +129,29 @@ fn digits(bytes: &[u8]) -> Option<usize> {
     str::from_utf8(bytes).ok()?.parse().ok()
 }
 
+/// How the names of a head are spelled when it goes on.
+struct Names<'n> {
+    /// As their sender spelled them.
+    sent: &'n FieldNames,
+    /// As the route writes them, which goes first.
+    written: &'n Spelling,
+}
+
 /// Writes the fields and the empty line; `nothing` stands between a name and an empty value.
-fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &FieldNames, nothing: &[u8]) {
+fn write_fields(head: &mut Vec<u8>, headers: &HeaderMap, names: &Names<'_>, nothing: &[u8]) {
     let mut last = None;
     let mut nth = 0;
     let mut hint = 0;
     // Lines of one name stand together.
     for (name, value) in headers {
-        if names.repeated {
+        if names.sent.repeated {
             nth = if last == Some(name) { nth + 1 } else { 0 };
             last = Some(name);
         }
         // Once for the line, so that its parts find room.
         head.reserve(name.as_str().len() + value.len() + ": \r\n\r\n".len());
-        match names.spelling(name, nth, &mut hint) {
+        let written = names.written.of(name);
+        match written.or_else(|| names.sent.spelling(name, nth, &mut hint)) {
             Some(spelling) => head.extend_from_slice(spelling),
             None => push_title_case(head, name),
         }

@@ -13,9 +13,11 @@ use http::request::Parts;
 use httparse::Status;
 
 use crate::headers::lists::has_member;
+use crate::headers::spelling::Spelling;
 use crate::http1::FieldNames;
 use crate::http1::Head;
 use crate::http1::MAX_LINES;
+use crate::http1::Names;
 use crate::http1::fields;
 use crate::http1::one_length;
 use crate::http1::write_fields;
@@ -83,8 +85,8 @@ fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestPurpose> {
     (answer && goes_on).then_some(RequestPurpose::Ordinary(length))
 }
 
-/// The head of a request, in origin-form.
-pub fn write_request(parts: &Parts, names: &FieldNames) -> Vec<u8> {
+/// The head of a request, in origin-form. Its names are spelled as in `written`, all others as their sender spelled them.
+pub fn write_request(parts: &Parts, names: &FieldNames, written: &Spelling) -> Vec<u8> {
     let target = parts
         .uri
         .path_and_query()
@@ -95,7 +97,11 @@ pub fn write_request(parts: &Parts, names: &FieldNames) -> Vec<u8> {
     head.extend_from_slice(target.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
     // As hyper writes it in a request.
-    write_fields(&mut head, &parts.headers, names, b":");
+    let names = Names {
+        sent: names,
+        written,
+    };
+    write_fields(&mut head, &parts.headers, &names, b":");
     head
 }
 
@@ -106,6 +112,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
+    use crate::headers::spelling::Spelling;
     use crate::http1::RequestPurpose;
     use crate::http1::read_request;
     use crate::http1::write_request;
@@ -131,9 +138,30 @@ mod tests {
             .headers
             .insert("x-forwarded-for", HeaderValue::from_static("::1"));
         assert_eq!(
-            String::from_utf8(write_request(&head.parts, &head.names)).unwrap(),
+            String::from_utf8(write_request(
+                &head.parts,
+                &head.names,
+                &Spelling::default()
+            ))
+            .unwrap(),
             "GET /a?b=%20 HTTP/1.1\r\nHost: a\r\nupGrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
              X-oDD: 1\r\nx-Odd: 2\r\nX-Real-Ip: 127.0.0.1\r\nX-Forwarded-For: ::1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_the_route_writes_is_spelled_as_the_route_spells_it() {
+        let bytes =
+            Bytes::from_static(b"GET / HTTP/1.1\r\nHost: a\r\nx-api-key: 1\r\nx-b: 2\r\n\r\n");
+        let (mut head, _) = read_request(&bytes).unwrap();
+        head.parts
+            .headers
+            .insert("client_ip", HeaderValue::from_static("::1"));
+        let names = ["X-API-KEY", "CLIENT_IP", "X-Gone"];
+        let written: Spelling = names.iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(
+            String::from_utf8(write_request(&head.parts, &head.names, &written)).unwrap(),
+            "GET / HTTP/1.1\r\nHost: a\r\nX-API-KEY: 1\r\nx-b: 2\r\nCLIENT_IP: ::1\r\n\r\n"
         );
     }
 
@@ -220,7 +248,7 @@ mod tests {
                 prop_assert!(lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("expect")));
                 return Ok(());
             };
-            let again = Bytes::from(write_request(&head.parts, &head.names));
+            let again = Bytes::from(write_request(&head.parts, &head.names, &Spelling::default()));
             let (again, _) = read_request(&again).unwrap();
             prop_assert_eq!(&again.parts.headers, &head.parts.headers);
             prop_assert_eq!(again.parts.uri, head.parts.uri);

@@ -27,6 +27,8 @@ use tokio::time::timeout;
 
 use crate::headers::lists::has_member;
 use crate::http1;
+use crate::http1::NextHead;
+use crate::http1::Respelled;
 use crate::listener::Phase;
 use crate::listener::closing::LINGER_IDLE;
 use crate::listener::closing::linger;
@@ -39,7 +41,6 @@ use crate::proxy::AnswerBody;
 use crate::proxy::ClientConnection;
 use crate::proxy::ReadyAnswer;
 use crate::proxy::Switch;
-use crate::stream::Rewound;
 use crate::stream::Stream;
 use crate::tunnel::End;
 
@@ -54,7 +55,7 @@ const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
     Connection: close\r\n\r\n\
     wsgate: the head of the request did not come in time\n";
 
-type Http<S> = server::Connection<TokioIo<Rewound>, S>;
+type Http<S> = server::Connection<TokioIo<Respelled>, S>;
 
 /// Serves a connection through hyper, to its end or to a tunnel whose 101 is out.
 pub(super) async fn drive(
@@ -79,10 +80,11 @@ pub(super) async fn drive(
     }
     let requests = HyperRequests::new(connection, deadline, ready, phase.clone());
     let service = service_fn(|request| requests.answer(request));
+    let stream = Respelled::new(stream, Rc::clone(&requests.next));
     let mut http = builder.serve_connection(TokioIo::new(stream), service);
     let ended = run(&mut http, &requests, phase.clone()).await;
     let server::Parts { io, read_buf, .. } = http.into_parts();
-    let (stream, early) = io.into_inner().unwind(read_buf);
+    let (stream, early) = io.into_inner().into_inner().unwind(read_buf);
     let client = End { stream, early };
     match (ended, requests.switch.take()) {
         (Some(HttpEnd::Hyper(Ok(()))), Some(switch)) => Some(PromisedTunnel { client, switch }),
@@ -117,6 +119,8 @@ struct HyperRequests {
     deadline: HeadDeadline,
     phase: watch::Receiver<Phase>,
     turn: RefCell<RequestTurn>,
+    /// Is told how the next answer is spelled.
+    next: Rc<NextHead>,
     /// Only the end of the connection ends the answer that is under way.
     ends_with_connection: Cell<bool>,
     /// The tunnel that a 101 has promised.
@@ -148,6 +152,7 @@ impl HyperRequests {
             deadline,
             phase,
             turn: RefCell::new(RequestTurn::First(ready)),
+            next: Rc::default(),
             ends_with_connection: Cell::default(),
             switch: Cell::default(),
             refused_upgrade: Cell::default(),
@@ -176,6 +181,7 @@ impl HyperRequests {
             }
         };
         self.ends_with_connection.set(answered.ends_with_connection);
+        self.next.is_spelled(answered.spelling);
         let mut response = answered.response;
         match (answered.switch, upgrading) {
             (Some(switch), upgrading) => {

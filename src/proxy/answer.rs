@@ -10,6 +10,8 @@ use http::response::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::answer_fields::AnswerChanges;
+use crate::headers::spelling::Spelling;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
@@ -45,6 +47,8 @@ pub(super) enum Answer {
 pub struct ReadyAnswer {
     pub(super) answer: Result<Answer, ProxyError>,
     pub(super) report: Report,
+    /// What its route changes in it.
+    pub(super) changes: Option<Box<AnswerChanges>>,
 }
 
 /// What hyper writes, and what becomes of the connection behind it.
@@ -56,6 +60,8 @@ pub struct Answered {
     pub switch: Option<Box<Switch>>,
     /// Whether only the end of the connection ends the answer, so that an end in order would complete it.
     pub ends_with_connection: bool,
+    /// How the fields are spelled that the route adds.
+    pub spelling: Spelling,
 }
 
 impl ReadyAnswer {
@@ -66,51 +72,73 @@ impl ReadyAnswer {
 
     /// What hyper writes to a client that asked in this version of HTTP.
     pub(super) fn answered(self, connection: Rc<ClientConnection>, version: Version) -> Answered {
-        let Self { answer, mut report } = self;
-        let (response, switch) = match answer {
+        let Self {
+            answer,
+            mut report,
+            changes,
+        } = self;
+        let changes = changes.as_deref();
+        match answer {
             Ok(Answer::Own(response)) => {
-                let (head, text) = response.into_parts();
-                report.answered_here(head.status);
-                let body = AnswerBody::own(text, Some(report));
-                (Response::from_parts(head, body), None)
+                report.answered_here(response.status());
+                Answered::own(response, report, changes)
             }
-            Ok(Answer::Upstream { head, body, lease }) => {
+            Ok(Answer::Upstream {
+                mut head,
+                body,
+                lease,
+            }) => {
                 report.answered(head.status, |name| {
                     head.headers.get(name).map(HeaderValue::as_bytes)
                 });
+                let spelling = changes.map(|changes| changes.change(&mut head));
                 // HTTP/1.0 has no chunks.
                 let ends_with_connection =
                     version <= Version::HTTP_10 && body.size_hint().exact().is_none();
                 let body = AnswerBody::upstream(body, lease, connection, report);
-                return Answered {
+                Answered {
                     response: Response::from_parts(*head, body),
                     switch: None,
                     ends_with_connection,
-                };
+                    spelling: spelling.unwrap_or_default(),
+                }
             }
             Ok(Answer::Switch {
-                head,
+                mut head,
                 upstream,
                 timeouts,
             }) => {
+                if let Some(changes) = changes {
+                    changes.change_switch(&mut head);
+                }
                 report.switches(|| connection.take_permit());
                 let switch = Switch::new(upstream, timeouts, report);
                 let body = AnswerBody::own(Bytes::new(), None);
-                (Response::from_parts(*head, body), Some(Box::new(switch)))
+                Answered {
+                    response: Response::from_parts(*head, body),
+                    switch: Some(Box::new(switch)),
+                    ends_with_connection: false,
+                    spelling: Spelling::default(),
+                }
             }
             Err(error) => {
                 report.failed(error.status(), error.reason());
-                let response = refusal(&error);
-                (
-                    response.map(|text| AnswerBody::own(text, Some(report))),
-                    None,
-                )
+                Answered::own(refusal(&error), report, changes)
             }
-        };
-        Answered {
-            response,
-            switch,
+        }
+    }
+}
+
+impl Answered {
+    /// wsgate's own answer.
+    fn own(response: Response<Bytes>, report: Report, changes: Option<&AnswerChanges>) -> Self {
+        let (mut head, text) = response.into_parts();
+        let spelling = changes.map(|changes| changes.change_own(&mut head));
+        Self {
+            response: Response::from_parts(head, AnswerBody::own(text, Some(report))),
+            switch: None,
             ends_with_connection: false,
+            spelling: spelling.unwrap_or_default(),
         }
     }
 }

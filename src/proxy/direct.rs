@@ -10,6 +10,7 @@ use http::Request;
 use http::request;
 use tokio::time::timeout_at;
 
+use crate::answer_fields::AnswerChanges;
 use crate::decision;
 use crate::decision::Framing;
 use crate::http1;
@@ -28,6 +29,7 @@ use crate::proxy::first_bytes::FirstBytes;
 use crate::proxy::first_bytes::first_bytes;
 use crate::proxy::lease::Lease;
 use crate::proxy::prepare::Prepared;
+use crate::proxy::prepare::PreparedRequest;
 use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
@@ -66,9 +68,15 @@ pub async fn shake_hands(
     connection: &ClientConnection,
     mut request: Head<request::Parts>,
 ) -> DirectEnd<Agreed> {
-    let (mut report, prepared) = prepare(connection, &mut request.parts, Framing::None);
-    let asked = match prepared {
-        Ok(Prepared::Forward(to)) => ask_for_tunnel(to, request, &mut report).await,
+    let PreparedRequest {
+        mut report,
+        changes,
+        to,
+    } = prepare(connection, &mut request.parts, Framing::None);
+    let asked = match to {
+        Ok(Prepared::Forward(to)) => {
+            ask_for_tunnel(to, request, &mut report, changes.as_deref()).await
+        }
         Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),
     };
@@ -85,7 +93,11 @@ pub async fn shake_hands(
         Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
-    DirectEnd::ForHyper(Box::new(ReadyAnswer { answer, report }))
+    DirectEnd::ForHyper(Box::new(ReadyAnswer {
+        answer,
+        report,
+        changes,
+    }))
 }
 
 /// An answer for the client, with its line in the log.
@@ -133,8 +145,12 @@ pub async fn pass_on(
         None => Framing::None,
         Some(_) => Framing::Length,
     };
-    let (mut report, prepared) = prepare(connection, &mut request.parts, framing);
-    let asked = match prepared {
+    let PreparedRequest {
+        mut report,
+        changes,
+        to,
+    } = prepare(connection, &mut request.parts, framing);
+    let asked = match to {
         Ok(Prepared::Forward(to)) => {
             let request = BufferedRequest {
                 head: request,
@@ -147,15 +163,22 @@ pub async fn pass_on(
         Err(error) => Err(error),
     };
     let answer = match asked {
-        Ok(DirectOutcome::Bytes(answer)) => {
+        Ok(DirectOutcome::Bytes(mut answer)) => {
             report.answered(answer.status, |name| answer.value(name));
             report.hears(&answer.body);
+            if let Some(changes) = changes {
+                changes.change_buffered(&mut answer);
+            }
             return DirectEnd::Done(DirectAnswer { answer, report });
         }
         Ok(DirectOutcome::Answer(answer)) => Ok(answer),
         Err(error) => Err(error),
     };
-    DirectEnd::ForHyper(Box::new(ReadyAnswer { answer, report }))
+    DirectEnd::ForHyper(Box::new(ReadyAnswer {
+        answer,
+        report,
+        changes,
+    }))
 }
 
 /// What came of a request.
@@ -184,9 +207,11 @@ async fn ask_for_tunnel(
     to: UpstreamRequest,
     request: Head<request::Parts>,
     report: &mut Report,
+    changes: Option<&AnswerChanges>,
 ) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
     let clock = AnswerClock::begin(report.started());
-    let message = http1::write_request(&request.parts, &request.names);
+    let spelling = &to.hop.route.spelling;
+    let message = http1::write_request(&request.parts, &request.names, spelling);
     let asking = DirectRequest {
         to: &to,
         message: &message,
@@ -196,6 +221,9 @@ async fn ask_for_tunnel(
     let mut heard = asking.ask_anew(report).await?;
     if let Some(mut answer) = heard.first.answer.take() {
         to.agreed(&mut answer.parts)?;
+        if let Some(changes) = changes {
+            changes.change_switch(&mut answer.parts);
+        }
         return Ok(DirectOutcome::Bytes(AgreedTunnel {
             head: http1::write_switching(&answer.parts, &answer.names),
             upstream: End {
@@ -220,7 +248,7 @@ async fn ask(
 ) -> Result<DirectOutcome<BufferedAnswer>, ProxyError> {
     let clock = AnswerClock::begin(report.started());
     let Head { parts, names, .. } = request.head;
-    let mut message = http1::write_request(parts, names);
+    let mut message = http1::write_request(parts, names, &to.hop.route.spelling);
     message.extend_from_slice(&request.body);
     let asking = DirectRequest {
         to: &to,

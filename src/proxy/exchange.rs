@@ -180,7 +180,8 @@ async fn try_send(
 ) -> Result<(Response<Incoming>, HttpLease), Failed> {
     let clock = Rc::clone(request.body().clock());
     let answered = {
-        let sent = pin!(lease.connection.send(request));
+        let spelling = to.hop.route.spelling.clone();
+        let sent = pin!(lease.connection.send(request, spelling));
         in_time(sent, to, &clock).await.map_err(Failed::Final)?
     };
     match answered {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 
+use crate::answer_fields::AnswerChanges;
 use crate::decision;
 use crate::decision::Becomes;
 use crate::decision::Framing;
@@ -34,6 +35,14 @@ pub(super) enum Prepared {
     Forward(UpstreamRequest),
 }
 
+/// A request whose way is known.
+pub(super) struct PreparedRequest {
+    pub(super) report: Report,
+    /// What its route changes in the answer, whoever gives it. Boxed, since few routes change anything.
+    pub(super) changes: Option<Box<AnswerChanges>>,
+    pub(super) to: Result<Prepared, ProxyError>,
+}
+
 /// Begins a request: its report, and what is to become of it. Where it goes on, `head` is the upstream's from now on.
 ///
 /// The table is looked up once here, so that all of a request uses one state, whenever a reload comes; what takes long keeps its
@@ -42,18 +51,24 @@ pub(super) fn prepare(
     connection: &ClientConnection,
     head: &mut Parts,
     framing: Framing,
-) -> (Report, Result<Prepared, ProxyError>) {
+) -> PreparedRequest {
     let proxy = connection.current_proxy().load();
     let line = RequestLine::new(&head.method, &head.uri, head.version);
     let mut report = connection.report(line, Arc::clone(&proxy.observer));
+    let mut changes = None;
     let request = NewRequest {
         connection,
         proxy: &proxy,
         head,
         framing,
+        changes: &mut changes,
     };
-    let prepared = request.prepare(&mut report);
-    (report, prepared)
+    let to = request.prepare(&mut report);
+    PreparedRequest {
+        report,
+        changes,
+        to,
+    }
 }
 
 /// A request that nothing has been decided about.
@@ -62,6 +77,8 @@ struct NewRequest<'a> {
     proxy: &'a Proxy,
     head: &'a mut Parts,
     framing: Framing,
+    /// Where it is left what the route changes in the answer, as soon as the route is known: an error is answered too.
+    changes: &'a mut Option<Box<AnswerChanges>>,
 }
 
 impl NewRequest<'_> {
@@ -86,6 +103,7 @@ impl NewRequest<'_> {
         let decision = decision::decide(&proxy.sites, &client, head, &checked);
         if let Some(rule) = decision.rule {
             report.taken_by(rule);
+            *self.changes = checked.answer_changes(rule, &client).map(Box::new);
         }
         if let Some(exceeded) = self.connection.exceeded() {
             return Err(ProxyError::Exceeded(exceeded, Persistence::Close));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::access::Networks;
 use crate::decision;
 use crate::decision::response;
+use crate::headers::spelling::Spelling;
 use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::limits::AddressLimits;
@@ -36,6 +37,8 @@ pub struct ExchangeTimeouts {
 pub struct Route {
     /// Who answers.
     pub upstream: Upstream,
+    /// How the fields are spelled that the route sets.
+    pub spelling: Spelling,
     /// What a request obeys until it is answered.
     pub timeouts: ExchangeTimeouts,
     /// What a tunnel obeys.

@@ -16,6 +16,7 @@ use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::exchange;
 use crate::proxy::prepare::Prepared;
+use crate::proxy::prepare::PreparedRequest;
 use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
@@ -34,11 +35,20 @@ pub async fn answer(connection: Rc<ClientConnection>, request: Request<Incoming>
         Some(body) if body.size_hint().exact().is_some() => Framing::Length,
         Some(_) => Framing::Chunked,
     };
-    let (mut report, prepared) = prepare(&connection, &mut head, framing);
+    let PreparedRequest {
+        mut report,
+        changes,
+        to,
+    } = prepare(&connection, &mut head, framing);
     let body = RequestBody::new(body, Rc::new(AnswerClock::begin(report.started())));
     let request = Request::from_parts(head, body);
-    let answer = forward(&connection, prepared, request, &mut report).await;
-    ReadyAnswer { answer, report }.answered(connection, version)
+    let answer = forward(&connection, to, request, &mut report).await;
+    let ready = ReadyAnswer {
+        answer,
+        report,
+        changes,
+    };
+    ready.answered(connection, version)
 }
 
 /// Answers the request that was read before hyper read it again, with the answer that is ready for it.

@@ -18,6 +18,7 @@ pub fn serving_table(config: &Config) -> Table<Route> {
 fn serving_route(config: &Config, route: &config::Route, upstream: &Upstream) -> Route {
     Route {
         upstream: upstream.clone(),
+        spelling: route.spelling(),
         timeouts: ExchangeTimeouts {
             connect: route.timeouts.connect,
             handshake: route.timeouts.handshake,

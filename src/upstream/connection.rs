@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
+use crate::headers::spelling::Spelling;
+use crate::http1::NextHead;
+use crate::http1::Respelled;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
@@ -36,6 +40,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Connection<B> {
     sender: SendRequest<B>,
+    /// Is told how the next request is spelled.
+    next: Rc<NextHead>,
     address: PeerAddr,
     /// Gives the socket back after a 101.
     parts: Option<oneshot::Receiver<(Stream, Bytes)>>,
@@ -69,6 +75,8 @@ where
             .preserve_header_case(true)
             .title_case_headers(true)
             .max_buf_size(MAX_BUFFER);
+        let next = Rc::new(NextHead::default());
+        let stream = Respelled::new(stream, Rc::clone(&next));
         let (sender, mut connection) = builder.handshake(TokioIo::new(stream)).await?;
         let (give_back, parts) = oneshot::channel();
         let driver = tokio::task::spawn_local(async move {
@@ -78,7 +86,8 @@ where
             {
                 let parts = connection.into_parts();
                 // Nobody waits for it unless the answer was a 101.
-                let gone = give_back.send(parts.io.into_inner().unwind(parts.read_buf));
+                let gone =
+                    give_back.send(parts.io.into_inner().into_inner().unwind(parts.read_buf));
                 if let Err((stream, _)) = gone {
                     close(stream).await;
                 }
@@ -86,6 +95,7 @@ where
         });
         Ok(Self {
             sender,
+            next,
             address,
             parts: Some(parts),
             driver,
@@ -120,15 +130,20 @@ where
         self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request, whose names are spelled so, and waits for the head of its answer.
     ///
     /// # Errors
     /// With the request if it was not sent, so that it can go out elsewhere.
     ///
     /// # Cancel safety
     /// Dropping the future abandons the request, and the connection ends.
-    pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
+    pub async fn send(
+        &mut self,
+        request: Request<B>,
+        spelling: Spelling,
+    ) -> Result<Response<Incoming>, SendError<B>> {
         self.resting = false;
+        self.next.is_spelled(spelling);
         match self.sender.try_send_request(request).await {
             Ok(response) => {
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS {

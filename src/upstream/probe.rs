@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use crate::headers::spelling::Spelling;
 use crate::stream::Rewound;
 use crate::upstream::ConnectError;
 use crate::upstream::Connection;
@@ -51,7 +52,7 @@ pub struct AskTimeouts {
     pub answer: Duration,
 }
 
-/// Sends a server one request without a body, and waits for the head of its answer. Needs a runtime that takes tasks of its own thread.
+/// Sends a server one request without a body, whose names are spelled so, and waits for the head of its answer. Needs a runtime that takes tasks of its own thread.
 ///
 /// # Errors
 /// There is no connection, no answer in time, or none that is HTTP.
@@ -61,6 +62,7 @@ pub struct AskTimeouts {
 pub async fn ask(
     to: &Server,
     head: request::Parts,
+    spelling: Spelling,
     timeouts: AskTimeouts,
 ) -> Result<ProbeAnswer, ProbeError> {
     let connected = connect(to, timeouts.connect, &[]).await;
@@ -69,7 +71,7 @@ pub async fn ask(
     let connection = Connection::<String>::start(stream, connected.address).await;
     let mut connection = connection.map_err(ProbeError::Http)?;
     let request = Request::from_parts(head, String::new());
-    match timeout(timeouts.answer, connection.send(request)).await {
+    match timeout(timeouts.answer, connection.send(request, spelling)).await {
         Err(_) => Err(ProbeError::Timeout),
         Ok(Err(SendError::Unsent(_, error) | SendError::Sent(error))) => {
             Err(ProbeError::Http(error))

@@ -28,6 +28,29 @@ fn nothing_is_added_to_an_answer_but_its_length() {
     );
 }
 
+/// `src/http1/respelled.rs` looks for a head in the first bytes that are written once `src/listener/hyper_driver.rs` has
+/// handed an answer to hyper, and takes them for all of it.
+#[test]
+fn the_first_write_behind_an_answer_has_its_whole_head_and_begins_with_it() {
+    let mut server = Server::start();
+    for body in ["ok", "well"] {
+        drop(server.request(GET));
+        assert_eq!(server.wire.did(), []);
+        assert!(server.answer(ok(Words::whole(body))).is_pending());
+        let length = body.len();
+        let message = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        assert_eq!(server.wire.did(), [Did::Write(message), Did::Flush]);
+    }
+    drop(server.request(GET));
+    server.wire.set_room(3);
+    assert!(server.answer(ok(Words::open(Some(2)))).is_pending());
+    assert_eq!(server.wire.did(), [Did::Write("HTT".to_owned())]);
+    server.wire.set_room(usize::MAX);
+    assert!(server.poll().is_pending());
+    let rest = "P/1.1 200 OK\r\nContent-Length: 2\r\n\r\n".to_owned();
+    assert_eq!(server.wire.did(), [Did::Write(rest), Did::Flush]);
+}
+
 /// `src/proxy/answer.rs` hands the parts of an upstream's answer to hyper's server whole, since their extensions hold how
 /// the upstream spelled the names. `src/http1/mod.rs` spells them alike without hyper.
 #[test]

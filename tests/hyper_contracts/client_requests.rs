@@ -43,6 +43,29 @@ fn a_request_without_a_body_is_written_as_it_is_and_flushed_once() {
     assert_eq!(client.wire.did(), []);
 }
 
+/// `src/http1/respelled.rs` looks for a head in the first bytes that are written behind a flush, and takes them for all of it.
+#[test]
+fn the_first_write_behind_a_flush_has_a_whole_head_and_begins_with_it() {
+    let mut client = Client::start();
+    let mut answer = client.send(post(Some("2"), Words::whole("ok")));
+    assert!(client.poll().is_pending());
+    let did = client.wire.did();
+    let [Did::Write(message), Did::Flush] = did.as_slice() else {
+        panic!("one message: {did:?}");
+    };
+    assert!(message.starts_with("POST / HTTP/1.1\r\n"), "{message}");
+    assert!(message.ends_with("\r\n\r\nok"), "{message}");
+    client.wire.send(OK);
+    assert!(client.poll().is_pending());
+    drop(answered(&mut answer));
+    let _answer = client.send(get());
+    assert!(client.poll().is_pending());
+    assert_eq!(
+        client.wire.did(),
+        [Did::Write(PLAIN.to_owned()), Did::Flush]
+    );
+}
+
 /// `src/stream/rewound.rs` takes the first flush for the end of the head, however long the head is.
 #[test]
 fn a_head_is_not_flushed_before_all_of_it_is_written() {

@@ -91,7 +91,7 @@ async fn ask_server(
         connect: route.timeouts.connect,
         answer: limit,
     };
-    let answer = match upstream::ask(server, head, timeouts).await {
+    let answer = match upstream::ask(server, head, route.spelling(), timeouts).await {
         Ok(answer) => answer,
         Err(ProbeError::Connect(error)) => return UpstreamAnswer::NoConnection(error.to_string()),
         Err(ProbeError::Timeout) => return UpstreamAnswer::Silence { limit, key },

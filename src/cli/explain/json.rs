@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::explain::Findings;
+use crate::cli::explain::answers;
 use crate::cli::explain::words;
 use crate::clients::Chosen;
 use crate::config::Config;
@@ -98,6 +99,7 @@ fn outcome(config: &Config, outcome: &Outcome) -> Value {
             "upstream": words::leads_to(config, *route),
             "target": target,
             "rewrite": rewrite,
+            "answers": answers::object(config, outcome),
         }),
         Outcome::Answer {
             status,
@@ -110,6 +112,7 @@ fn outcome(config: &Config, outcome: &Outcome) -> Value {
             "status": status.as_u16(),
             "location": location,
             "text": text,
+            "answers": answers::object(config, outcome),
         }),
         Outcome::Refused { status, told } => json!({
             "kind": "refused",

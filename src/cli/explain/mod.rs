@@ -1,6 +1,7 @@
 //! `wsgate explain URL`: says what a URL would do, and why. It is written to stdout, for a person or, with `--json`,
 //! for a program.
 
+mod answers;
 mod ask;
 mod json;
 mod text;

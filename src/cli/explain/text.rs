@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::explain::Findings;
+use crate::cli::explain::answers;
 use crate::cli::explain::upstream_answer::UpstreamAnswer;
 use crate::cli::explain::words;
 use crate::cli::report::requests;
@@ -218,6 +219,10 @@ impl Page {
                     "",
                 );
             }
+        }
+        for line in answers::lines(config, &trace.outcome) {
+            self.label = line.label;
+            self.line("", &line.words, &line.aside);
         }
         for at in group {
             if let Some(Some(answer)) = findings.answers.get(*at) {

@@ -35,6 +35,8 @@ pub(super) enum Within {
     Pair,
     /// The conditions of a route, below `when`.
     When,
+    /// A field that answers get, below `add_headers`.
+    AddedField,
     /// The limits of one client address, below `per_ip`.
     PerIp,
     /// One entry of `tests`.
@@ -43,12 +45,13 @@ pub(super) enum Within {
 
 impl Within {
     /// Every map that a file may have.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Top,
         Self::Listen,
         Self::Route,
         Self::Pair,
         Self::When,
+        Self::AddedField,
         Self::PerIp,
         Self::Test,
     ];
@@ -61,6 +64,7 @@ impl Within {
             Self::Route => ROUTE,
             Self::Pair => PAIR,
             Self::When => WHEN,
+            Self::AddedField => ADDED_FIELD,
             Self::PerIp => PER_IP,
             Self::Test => TEST,
         }
@@ -80,6 +84,7 @@ impl Within {
             Self::Route => "this route",
             Self::Pair => "this certificate pair",
             Self::When => "this `when`",
+            Self::AddedField => "this field",
             Self::PerIp => "`per_ip`",
             Self::Test => "this test",
         }
@@ -93,6 +98,7 @@ impl Within {
             Self::Route => "in an entry of `routes`",
             Self::Pair => "below `tls` in an entry of `listen`",
             Self::When => "below `when` in an entry of `routes`",
+            Self::AddedField => "below a field of `add_headers` in an entry of `routes`",
             Self::PerIp => "below `per_ip` at the top of the file",
             Self::Test => "in an entry of `tests`",
         }
@@ -164,6 +170,8 @@ const ROUTE: &[KnownKey] = &[
     ),
     key("return"),
     key("set_headers"),
+    named("add_headers", &["add_header", "response_headers"]),
+    named("hide_headers", &["proxy_hide_header", "hide_header"]),
     key("allow"),
     key("deny"),
     named(
@@ -203,6 +211,9 @@ const PAIR: &[KnownKey] = &[
 
 /// The keys of conditions.
 const WHEN: &[KnownKey] = &[key("query"), key("header"), key("method"), key("port")];
+
+/// The keys of a field that answers get.
+const ADDED_FIELD: &[KnownKey] = &[key("value"), key("always")];
 
 /// The keys of `per_ip`.
 const PER_IP: &[KnownKey] = &[key("connections"), key("handshakes_per_second")];

@@ -14,6 +14,7 @@ use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::set_headers::is_never_set;
 use crate::headers::host;
+use crate::headers::spelling::WrittenName;
 use crate::returns::Return;
 use crate::routing::HostPattern;
 use crate::routing::When;
@@ -66,7 +67,7 @@ pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
     }
     if let Some(node) = fields.get("header") {
         for (name, node, values) in named(node, "header", "X-Canary: yes", checker) {
-            if let Some(name) = header_name(name, node, checker) {
+            if let Some(name) = condition_name(name, node, checker) {
                 when.header.push((name, values));
             }
         }
@@ -119,7 +120,7 @@ pub(super) fn returns(node: &Node, checker: &mut Checker<'_>) -> Option<Return> 
 }
 
 /// The fields and values of `set_headers`, as far as they are right.
-pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
+pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(WrittenName, Template)> {
     let map = match &node.value {
         Value::Map(map) if !map.is_empty() => map,
         _ => {
@@ -132,22 +133,22 @@ pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(Header
             return Vec::new();
         }
     };
-    let mut set: Vec<(HeaderName, Template)> = Vec::new();
+    let mut set: Vec<(WrittenName, Template)> = Vec::new();
     for (key, value) in map {
         let Some(text) = checker.text(key, "set_headers", "the name of a field") else {
             continue;
         };
-        let Some(name) = header_name(text, key, checker) else {
+        let Some(name) = field_name(text, key, checker) else {
             continue;
         };
-        if is_never_set(&name) {
+        if is_never_set(name.name()) {
             checker
                 .error(&key.span, format!("{} cannot be set", quoted(text)))
                 .label("wsgate writes it for each connection and message")
                 .help("take it out: upgrades and bodies go on without it");
             continue;
         }
-        if set.iter().any(|(other, _)| *other == name) {
+        if set.iter().any(|(other, _)| other.name() == name.name()) {
             checker
                 .error(&key.span, format!("{} is set twice", quoted(text)))
                 .help("a field can be set only once, in whatever case it is written");
@@ -161,20 +162,29 @@ pub(super) fn set_headers(node: &Node, checker: &mut Checker<'_>) -> Vec<(Header
                 None => continue,
             },
         };
-        if let Some(template) = template(text, value, &name, checker) {
-            set.push((name, template));
+        let Some(template) = field_value(text, value, checker) else {
+            continue;
+        };
+        if *name.name() == header::HOST && !is_host(&template) {
+            checker
+                .error(&value.span, format!("Host cannot be {}", quoted(text)))
+                .help("write a name or an address, with or without a port");
+            continue;
         }
+        set.push((name, template));
     }
     set
 }
 
+/// Whether a value of `Host` is one, as far as that is known before there is a request.
+fn is_host(template: &Template) -> bool {
+    template
+        .constant()
+        .is_none_or(|value| host::is_valid(value.as_bytes()))
+}
+
 /// The value of a field, which may have variables.
-fn template(
-    text: &str,
-    node: &Node,
-    name: &HeaderName,
-    checker: &mut Checker<'_>,
-) -> Option<Template> {
+pub(super) fn field_value(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Template> {
     let template = match text.parse::<Template>() {
         Ok(template) => template,
         Err(error) => {
@@ -195,29 +205,29 @@ fn template(
             .help("write printable ASCII on one line");
         return None;
     }
-    if *name == header::HOST
-        && template
-            .constant()
-            .is_some_and(|value| !host::is_valid(value.as_bytes()))
-    {
-        checker
-            .error(&node.span, format!("Host cannot be {}", quoted(text)))
-            .help("write a name or an address, with or without a port");
-        return None;
-    }
     Some(template)
 }
 
+/// The name of a field of the client's request, as a condition asks about it.
+fn condition_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<HeaderName> {
+    let name = field_name(text, node, checker)?;
+    if text.contains('_') {
+        checker
+            .error(&node.span, format!("{} has an underscore", quoted(text)))
+            .help("a client's fields with an underscore are dropped, as in nginx; write a dash");
+        return None;
+    }
+    Some(name.name().clone())
+}
+
 /// The name of a header field.
-fn header_name(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<HeaderName> {
-    match HeaderName::from_bytes(text.as_bytes()) {
-        Ok(name) if !text.contains('_') => Some(name),
-        Ok(_) => {
-            checker
-                .error(&node.span, format!("{} has an underscore", quoted(text)))
-                .help("fields with an underscore are dropped, as in nginx; write a dash");
-            None
-        }
+pub(super) fn field_name(
+    text: &str,
+    node: &Node,
+    checker: &mut Checker<'_>,
+) -> Option<WrittenName> {
+    match text.parse() {
+        Ok(name) => Some(name),
         Err(_) => {
             checker
                 .error(&node.span, format!("no field is called {}", quoted(text)))

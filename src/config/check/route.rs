@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use http::HeaderName;
-
 use crate::config::Action;
 use crate::config::Listener;
 use crate::config::Route;
@@ -11,6 +9,7 @@ use crate::config::Timeouts;
 use crate::config::check::Checker;
 use crate::config::check::ROUTE;
 use crate::config::check::access;
+use crate::config::check::answers;
 use crate::config::check::fields::Fields;
 use crate::config::check::https::Https;
 use crate::config::check::keys::Within;
@@ -21,6 +20,7 @@ use crate::config::diagnostic::quoted;
 use crate::config::own_listener::leads_to;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
+use crate::headers::spelling::WrittenName;
 use crate::routing::HostPattern;
 use crate::routing::Location;
 use crate::routing::LocationKind;
@@ -112,6 +112,7 @@ fn route(
     let access = access::access(fields, checker);
     let rewrites = rewrites(fields, checker);
     let set_headers = set_headers(fields, checker);
+    let answer_fields = answers::answer_fields(fields, checker);
     let to = action(fields, location.as_ref(), context, checker);
     Some(Route {
         location: location?,
@@ -121,6 +122,7 @@ fn route(
         to: to?,
         rewrites,
         set_headers,
+        answer_fields,
         timeouts,
         line,
     })
@@ -144,7 +146,7 @@ fn rewrites(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<Rewrite> {
 }
 
 /// The fields of `set_headers`, which only a route with an upstream can have.
-fn set_headers(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<(HeaderName, Template)> {
+fn set_headers(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Vec<(WrittenName, Template)> {
     let Some(node) = fields.get("set_headers") else {
         return Vec::new();
     };

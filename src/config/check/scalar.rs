@@ -24,7 +24,15 @@ pub(super) enum Zero {
 }
 
 /// The keys whose values may end with a semicolon; behind any other it is a habit from nginx.
-const WORDS: [&str; 6] = ["return", "set_headers", "header", "query", "url", "path"];
+const WORDS: [&str; 7] = [
+    "return",
+    "set_headers",
+    "add_headers",
+    "header",
+    "query",
+    "url",
+    "path",
+];
 
 /// Whether a text has digits only.
 fn is_number(text: &str) -> bool {

@@ -12,6 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+use crate::answer_fields::is_fixed;
 use crate::clients::ClientKind;
 use crate::config::Config;
 use crate::config::JSON_SCHEMA;
@@ -33,6 +34,7 @@ fn map(schema: &Value, within: Within) -> &Value {
         Within::Route => "/definitions/route",
         Within::Pair => "/definitions/pair",
         Within::When => "/definitions/route/properties/when",
+        Within::AddedField => "/definitions/added_field/then",
         Within::PerIp => "/properties/per_ip",
         Within::Test => "/definitions/test",
     };
@@ -113,6 +115,11 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
             file["listen"][0]["tls"] = pair;
         }
         Within::When => file["routes"][0]["when"] = json!({ key: value }),
+        Within::AddedField => {
+            let mut field = json!({ "value": "1" });
+            field[key] = value.clone();
+            file["routes"][0]["add_headers"] = json!({ "X-A": field });
+        }
         Within::PerIp => file["per_ip"] = json!({ key: value }),
         Within::Test => {
             let mut test = json!({ "url": "ws://a.example.com:8080/x", "expect": 404 });
@@ -200,11 +207,13 @@ fn what_is_required_is_missed_by_the_reader() {
     let folder = folder();
     let pair = with(Within::Pair, "cert", &json!("certs/chat.example.com.pem"));
     let test = with(Within::Test, "expect", &json!(404));
+    let added = with(Within::AddedField, "always", &json!(true));
     for (within, whole, pointer) in [
         (Within::Top, minimal(), ""),
         (Within::Listen, minimal(), "/listen/0"),
         (Within::Route, minimal(), "/routes/0"),
         (Within::Pair, pair, "/listen/0/tls"),
+        (Within::AddedField, added, "/routes/0/add_headers/X-A"),
         (Within::Test, test, "/tests/0"),
     ] {
         read(&whole, &folder).unwrap();
@@ -311,4 +320,40 @@ fn what_the_schema_enumerates_is_all_there_is() {
     assert_eq!(pattern.matches('|').count() + 1, NEVER_SET.len());
     assert!(never.is_match("Connection") && never.is_match("Sec-WebSocket-Key"));
     assert!(!never.is_match("X-Connection"));
+}
+
+#[test]
+fn the_schema_refuses_the_fields_of_answers_that_are_fixed() {
+    let schema = schema();
+    let keys = &schema["definitions"]["route"]["properties"];
+    let added = keys["add_headers"]["patternProperties"]
+        .as_object()
+        .unwrap();
+    let (pattern, refused) = added.iter().next().unwrap();
+    assert_eq!((added.len(), refused), (1, &json!(false)));
+    let hidden = &schema["definitions"]["hidden_field"]["not"]["pattern"];
+    assert_eq!(hidden.as_str(), Some(pattern.as_str()));
+    let pattern = Regex::new(pattern).unwrap();
+    for name in [
+        "Connection",
+        "Upgrade",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "Proxy-Authorization",
+        "HTTP2-Settings",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Content-Length",
+        "Sec-WebSocket-Accept",
+        "Date",
+        "Upgrade-Insecure-Requests",
+        "X-TE",
+        "Set-Cookie",
+    ] {
+        for name in [name.to_owned(), name.to_ascii_lowercase()] {
+            let fixed = is_fixed(&name.parse().unwrap());
+            assert_eq!(pattern.is_match(&name), fixed, "{name}");
+        }
+    }
 }

@@ -124,6 +124,13 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if before.set_headers != after.set_headers {
         found.push("set_headers".to_owned());
     }
+    let (was, is) = (&before.answer_fields, &after.answer_fields);
+    if was.added != is.added {
+        found.push("add_headers".to_owned());
+    }
+    if was.hidden != is.hidden {
+        found.push("hide_headers".to_owned());
+    }
     let (was, is) = (&before.access, &after.access);
     for (key, was, is) in [
         ("allow", &was.allow, &is.allow),

@@ -41,6 +41,7 @@ use wsgate::decision::rewrite;
 use wsgate::headers::forwarded;
 use wsgate::headers::forwarded::Scheme;
 use wsgate::headers::forwarded::Sender;
+use wsgate::headers::spelling::Spelling;
 use wsgate::headers::upgrade::Asked;
 use wsgate::headers::upgrade::Body;
 use wsgate::http1;
@@ -118,7 +119,7 @@ fn short(data: &[u8]) -> Option<Option<Vec<u8>>> {
         return Some(None);
     };
     assert_eq!(asked != Asked::Nothing, kind == RequestPurpose::Upgrade);
-    let written = http1::write_request(&request.parts, &request.names);
+    let written = http1::write_request(&request.parts, &request.names, &Spelling::default());
     holds(&before, &asked, framing, &written);
     Some(Some(written))
 }
