@@ -186,6 +186,32 @@ fn what_no_route_takes_is_a_404_that_says_so() {
 }
 
 #[test]
+fn the_name_that_an_upstream_is_verified_by_is_shown_if_it_is_not_that_of_proxy_pass() {
+    let dir = folder(
+        "listen: [{ address: 80 }]\nroutes:\n\
+         \x20 - { location: /a, proxy_pass: \"https://10.0.0.5\", ca: ca.pem, tls_name: Chat.example.com }\n\
+         \x20 - { location: /b, proxy_pass: \"https://10.0.0.5\", ca: ca.pem }\n",
+    );
+    let made = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap();
+    fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
+    for (path, text, name) in [
+        (
+            "/a",
+            "upstream   https://10.0.0.5:443, verified as chat.example.com\n",
+            Some("chat.example.com"),
+        ),
+        ("/b", "upstream   https://10.0.0.5:443\n", None),
+    ] {
+        let question = [&format!("http://localhost{path}"), "--client", "http"];
+        let printed = explain(dir.path(), &question).stdout;
+        let printed = String::from_utf8(printed).unwrap();
+        assert!(printed.contains(text), "{printed}");
+        let found = json(dir.path(), &question);
+        assert_eq!(found["requests"][0]["outcome"]["tls_name"].as_str(), name);
+    }
+}
+
+#[test]
 fn what_depends_on_the_client_is_minded_and_not_guessed() {
     let dir = folder(
         "listen: [{ address: 0.0.0.0:80 }]\nroutes:\n\

@@ -57,10 +57,17 @@ async fn of(gate: &TestServer, request: &str) -> Value {
 async fn a_certificate_that_is_not_for_it_is_refused() {
     let authority = Authority::new();
     for (names, theirs) in [
-        (&["a.test"][..], "is for a.test, not for localhost"),
+        (
+            &["a.test"][..],
+            "is for a.test, not for localhost; if that is its name, set `tls_name: a.test`",
+        ),
+        (
+            &["*.b.test"],
+            "is for *.b.test, not for localhost; if it has such a name, set `tls_name` to it",
+        ),
         (
             &["a.test", "*.b.test", "127.0.0.1"],
-            "is for a.test, *.b.test, 127.0.0.1, not for localhost",
+            "is for a.test, *.b.test, 127.0.0.1, not for localhost; if it has such a name, set `tls_name` to it",
         ),
         (
             &[],
@@ -78,6 +85,14 @@ async fn a_certificate_that_is_not_for_it_is_refused() {
         .of_route("ca: ca.pem")
         .file("ca.pem", authority.pem());
     let reason = format!("upstream {address}: its certificate is for localhost, not for 127.0.0.1");
+    let remedy = "; if that is its name, set `tls_name: localhost`";
+    refused(setup, &format!("{reason}{remedy}")).await;
+    // Nobody is told to set what is set.
+    let setup = before(&upstream, &authority).of_route("tls_name: a.test");
+    let reason = format!(
+        "upstream localhost:{}: its certificate is for localhost, not for a.test (`tls_name`)",
+        address.port()
+    );
     refused(setup, &reason).await;
 }
 
@@ -91,7 +106,10 @@ async fn a_certificate_that_is_given_itself_is_for_its_own_names_only() {
         .file("its.pem", identity.pem());
     refused(
         setup,
-        &format!("upstream localhost:{port}: its certificate is for a.test, not for localhost"),
+        &format!(
+            "upstream localhost:{port}: its certificate is for a.test, not for localhost; if that is its name, set \
+             `tls_name: a.test`"
+        ),
     )
     .await;
 }
@@ -219,7 +237,7 @@ async fn an_upstream_that_speaks_no_tls_is_said_to_be_so() {
         ),
         (
             b"\x15\x03\x03\x00\x02\x02\x70",
-            "it has no certificate for 127.0.0.1 (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
+            "it has no certificate for 127.0.0.1 (alert UnrecognisedName): set `tls_name` to a name that it knows",
         ),
         (
             b"\x15\x03\x03\x00\x02\x02\x28",

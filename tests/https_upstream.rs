@@ -314,3 +314,87 @@ async fn a_certificate_that_nobody_issued_is_trusted_where_it_is_given_itself() 
         assert_eq!(gate.connect().await.get("/").await.text(), "ok");
     }
 }
+
+#[tokio::test]
+async fn it_is_verified_and_asked_by_its_tls_name_where_it_has_one() {
+    let authority = Authority::new();
+    for (certificate, tls_name, sent) in [
+        (
+            "chat.example.com",
+            "chat.example.com",
+            Some("chat.example.com"),
+        ),
+        (
+            "*.example.com",
+            "Chat.Example.Com",
+            Some("chat.example.com"),
+        ),
+        ("10.0.0.5", "10.0.0.5", None),
+    ] {
+        let identity = authority.issue(&[certificate]);
+        let mut upstream = Upstream::scripted_tls(identity.server(BOTH)).await;
+        let address = upstream.address();
+        for server in [address.to_string(), format!("localhost:{}", address.port())] {
+            let gate = to(&server)
+                .of_route("ca: ca.pem")
+                .of_route(&format!("tls_name: {tls_name}"))
+                .file("ca.pem", authority.pem())
+                .start()
+                .await;
+            gate.log().first("upstream answers").await;
+            for request in [GET.as_bytes(), UPGRADE] {
+                let mut client = gate.connect().await;
+                client.send(request).await;
+                let mut server = upstream.accept().await;
+                assert_eq!(server.server_name(), sent);
+                // Only TLS is concerned.
+                assert_eq!(server.head().await.value("host"), Some("chat.test"));
+                server.send(OK).await;
+                client.head().await;
+            }
+        }
+    }
+}
+
+/// One address, and behind it two names with a certificate each, of which only the one that is asked for is shown.
+#[tokio::test]
+async fn routes_to_one_address_with_different_names_share_nothing() {
+    for version in BOTH {
+        let authority = Authority::new();
+        let identity = authority.issue(&["a.test", "b.test"]);
+        let mut upstream = Upstream::scripted_tls(identity.server(&[version])).await;
+        let route = |name: &str| {
+            format!(
+                "{{ location: /{name}, proxy_pass: 'https://{}', tls_name: {name}.test, ca: ca.pem }}",
+                upstream.address()
+            )
+        };
+        let gate = TestServer::setup()
+            .raw_route(&route("a"))
+            .raw_route(&route("b"))
+            .file("ca.pem", authority.pem())
+            .start()
+            .await;
+        // Both are asked at the start, since they are two.
+        gate.log().containing_times("upstream answers", 2).await;
+        // One client, whose kept connection is for the name that it was opened for.
+        let mut client = gate.connect().await;
+        let mut kept = Vec::new();
+        for name in ["a", "b", "a"] {
+            client
+                .send(format!("GET /{name} HTTP/1.1\r\nHost: chat.test\r\n\r\n"))
+                .await;
+            let mut server = upstream.accept().await;
+            assert_eq!(server.server_name(), Some(format!("{name}.test").as_str()));
+            if kept.len() == 2 {
+                // Not the session that was begun last, which is that of the other name.
+                let kind = server.tls_session().handshake_kind();
+                assert_eq!(kind, Some(HandshakeKind::Resumed));
+            }
+            server.head().await;
+            server.send(OK).await;
+            assert_eq!(client.answer().await.text(), "ok");
+            kept.push(server);
+        }
+    }
+}

@@ -121,7 +121,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
             "proxy_ssl_verify",
             "proxy_ssl_verify_depth",
             "proxy_ssl_server_name",
-            "proxy_ssl_name",
             "proxy_ssl_session_reuse",
             "proxy_ssl_protocols",
         ],

@@ -111,6 +111,7 @@ fn from_to(was: Duration, is: Duration) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use serde_json::Value;
     use serde_json::json;
@@ -133,6 +134,14 @@ mod tests {
             fs::write(&path, file.to_string()).unwrap();
             let (config, _) = Config::read(&path, OffsetDateTime::UNIX_EPOCH).unwrap();
             config
+        }
+
+        /// The path of an authority's certificate.
+        fn ca(&self) -> PathBuf {
+            let path = self.0.path().join("ca.pem");
+            let made = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap();
+            fs::write(&path, made.cert.pem()).unwrap();
+            path
         }
 
         /// What is told when one file replaces another: what is different, and the text about it.
@@ -206,6 +215,10 @@ mod tests {
                 let mut before = file();
                 if key == "missing_origin" {
                     before["routes"][0]["allowed_origins"] = json!("https://a.example.com");
+                }
+                if key == "tls_name" {
+                    before["routes"][0]["proxy_pass"] = json!("https://10.0.0.5");
+                    before["routes"][0]["ca"] = json!(reader.ca());
                 }
                 let mut after = before.clone();
                 if key == "return" {

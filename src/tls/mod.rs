@@ -15,6 +15,7 @@ pub mod self_signed;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod test_support;
+mod upstream_name;
 mod upstream_tls;
 mod upstream_tls_error;
 
@@ -43,6 +44,7 @@ pub use crate::tls::handshake::HandshakeError;
 pub use crate::tls::handshake::accept;
 pub use crate::tls::roots::NoSystemRoots;
 pub use crate::tls::roots::Roots;
+pub use crate::tls::upstream_name::UpstreamName;
 pub use crate::tls::upstream_tls::UpstreamTls;
 pub use crate::tls::upstream_tls_error::UpstreamTlsError;
 

@@ -1,7 +1,7 @@
 //! The TLS handshake with an upstream, in which wsgate is the client.
 //!
 //! It promises TLS 1.2 and 1.3 and nothing older, and `http/1.1` in ALPN. The upstream's certificate is always
-//! verified, by [`Roots`] and for the host of its `proxy_pass`; there is no switch that turns this off. Other modules
+//! verified, by [`Roots`] and for its [`UpstreamName`]; there is no switch that turns this off. Other modules
 //! limit the time that the handshake may take.
 
 use std::fmt;
@@ -13,13 +13,13 @@ use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::version::TLS12;
 use rustls::version::TLS13;
-use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::tls::ALPN;
 use crate::tls::roots::Roots;
+use crate::tls::upstream_name::UpstreamName;
 use crate::tls::upstream_tls_error::UpstreamTlsError;
 use crate::tls::upstream_tls_error::UpstreamTlsFailure;
 
@@ -31,16 +31,13 @@ const TICKETS: usize = 8;
 #[derive(Clone)]
 pub struct UpstreamTls {
     config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    name: UpstreamName,
     roots: Roots,
 }
 
 impl UpstreamTls {
-    /// TLS with the upstream `host`, a name or an IP address without brackets. The upstream's certificate must be for
-    /// this host, and a name is sent to it (SNI; an address is not, RFC 6066 §3). `None` if no certificate can be for
-    /// it.
-    pub fn new(host: &str, roots: &Roots) -> Option<Self> {
-        let name = ServerName::try_from(host.to_owned()).ok()?;
+    /// TLS with an upstream whose certificate must be for `name`. `None` if there is no cipher suite, which cannot be.
+    pub fn new(name: UpstreamName, roots: &Roots) -> Option<Self> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -67,13 +64,23 @@ impl UpstreamTls {
     /// Dropped before it is ready, it closes the connection.
     pub async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, UpstreamTlsError> {
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let connected = connector.connect(self.name.clone(), tcp).await;
+        let connected = connector.connect(self.name.server_name(), tcp).await;
         connected.map_err(|error| self.error(error))
     }
 
-    /// Whether both verify the same host by the same authorities, though each may have sessions of its own.
+    /// The name that the upstream's certificate must be for.
+    pub fn name(&self) -> &UpstreamName {
+        &self.name
+    }
+
+    /// Whether both verify the same name by the same authorities, though each may have sessions of its own.
     pub fn is_configured_alike(&self, other: &Self) -> bool {
-        self.name == other.name && self.roots.is_configured_alike(&other.roots)
+        self.name == other.name && self.has_same_roots(other)
+    }
+
+    /// Whether the same authorities vouch for both, and were taken from the same place.
+    pub fn has_same_roots(&self, other: &Self) -> bool {
+        self.roots.is_configured_alike(&other.roots)
     }
 
     fn error(&self, error: io::Error) -> UpstreamTlsError {

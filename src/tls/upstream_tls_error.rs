@@ -10,18 +10,18 @@ use rustls::CertificateError as Refusal;
 use rustls::Error;
 use rustls::InvalidMessage;
 use rustls::PeerIncompatible;
-use rustls_pki_types::ServerName;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 
 use crate::stream::NO_CLIENT_CERTIFICATE;
 use crate::tls::certificate_error::day;
 use crate::tls::reason;
+use crate::tls::upstream_name::UpstreamName;
 
 /// Why a TLS handshake with an upstream failed. Its text goes on where `upstream 127.0.0.1:5003: ` ends.
 #[derive(Debug)]
 pub struct UpstreamTlsError {
-    pub(super) name: ServerName<'static>,
+    pub(super) name: UpstreamName,
     pub(super) ca: Option<Arc<Path>>,
     pub(super) failure: UpstreamTlsFailure,
 }
@@ -53,19 +53,34 @@ impl From<io::Error> for UpstreamTlsFailure {
 }
 
 impl UpstreamTlsError {
+    /// The name that was asked for, with its key if that is not `proxy_pass`.
+    fn asked_for(&self) -> String {
+        if self.name.is_given() {
+            format!("{} (`tls_name`)", self.name)
+        } else {
+            self.name.to_string()
+        }
+    }
+
     /// Writes what is wrong with the upstream's certificate.
     fn refusal(&self, refusal: &Refusal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.to_str();
+        let name = self.asked_for();
         match refusal {
             Refusal::NotValidForNameContext { presented, .. } if presented.is_empty() => write!(
                 f,
                 "its certificate names no host (`subjectAltName`), and so is not for {name}"
             ),
-            Refusal::NotValidForNameContext { presented, .. } => write!(
-                f,
-                "its certificate is for {}, not for {name}",
-                presented.join(", ")
-            ),
+            Refusal::NotValidForNameContext { presented, .. } => {
+                let names = presented.join(", ");
+                write!(f, "its certificate is for {names}, not for {name}")?;
+                match presented.as_slice() {
+                    _ if self.name.is_given() => Ok(()),
+                    [one] if !one.starts_with('*') => {
+                        write!(f, "; if that is its name, set `tls_name: {one}`")
+                    }
+                    _ => f.write_str("; if it has such a name, set `tls_name` to it"),
+                }
+            }
             Refusal::NotValidForName => write!(f, "its certificate is not for {name}"),
             Refusal::ExpiredContext { not_after, .. } => {
                 write!(f, "its certificate expired{}", on(*not_after))
@@ -130,8 +145,8 @@ impl fmt::Display for UpstreamTlsError {
             }
             UpstreamTlsFailure::Tls(Error::AlertReceived(AlertDescription::UnrecognisedName)) => write!(
                 f,
-                "it has no certificate for {} (alert UnrecognisedName): use a name in `proxy_pass` that it knows",
-                self.name.to_str()
+                "it has no certificate for {} (alert UnrecognisedName): set `tls_name` to a name that it knows",
+                self.name
             ),
             UpstreamTlsFailure::Tls(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
                 f.write_str(NO_CLIENT_CERTIFICATE)

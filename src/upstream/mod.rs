@@ -17,6 +17,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::UpstreamName;
 pub use crate::upstream::connect::Connected;
 pub use crate::upstream::connect::connect;
 pub use crate::upstream::connect_error::ConnectError;
@@ -91,6 +92,11 @@ impl Upstream {
         }
     }
 
+    /// What `tls_name` says, if it is set.
+    pub fn tls_name(&self) -> Option<&UpstreamName> {
+        self.servers().iter().find_map(|server| server.tls_name())
+    }
+
     /// Whether one is a clone of the other, so that what was connected for the other will do.
     pub fn is_clone_of(&self, other: &Self) -> bool {
         let pairs = self.servers().iter().zip(other.servers());
@@ -105,6 +111,12 @@ impl Upstream {
         let mut pairs = self.servers().iter().zip(other.servers());
         self.servers().len() == other.servers().len()
             && pairs.all(|(own, other)| own.is_configured_alike(other))
+    }
+
+    /// Whether the same authorities vouch for all their servers.
+    pub fn has_same_roots(&self, other: &Self) -> bool {
+        let mut pairs = self.servers().iter().zip(other.servers());
+        pairs.all(|(own, other)| own.has_same_roots(other))
     }
 }
 

@@ -64,6 +64,22 @@ impl Server {
         self.proxy_pass == other.proxy_pass && tls
     }
 
+    /// Whether the same authorities vouch for both, or TLS is spoken with neither.
+    pub(super) fn has_same_roots(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(tls), Some(other)) => tls.has_same_roots(other),
+            (tls, other) => tls.is_none() && other.is_none(),
+        }
+    }
+
+    /// The name that its certificate must be for, if that is not the host of `proxy_pass`.
+    pub(super) fn tls_name(&self) -> Option<&tls::UpstreamName> {
+        self.tls
+            .as_ref()
+            .map(tls::UpstreamTls::name)
+            .filter(|name| name.is_given())
+    }
+
     /// How TLS is spoken with it, if it is.
     pub(super) fn tls(&self) -> Option<&tls::UpstreamTls> {
         self.tls.as_ref()

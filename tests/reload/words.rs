@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::reload::Edited;
 use crate::reload::change;
+use crate::support::Authority;
 use crate::support::TestServer;
 use crate::support::UPGRADE;
 use crate::support::Upstream;
@@ -73,6 +74,36 @@ async fn the_log_says_what_is_different() {
         edited.gate.log().first("draining").await["drain_timeout"],
         "1s"
     );
+}
+
+#[tokio::test]
+async fn how_an_upstream_is_verified_is_told_by_its_keys() {
+    let (one, other) = (Authority::new(), Authority::new());
+    let setup = |ca: &str, more: &str| {
+        TestServer::setup()
+            .proxy_pass("/", "https://127.0.0.1:1")
+            .of_route(&format!("ca: {ca}.pem"))
+            .of_route(more)
+            .file("one.pem", one.pem())
+            .file("other.pem", other.pem())
+    };
+    let mut edited = Edited::start(setup("one", "tls_name: a.test")).await;
+    for (after, told) in [
+        (
+            setup("one", "tls_name: b.test"),
+            "tls_name b.test (was a.test)",
+        ),
+        (setup("other", "tls_name: b.test"), "ca"),
+        (
+            setup("one", ""),
+            "ca, tls_name the host of `proxy_pass` (was b.test)",
+        ),
+    ] {
+        assert_eq!(
+            edited.save(&after).await,
+            [format!("~ location / {told} routes.yaml:4")]
+        );
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ fn outcome(config: &Config, outcome: &Outcome) -> Value {
             "kind": "upstream",
             "route": place,
             "upstream": words::leads_to(config, *route),
+            "tls_name": words::tls_name(config, *route),
             "target": target,
             "rewrite": rewrite,
             "answers": answers::object(config, outcome),

@@ -28,6 +28,14 @@ pub(super) fn leads_to(config: &Config, route: usize) -> String {
     }
 }
 
+/// The name that a route's upstream is verified by, if `tls_name` is set.
+pub(super) fn tls_name(config: &Config, route: usize) -> Option<String> {
+    match &config.routes[route].to {
+        Action::ProxyPass(upstream) => upstream.tls_name().map(ToString::to_string),
+        Action::Return(_) => None,
+    }
+}
+
 /// The reason why a route answers a request, or does not.
 pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> String {
     let place = |route: &usize| place(config, *route);
@@ -63,7 +71,10 @@ pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> Strin
 /// What becomes of a request: the upstream, or the answer of wsgate.
 pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Upstream { route, .. } => leads_to(config, *route),
+        Outcome::Upstream { route, .. } => match tls_name(config, *route) {
+            Some(name) => format!("{}, verified as {name}", leads_to(config, *route)),
+            None => leads_to(config, *route),
+        },
         Outcome::Answer {
             route,
             status,

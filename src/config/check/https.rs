@@ -1,14 +1,16 @@
 //! The rules of `https://` upstreams: their certificates must be verifiable, by the system's authorities or the file of
-//! `ca`.
+//! `ca`, and for the host of `proxy_pass` or the name in `tls_name`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::config::check::Checker;
+use crate::config::check::fields::Fields;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::tls::CertificateError;
 use crate::tls::Roots;
+use crate::tls::UpstreamName;
 use crate::tls::UpstreamTls;
 use crate::upstream::Address;
 use crate::upstream::Host;
@@ -16,15 +18,47 @@ use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 use crate::upstream::Server;
 
-/// The authorities and TLS clients that were made for routes so far. Routes of one server and one `ca` share a client,
-/// and with it their TLS sessions.
+/// The keys of a route that say how its `https://` upstream is verified.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HttpsKeys<'n> {
+    ca: Option<&'n Node>,
+    tls_name: Option<&'n Node>,
+}
+
+impl<'n> HttpsKeys<'n> {
+    /// Those of a route.
+    pub(super) fn of(fields: &Fields<'n>) -> Self {
+        Self {
+            ca: fields.get("ca"),
+            tls_name: fields.get("tls_name"),
+        }
+    }
+
+    /// Notes each of them in a route with `return`.
+    pub(super) fn note_without_upstream(self, checker: &mut Checker<'_>) {
+        for (key, node, what) in [
+            ("ca", self.ca, "vouch for"),
+            ("tls_name", self.tls_name, "verify"),
+        ] {
+            if let Some(node) = node {
+                checker
+                    .error(&node.span, format!("`{key}` has no upstream to {what}"))
+                    .label("a route with `return` asks none")
+                    .help(format!("remove `{key}`"));
+            }
+        }
+    }
+}
+
+/// The authorities and TLS clients that were made for routes so far. Routes of one server, one name and one `ca` share
+/// a client, and with it their TLS sessions.
 #[derive(Debug, Default)]
 pub(super) struct Https {
     system: System,
     /// The authorities of each file of `ca`.
     files: HashMap<PathBuf, Roots>,
-    /// The client of each server, by the file of `ca` and the authority of the URL.
-    clients: HashMap<(Option<PathBuf>, String), UpstreamTls>,
+    /// The client of each server, by the file of `ca`, the authority of the URL, and the name that is verified.
+    clients: HashMap<(Option<PathBuf>, String, UpstreamName), UpstreamTls>,
 }
 
 /// The system's authorities, which are read when the first route needs them.
@@ -38,40 +72,46 @@ enum System {
 }
 
 impl Https {
-    /// The server for a `proxy_pass` that stands at `node`, with the `ca` beside it.
+    /// The server for a `proxy_pass` that stands at `node`, with the keys beside it.
     pub(super) fn server(
         &mut self,
         proxy_pass: ProxyPass,
         node: &Node,
-        ca: Option<&Node>,
+        keys: HttpsKeys<'_>,
         checker: &mut Checker<'_>,
     ) -> Option<Server> {
-        let key = proxy_pass.authority();
-        if let Some(ca) = ca {
-            note_needless_ca(&proxy_pass, ca, checker);
-        }
+        let authority = proxy_pass.authority();
+        note_needless(&proxy_pass, keys, checker);
+        let given = keys.tls_name.map(|node| given_name(node, checker));
         Server::new(proxy_pass, |host| {
-            let (file, roots) = match ca {
+            let (file, roots) = match keys.ca {
                 None => (None, self.system(node, checker)?),
                 Some(ca) => {
                     let (file, roots) = self.file(ca, checker)?;
                     (Some(file), roots)
                 }
             };
-            let key = (file, key);
+            let name = match given {
+                Some(given) => given?,
+                None => host_name(host, node, checker)?,
+            };
+            let key = (file, authority, name.clone());
             if let Some(client) = self.clients.get(&key) {
                 return Some(client.clone());
             }
-            let client = client(host, &roots, node, checker)?;
+            let client = UpstreamTls::new(name, &roots)?;
             self.clients.insert(key, client.clone());
             Some(client)
         })
     }
 
-    /// Checks the file of a `ca` whose `proxy_pass` is missing or wrong.
-    pub(super) fn check_file(&mut self, ca: Option<&Node>, checker: &mut Checker<'_>) {
-        if let Some(ca) = ca {
+    /// Checks the keys of a route whose `proxy_pass` is missing or wrong.
+    pub(super) fn check_keys(&mut self, keys: HttpsKeys<'_>, checker: &mut Checker<'_>) {
+        if let Some(ca) = keys.ca {
             self.file(ca, checker);
+        }
+        if let Some(node) = keys.tls_name {
+            given_name(node, checker);
         }
     }
 
@@ -126,8 +166,8 @@ impl Https {
     }
 }
 
-/// Notes a `ca` beside an upstream without TLS, where it would have no effect.
-fn note_needless_ca(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>) {
+/// Notes each key beside an upstream without TLS, where it would have no effect.
+fn note_needless(proxy_pass: &ProxyPass, keys: HttpsKeys<'_>, checker: &mut Checker<'_>) {
     let help = match proxy_pass.address() {
         Address::Port {
             scheme: Scheme::Https,
@@ -141,31 +181,61 @@ fn note_needless_ca(proxy_pass: &ProxyPass, ca: &Node, checker: &mut Checker<'_>
         ),
         Address::Unix(_) => "take it out".to_owned(),
     };
-    checker
-        .error(
-            &ca.span,
-            "`ca` is for `https://`, and this upstream is asked without TLS",
-        )
-        .help(help);
+    for (key, node) in [("ca", keys.ca), ("tls_name", keys.tls_name)] {
+        if let Some(node) = node {
+            let message =
+                format!("`{key}` is for `https://`, and this upstream is asked without TLS");
+            checker.error(&node.span, message).help(help.clone());
+        }
+    }
 }
 
-/// A TLS client for `host`, whose name must be one that a certificate can have.
-fn client(
-    host: &Host,
-    roots: &Roots,
-    node: &Node,
-    checker: &mut Checker<'_>,
-) -> Option<UpstreamTls> {
-    let name = match host {
+/// The host of a `proxy_pass` as a name that a certificate can have.
+fn host_name(host: &Host, node: &Node, checker: &mut Checker<'_>) -> Option<UpstreamName> {
+    let host = match host {
         Host::Ip(ip) => ip.to_string(),
         Host::Name(name) => name.clone(),
     };
-    let client = UpstreamTls::new(&name, roots);
-    if client.is_none() {
-        let message = format!("no certificate can be for the host {}", quoted(&name));
-        checker
-            .error(&node.span, message)
-            .help("use a name whose labels end in letters or digits, or the IP address");
+    let name = UpstreamName::of_host(&host);
+    if name.is_none() {
+        let message = format!("no certificate can be for the host {}", quoted(&host));
+        checker.error(&node.span, message).help(
+            "use a name whose labels end in letters or digits, or the IP address; or set `tls_name` to the name in the \
+             upstream's certificate",
+        );
     }
-    client
+    name
+}
+
+/// The value of `tls_name`.
+fn given_name(node: &Node, checker: &mut Checker<'_>) -> Option<UpstreamName> {
+    let text = checker.text(node, "tls_name", "the name in the upstream's certificate")?;
+    let name = UpstreamName::given(text);
+    if name.is_none() {
+        let message = format!(
+            "`tls_name` is not a name that a certificate can be for: {}",
+            quoted(text)
+        );
+        checker.error(&node.span, message).help(instead_of(text));
+    }
+    name
+}
+
+/// What to write instead of a `tls_name` that is no name.
+fn instead_of(text: &str) -> String {
+    let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = without_scheme
+        .split_once('/')
+        .map_or(without_scheme, |(host, _)| host);
+    let host = match host.strip_prefix('[').and_then(|ip| ip.split_once(']')) {
+        Some((ip, _)) => ip,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    if let Some(parent) = host.strip_prefix("*.") {
+        format!("write one of the names that it stands for, such as `chat.{parent}`")
+    } else if host != text && UpstreamName::given(host).is_some() {
+        format!("write `{host}`")
+    } else {
+        "write a name such as `chat.example.com`, or an IP address".to_owned()
+    }
 }

@@ -168,6 +168,7 @@ const ROUTE: &[KnownKey] = &[
             "ca_cert",
         ],
     ),
+    named("tls_name", &["proxy_ssl_name", "ssl_name", "sni"]),
     key("return"),
     key("set_headers"),
     named("add_headers", &["add_header", "response_headers"]),

@@ -12,6 +12,7 @@ use crate::config::check::access;
 use crate::config::check::answers;
 use crate::config::check::fields::Fields;
 use crate::config::check::https::Https;
+use crate::config::check::https::HttpsKeys;
 use crate::config::check::keys::Within;
 use crate::config::check::request;
 use crate::config::check::rewrite;
@@ -195,7 +196,7 @@ fn action(
     context: &mut RouteContext<'_>,
     checker: &mut Checker<'_>,
 ) -> Option<Action> {
-    let ca = fields.get("ca");
+    let keys = HttpsKeys::of(fields);
     if let Some(node) = fields.get("return") {
         if let Some(other) = fields.get("proxy_pass") {
             checker
@@ -203,12 +204,7 @@ fn action(
                 .label("this would never be asked")
                 .help("remove `proxy_pass` or `return`");
         }
-        if let Some(ca) = ca {
-            checker
-                .error(&ca.span, "`ca` has no upstream to vouch for")
-                .label("a route with `return` asks none")
-                .help("remove `ca`");
-        }
+        keys.note_without_upstream(checker);
         return request::returns(node, checker).map(Action::Return);
     }
     let node = if fields.has_planned {
@@ -218,14 +214,14 @@ fn action(
     };
     let to = node.and_then(|node| Some((proxy_pass(node, checker)?, node)));
     let Some((to, node)) = to else {
-        context.https.check_file(ca, checker);
+        context.https.check_keys(keys, checker);
         return None;
     };
     note_loop(&to, node, context.listeners, checker);
     if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
         path_after_regex(&to, node, checker);
     }
-    let server = context.https.server(to, node, ca, checker)?;
+    let server = context.https.server(to, node, keys, checker)?;
     Some(Action::ProxyPass(Upstream::new(server)))
 }
 

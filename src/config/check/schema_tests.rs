@@ -100,6 +100,10 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
                 "return" => *route = json!({ "location": "/" }),
                 "missing_origin" => route["allowed_origins"] = json!("https://a.example.com"),
                 "ca" => route["proxy_pass"] = json!("https://10.0.0.5:8443"),
+                "tls_name" => {
+                    route["proxy_pass"] = json!("https://10.0.0.5:8443");
+                    route["ca"] = json!("certs/ca.pem");
+                }
                 // With a `ca` the authorities of this machine do not matter.
                 "proxy_pass" if value.as_str().unwrap().starts_with("https:") => {
                     route["ca"] = json!("certs/ca.pem");

@@ -9,6 +9,7 @@ use crate::routing::HostPattern;
 use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::from_to;
+use crate::tls::UpstreamName;
 
 /// The routes that were added, removed or changed. A route is the same if it is for the same requests.
 pub(super) fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
@@ -109,9 +110,19 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     let (was, is) = (to(before), to(after));
     match (&before.to, &after.to) {
         _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
-        // `keep_upstreams` has put in the old upstream where both are configured alike, so these differ in their `ca`.
+        // `keep_upstreams` has put in the old upstream where both are configured alike.
         (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is_clone_of(before) => {
-            found.push("ca".to_owned());
+            if !after.has_same_roots(before) {
+                found.push("ca".to_owned());
+            }
+            let (was, is) = (before.tls_name(), after.tls_name());
+            if was != is {
+                let shown = |name: Option<&UpstreamName>| match name {
+                    Some(name) => name.to_string(),
+                    None => "the host of `proxy_pass`".to_owned(),
+                };
+                found.push(format!("tls_name {} (was {})", shown(is), shown(was)));
+            }
         }
         (Action::Return(before), Action::Return(after)) if before != after => {
             found.push(is);
