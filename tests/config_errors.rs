@@ -13,7 +13,7 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 /// How many fixtures there are, so that none is lost unseen.
-const FIXTURES: usize = 104;
+const FIXTURES: usize = 105;
 
 #[test]
 fn each_mistake_has_its_exact_message() {
@@ -246,7 +246,7 @@ fn directory_with_certificates() -> TempDir {
         ("new", 2198, 2199),
     ] {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
+        let mut params = CertificateParams::new(vec![format!("{name}.localhost")]).unwrap();
         params.not_before = rcgen::date_time_ymd(first_year, 1, 1);
         params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
         write(
@@ -274,6 +274,11 @@ fn directory_with_certificates() -> TempDir {
         &good.replace("CERTIFICATE", "CERTIFICATE REQUEST"),
         0o644,
     );
+    let of_no_use = |label: &str| format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n");
+    let (list, parameters) = (of_no_use("X509 CRL"), of_no_use("DH PARAMETERS"));
+    write("and_more.pem", &(good.clone() + &parameters), 0o644);
+    write("and_more.key", &(key.clone() + &key), 0o600);
+    write("and_list.pem", &(list + &good + &key), 0o600);
     write("note.txt", "to be done\n", 0o600);
     write("empty.pem", "", 0o600);
     write("cut.key", &key[..key.len() / 2], 0o600);

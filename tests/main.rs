@@ -9,6 +9,7 @@ mod balance;
 mod bare_machine;
 mod blame;
 mod broken_answers;
+mod certificate_files;
 mod config_errors;
 mod diagnosis;
 mod documentation;

@@ -2,52 +2,24 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
 use time::UtcOffset;
 
+use crate::tls::file_fault::FileFault;
 use crate::tls::given_file::Concerns;
 use crate::tls::given_file::GivenFile;
-use crate::tls::given_file::NotPemContent;
-use crate::tls::given_file::PemFault;
-use crate::tls::reason;
 
 /// Why a certificate and its key cannot be served.
 #[derive(Debug)]
 pub enum CertificateError {
-    /// There is no such file.
-    Missing(GivenFile),
-    /// The file is there but cannot be read.
-    Unreadable {
+    /// Nothing can be served from one of the two files.
+    File {
         /// The file.
         file: GivenFile,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// Nothing in the file begins like PEM.
-    NotPem {
-        /// The file.
-        file: GivenFile,
-        /// What it looks like instead.
-        content: NotPemContent,
-    },
-    /// The file begins like PEM and is damaged.
-    BadPem {
-        /// The file.
-        file: GivenFile,
-        /// What is damaged.
-        fault: PemFault,
-    },
-    /// The file of the certificate holds a key, or that of the key a certificate.
-    WrongKind(GivenFile),
-    /// The file is PEM, but holds neither a certificate nor a key.
-    NothingInside(GivenFile),
-    /// The key is under a passphrase.
-    EncryptedKey {
-        /// The key's file.
-        key: PathBuf,
+        /// Why.
+        fault: FileFault,
     },
     /// The key is damaged, or of a kind or size that is not served.
     UnsupportedKey {
@@ -94,18 +66,19 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
+    /// The error for a fault of `file`.
+    pub(super) fn of(file: &GivenFile) -> impl Fn(FileFault) -> Self {
+        move |fault| Self::File {
+            file: file.clone(),
+            fault,
+        }
+    }
+
     /// The value in `routes.yaml` that the error is about.
     pub fn concerns(&self) -> Concerns {
         match self {
-            Self::Missing(file) | Self::WrongKind(file) | Self::NothingInside(file) => {
-                file.concerns
-            }
-            Self::Unreadable { file, .. }
-            | Self::NotPem { file, .. }
-            | Self::BadPem { file, .. } => file.concerns,
-            Self::EncryptedKey { .. } | Self::UnsupportedKey { .. } | Self::Mismatch { .. } => {
-                Concerns::Key
-            }
+            Self::File { file, .. } => file.concerns,
+            Self::UnsupportedKey { .. } | Self::Mismatch { .. } => Concerns::Key,
             Self::BadCertificate { .. }
             | Self::WrongOrder { .. }
             | Self::Expired { .. }
@@ -116,31 +89,7 @@ impl CertificateError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::Missing(_) => "a relative path is relative to the file that names it".to_owned(),
-            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "let the user that runs wsgate read this file".to_owned()
-            }
-            Self::NotPem {
-                file,
-                content: NotPemContent::Der,
-            } => der_help(file),
-            Self::Unreadable { file, .. }
-            | Self::NotPem { file, .. }
-            | Self::BadPem { file, .. }
-            | Self::NothingInside(file) => match file.concerns {
-                Concerns::Cert => {
-                    "give a PEM file with `-----BEGIN CERTIFICATE-----` in it".to_owned()
-                }
-                Concerns::Key => {
-                    "give a PEM file with `-----BEGIN PRIVATE KEY-----` in it".to_owned()
-                }
-            },
-            Self::WrongKind(_) => "are `cert` and `key` swapped?".to_owned(),
-            Self::EncryptedKey { key } => format!(
-                "wsgate cannot ask for the passphrase: make a key without one with \
-                 `openssl pkey -in {0} -out {0}.plain` and name that",
-                key.display()
-            ),
+            Self::File { file, fault } => fault.help(file),
             Self::UnsupportedKey { .. } => {
                 "a key can be RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
                     .to_owned()
@@ -159,41 +108,10 @@ impl CertificateError {
     }
 }
 
-/// How to make PEM of a file that looks like DER, which a file of PKCS #12 does too.
-fn der_help(file: &GivenFile) -> String {
-    let (command, only) = match file.concerns {
-        Concerns::Cert => ("x509", "-nokeys"),
-        Concerns::Key => ("pkey", "-nocerts -nodes"),
-    };
-    format!(
-        "make PEM of it: `openssl {command} -inform der -in {0} -out {0}.pem`, \
-         or if it is PKCS #12 `openssl pkcs12 {only} -in {0} -out {0}.pem`",
-        file.path.display()
-    )
-}
-
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(file) => write!(f, "{file} does not exist"),
-            Self::Unreadable { file, source } => {
-                write!(f, "cannot read {file}: {}", reason(source))
-            }
-            Self::NotPem {
-                file,
-                content: NotPemContent::Empty,
-            } => write!(f, "{file} is empty"),
-            Self::NotPem { file, .. } => write!(f, "{file} is not PEM"),
-            Self::BadPem { file, fault } => write!(f, "{file} is damaged: {fault}"),
-            Self::WrongKind(file) => match file.concerns {
-                Concerns::Cert => write!(f, "{file} holds a private key, no certificate"),
-                Concerns::Key => write!(f, "{file} holds a certificate, no private key"),
-            },
-            Self::NothingInside(file) => match file.concerns {
-                Concerns::Cert => write!(f, "{file} holds no certificate"),
-                Concerns::Key => write!(f, "{file} holds no private key"),
-            },
-            Self::EncryptedKey { key } => write!(f, "key {} is encrypted", key.display()),
+            Self::File { file, fault } => fault.write(file, f),
             Self::UnsupportedKey { key } => {
                 let key = key.display();
                 write!(f, "key {key} is damaged or of a kind that is not served")
@@ -232,7 +150,10 @@ pub(super) fn day(moment: OffsetDateTime) -> impl fmt::Display {
 impl Error for CertificateError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Unreadable { source, .. } => Some(source),
+            Self::File {
+                fault: FileFault::Unreadable(source),
+                ..
+            } => Some(source),
             _ => None,
         }
     }

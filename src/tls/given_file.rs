@@ -1,10 +1,11 @@
-//! A file that `routes.yaml` names as a certificate or as a key, and how its form can be wrong.
+//! A file that `routes.yaml` names as a certificate or as a key.
 
 use std::fmt;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// A file that was given as a certificate or as a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GivenFile {
     /// The value in `routes.yaml` that names it.
     pub concerns: Concerns,
@@ -15,32 +16,45 @@ pub struct GivenFile {
 /// The value in `routes.yaml` that names a file, and that an error is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Concerns {
-    /// The value of `cert`.
+    /// The value of `cert`, or that of `ca`.
     Cert,
     /// The value of `key`.
     Key,
 }
 
-/// What a file looks like that is not PEM.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NotPemContent {
-    /// The file is empty, or holds only white space.
-    Empty,
-    /// The file looks like DER or PKCS #12, the binary forms of certificates and keys.
-    Der,
-    /// The file looks like something else.
-    Other,
+impl GivenFile {
+    /// A file of certificates.
+    pub(crate) fn of_certificates(path: &Path) -> Self {
+        Self {
+            concerns: Concerns::Cert,
+            path: path.to_owned(),
+        }
+    }
+
+    /// A file of a key.
+    pub(crate) fn of_key(path: &Path) -> Self {
+        Self {
+            concerns: Concerns::Key,
+            path: path.to_owned(),
+        }
+    }
+
+    /// A command that reads the file and writes another one beside it, with `ending` behind its name.
+    pub(crate) fn converted(&self, command: &str, ending: &str) -> String {
+        let path = self.path.display().to_string();
+        let quote = if path.contains(|c: char| !is_plain(c)) {
+            "'"
+        } else {
+            ""
+        };
+        let path = path.replace('\'', r"'\''");
+        format!("`{command} -in {quote}{path}{quote} -out {quote}{path}{ending}{quote}`")
+    }
 }
 
-/// How a file of PEM is damaged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PemFault {
-    /// A `-----BEGIN …-----` is not a line of its own.
-    Begin,
-    /// A `-----END …-----` is missing, or not the one that belongs to its `BEGIN`.
-    End,
-    /// Something between the two is not base64.
-    Base64,
+/// Whether a shell takes the character as it is.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/._-+=@%,:".contains(c)
 }
 
 impl fmt::Display for GivenFile {
@@ -50,15 +64,5 @@ impl fmt::Display for GivenFile {
             Concerns::Key => "key",
         };
         write!(f, "{what} {}", self.path.display())
-    }
-}
-
-impl fmt::Display for PemFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Begin => "`-----BEGIN …-----` is not a line of its own",
-            Self::End => "the line `-----END …-----` is missing",
-            Self::Base64 => "what it encloses is not base64",
-        })
     }
 }

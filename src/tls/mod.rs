@@ -6,8 +6,13 @@
 
 mod certificate;
 mod certificate_error;
+mod contents;
+mod file_fault;
 mod given_file;
 mod handshake;
+mod names;
+mod other_form;
+mod passed_over;
 mod pem;
 mod resolver;
 mod roots;
@@ -36,12 +41,14 @@ use crate::tls::resolver::Resolver;
 
 pub use crate::tls::certificate::Certificate;
 pub use crate::tls::certificate_error::CertificateError;
+pub use crate::tls::file_fault::FileFault;
+pub use crate::tls::file_fault::PemFault;
 pub use crate::tls::given_file::Concerns;
 pub use crate::tls::given_file::GivenFile;
-pub use crate::tls::given_file::NotPemContent;
-pub use crate::tls::given_file::PemFault;
 pub use crate::tls::handshake::HandshakeError;
 pub use crate::tls::handshake::accept;
+pub use crate::tls::other_form::OtherForm;
+pub use crate::tls::passed_over::PassedOver;
 pub use crate::tls::roots::NoSystemRoots;
 pub use crate::tls::roots::Roots;
 pub use crate::tls::upstream_name::UpstreamName;

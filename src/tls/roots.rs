@@ -32,15 +32,18 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
-use crate::tls::certificate::alternative_names;
-use crate::tls::certificate::read_chain;
 use crate::tls::certificate_error::CertificateError;
+use crate::tls::contents;
+use crate::tls::contents::KeysInside;
+use crate::tls::names::alternative_names;
+use crate::tls::passed_over::PassedOver;
 
 /// The certificate authorities that vouch for an upstream, at least one.
 #[derive(Clone, Debug)]
 pub struct Roots {
     verifier: Arc<Verifier>,
     ca: Option<Arc<Path>>,
+    passed_over: Vec<PassedOver>,
 }
 
 /// The error that the system knows no certificate authority that could vouch for an upstream.
@@ -67,6 +70,7 @@ impl Roots {
         Ok(Self {
             verifier: Arc::new(Verifier::new(store, Vec::new())),
             ca: None,
+            passed_over: Vec::new(),
         })
     }
 
@@ -79,7 +83,8 @@ impl Roots {
         let mut store = RootCertStore::empty();
         let mut given = Vec::new();
         let mut expired = None;
-        for (index, der) in read_chain(ca)?.into_iter().enumerate() {
+        let file = contents::certificates(ca, KeysInside::Odd)?;
+        for (index, der) in file.chain.into_iter().enumerate() {
             let damaged = || CertificateError::BadCertificate {
                 cert: ca.to_owned(),
                 number: index + 1,
@@ -97,7 +102,7 @@ impl Roots {
             }
             given.push(der);
         }
-        // `read_chain` gives at least one, and only the expired are left out.
+        // The file has at least one, and only the expired are left out.
         if let (true, Some(not_after)) = (given.is_empty(), expired) {
             let cert = ca.to_owned();
             return Err(CertificateError::Expired { cert, not_after });
@@ -105,7 +110,13 @@ impl Roots {
         Ok(Self {
             verifier: Arc::new(Verifier::new(store, given)),
             ca: Some(ca.into()),
+            passed_over: file.passed_over,
         })
+    }
+
+    /// The blocks of their file that are of no use there.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
     }
 
     /// The file of the authorities; `None` if they are those of the system.

@@ -206,7 +206,7 @@ async fn a_pair_that_does_not_fit_keeps_the_one_of_before_and_says_so() {
     fs::write(shop.path("a", "key"), &key[..key.len() / 2]).unwrap();
     assert_eq!(
         shop.kept().await,
-        "key a.key is damaged: the line `-----END …-----` is missing"
+        "key a.key is damaged: the line `-----END …-----` is missing for the block on line 1"
     );
     assert_eq!(shop.shown("a").await, old);
     fs::write(shop.path("a", "key"), &key).unwrap();

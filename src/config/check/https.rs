@@ -9,6 +9,7 @@ use crate::config::check::fields::Fields;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::tls::CertificateError;
+use crate::tls::FileFault;
 use crate::tls::Roots;
 use crate::tls::UpstreamName;
 use crate::tls::UpstreamTls;
@@ -143,12 +144,20 @@ impl Https {
         }
         match Roots::load(&path, checker.now) {
             Ok(roots) => {
+                for block in roots.passed_over() {
+                    checker
+                        .warning(&node.span, block.to_string())
+                        .help(block.help());
+                }
                 self.files.insert(path.clone(), roots.clone());
                 Some((path, roots))
             }
             Err(error) => {
                 let help = match &error {
-                    CertificateError::WrongKind(_) => {
+                    CertificateError::File {
+                        fault: FileFault::WrongKind,
+                        ..
+                    } => {
                         "`ca` takes the certificate of the upstream's authority, which is no secret; keys stay where \
                          they are"
                             .to_owned()

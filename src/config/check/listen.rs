@@ -235,6 +235,15 @@ fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<
             if let Some(mode) = certificate.key_mode_too_open() {
                 too_open(key_node, &key, mode, checker);
             }
+            for block in certificate.passed_over() {
+                let node = match block.concerns() {
+                    Concerns::Cert => cert_node,
+                    Concerns::Key => key_node,
+                };
+                checker
+                    .warning(&node.span, block.to_string())
+                    .help(block.help());
+            }
             Some(certificate)
         }
         Err(error) => {
