@@ -1,6 +1,7 @@
 //! nginx's `return`: an answer that stands in the configuration and needs no upstream.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use http::StatusCode;
@@ -83,8 +84,27 @@ impl FromStr for Return {
     type Err = ReturnError;
 
     fn from_str(text: &str) -> Result<Self, ReturnError> {
+        Self::read(text, &[])
+    }
+}
+
+impl Return {
+    /// Reads a text, in whose bytes `literal` no variable begins.
+    ///
+    /// # Errors
+    /// It is no value of `return`.
+    pub fn read(text: &str, literal: &[Range<usize>]) -> Result<Self, ReturnError> {
+        let whole = text;
         let text = text.trim();
-        let template = |text: &str| text.parse::<Template>().map_err(ReturnError::Variable);
+        let template = |part: &str| {
+            // Each part is the end of the text, but for the space behind it.
+            let start = whole.trim_end().len() - part.len();
+            let moved = literal
+                .iter()
+                .map(|of| of.start.saturating_sub(start)..of.end.saturating_sub(start));
+            let moved: Vec<_> = moved.collect();
+            Template::read(part, &moved).map_err(ReturnError::Variable)
+        };
         if ["http://", "https://", "$scheme://", "/"]
             .iter()
             .any(|begin| text.starts_with(begin))
@@ -120,9 +140,7 @@ impl FromStr for Return {
         };
         Ok(Self { status, content })
     }
-}
 
-impl Return {
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::headers::forwarded::Scheme;
@@ -95,6 +96,9 @@ impl TemplateError {
                 "not needed: X-Forwarded-For is always set; `$remote_addr` is the client's address"
             }
             "http_upgrade" | "connection_upgrade" => "not needed: upgrades come by themselves",
+            name if !name.contains(|c: char| c.is_ascii_lowercase()) => {
+                "a variable of the environment is written with braces, as in `${PORT}`"
+            }
             _ => "the variables are `$host`, `$remote_addr`, `$scheme` and `$request_uri`",
         }
     }
@@ -104,12 +108,28 @@ impl FromStr for Template {
     type Err = TemplateError;
 
     fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Self::read(text, &[])
+    }
+}
+
+impl Template {
+    /// Reads a text, in whose bytes `literal` no variable begins.
+    ///
+    /// # Errors
+    /// There is no such variable.
+    pub fn read(text: &str, literal: &[Range<usize>]) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             plain.push_str(&rest[..at]);
+            let place = text.len() - rest.len() + at;
             let behind = &rest[at + 1..];
+            if literal.iter().any(|literal| literal.contains(&place)) {
+                plain.push('$');
+                rest = behind;
+                continue;
+            }
             let (name, after) = match behind
                 .strip_prefix('{')
                 .and_then(|braced| braced.split_once('}'))

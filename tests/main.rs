@@ -14,6 +14,7 @@ mod config_errors;
 mod diagnosis;
 mod documentation;
 mod drain;
+mod environment;
 mod explain;
 mod faults;
 mod full_queue;

@@ -11,6 +11,7 @@ use crate::cli::logging;
 use crate::cli::report::counted;
 use crate::cli::report::say;
 use crate::config::Config;
+use crate::config::Environment;
 use crate::explain;
 
 /// Prints `FILE: ok` with the counts to stdout, and warnings and errors to stderr.
@@ -53,7 +54,7 @@ pub(super) fn read(file: &Path, now: OffsetDateTime) -> Option<Config> {
 /// and warnings go to stderr. `None` if the file cannot be served.
 pub(super) fn read_alone(file: &Path, now: OffsetDateTime) -> Option<Config> {
     let paint = logging::paint(&io::stderr());
-    match Config::read(file, now) {
+    match Config::read(file, &environment(), now) {
         Ok((config, warnings)) => {
             for warning in warnings {
                 say(&format!("{}\n\n", warning.shown(paint)));
@@ -65,4 +66,9 @@ pub(super) fn read_alone(file: &Path, now: OffsetDateTime) -> Option<Config> {
             None
         }
     }
+}
+
+/// The variables that values of the file may name: those of this process.
+pub(super) fn environment() -> Environment {
+    std::env::vars_os().collect()
 }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
 
+use crate::cli::check;
 use crate::cli::report::Voice;
 use crate::config::Config;
 use crate::config::Diagnostic;
@@ -152,7 +153,8 @@ impl Reload {
         now: OffsetDateTime,
         supervisor: &mut Supervisor,
     ) -> Option<(Config, Vec<Diagnostic>)> {
-        let mut reading = Config::look_at(&self.file, now);
+        let environment = check::environment();
+        let mut reading = Config::look_at(&self.file, &environment, now);
         for _ in 1..READINGS {
             let known = reading
                 .files
@@ -164,7 +166,7 @@ impl Reload {
             // What those held when they were read is not known, nor would a change since then have been noticed.
             let all = self.held.keys().cloned().chain(self.files.iter().cloned());
             self.look_at(all.collect(), supervisor);
-            reading = Config::look_at(&self.file, now);
+            reading = Config::look_at(&self.file, &environment, now);
         }
         let promised = reading
             .outcome

@@ -16,6 +16,8 @@ use crate::config::Timeouts;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::quoted;
+use crate::config::environment::Environment;
+use crate::config::filled_values::FilledValues;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::SourceText;
@@ -26,12 +28,14 @@ mod fields;
 mod https;
 mod keys;
 mod listen;
+pub(super) mod lookalikes;
 pub(super) mod not_yaml;
 mod promise;
 mod request;
 mod rewrite;
 mod route;
 mod scalar;
+mod variables;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -49,6 +53,12 @@ pub(super) struct Checker<'a> {
     pub(super) source: &'a SourceText,
     /// The moment at which certificates must be in date.
     pub(super) now: OffsetDateTime,
+    /// The variables that values may name.
+    pub(super) environment: &'a Environment,
+    /// The values that were filled in so far.
+    pub(super) filled: FilledValues,
+    /// The places of values that could not be filled in, and why.
+    pub(super) unfilled: Vec<(Range<usize>, Diagnostic)>,
     /// The errors and warnings so far.
     pub(super) found: Vec<Diagnostic>,
     /// The files that the configuration names so far, existing or not.
@@ -69,7 +79,15 @@ impl Checker<'_> {
     /// Checks the whole tree. `None` if the file is no map, and so has no keys to check.
     ///
     /// A configuration is returned even where there are errors. It may be used only if there are none.
-    pub(super) fn check(&mut self, root: &Node) -> Option<Config> {
+    pub(super) fn check(&mut self, mut root: Node) -> Option<Config> {
+        self.fill_in(&mut root);
+        let config = self.check_filled(&root);
+        self.show_as_written();
+        config
+    }
+
+    /// Checks the tree whose variables are filled in.
+    fn check_filled(&mut self, root: &Node) -> Option<Config> {
         let map = match &root.value {
             Value::Map(map) => map,
             _ => {
@@ -120,6 +138,7 @@ impl Checker<'_> {
             per_ip,
             limits,
             promises,
+            filled: self.filled.clone(),
         })
     }
 

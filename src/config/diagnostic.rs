@@ -13,6 +13,8 @@ use annotate_snippets::Group;
 use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 
+use crate::config::filled_values::FilledValues;
+
 /// One error or warning about the configuration, ready to print.
 ///
 /// `Display` prints several lines, without colour and without a line end behind the last.
@@ -36,14 +38,21 @@ impl Spot {
         Self(there)
     }
 
-    /// An error at this place.
-    pub fn error(&self, message: impl Into<String>, help: Option<String>) -> Diagnostic {
-        Diagnostic {
+    /// An error at this place, which shows what is written instead of the values that were `filled` in.
+    pub fn error(
+        &self,
+        message: impl Into<String>,
+        help: Option<String>,
+        filled: &FilledValues,
+    ) -> Diagnostic {
+        let mut error = Diagnostic {
             severity: Severity::Error,
             message: message.into(),
             help,
             ..self.0.clone()
-        }
+        };
+        error.show_as_written(filled);
+        error
     }
 }
 
@@ -111,9 +120,37 @@ impl Diagnostic {
         self
     }
 
+    /// Replaces what the environment has by what is written.
+    pub(super) fn show_as_written(&mut self, filled: &FilledValues) {
+        if filled.is_empty() {
+            return;
+        }
+        let offset = self.offset();
+        let as_written = |text: &mut String| *text = filled.as_written_at(offset, text);
+        as_written(&mut self.message);
+        as_written(&mut self.label);
+        self.help.as_mut().map(as_written).unwrap_or_default();
+    }
+
     /// The byte of the file by which diagnostics are put in order.
     pub(super) fn offset(&self) -> usize {
         self.place.as_ref().map_or(0, |place| place.offset)
+    }
+
+    /// The bytes of the file that are marked; `None` for a diagnostic about all of it.
+    pub(super) fn marked(&self) -> Option<Range<usize>> {
+        let place = self.place.as_ref()?;
+        Some(place.offset..place.offset + place.marked.len())
+    }
+
+    /// The line at which it points, counted from 1; `None` for a diagnostic about all of the file.
+    pub(super) fn line(&self) -> Option<usize> {
+        self.place.as_ref().map(|place| place.line)
+    }
+
+    /// Whether it keeps wsgate from starting.
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Whether this is an error or a warning.

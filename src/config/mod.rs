@@ -8,8 +8,12 @@
 mod address;
 mod check;
 mod diagnostic;
+mod environment;
 mod extent;
 mod file;
+mod filled_values;
+mod judged;
+mod lookalike;
 mod own_listener;
 mod schema;
 mod set_headers;
@@ -30,12 +34,14 @@ use crate::access::Access;
 use crate::access::Networks;
 use crate::answer_fields::AnswerFields;
 use crate::clients;
-use crate::config::check::Checker;
 pub use crate::config::diagnostic::Diagnostic;
 pub use crate::config::diagnostic::Errors;
 pub use crate::config::diagnostic::Paint;
 pub use crate::config::diagnostic::Severity;
 pub use crate::config::diagnostic::Spot;
+pub use crate::config::environment::Environment;
+pub use crate::config::filled_values::FilledValues;
+use crate::config::judged::Judged;
 pub(crate) use crate::config::own_listener::leads_to;
 pub(crate) use crate::config::set_headers::is_never_set;
 pub(crate) use crate::config::source::SourceText;
@@ -92,6 +98,8 @@ pub struct Config {
     pub limits: Limits,
     /// The entries of `tests`. Whether they hold is not known here, but in `explain`.
     pub promises: Vec<Promise>,
+    /// The values that the environment gave, so that what is shown has what is written.
+    pub filled: FilledValues,
 }
 
 /// The result of reading the file once.
@@ -290,7 +298,8 @@ pub enum AccessLog {
 }
 
 impl Config {
-    /// Reads and checks `file`, and writes nothing. Certificates must be in date at `now`.
+    /// Reads and checks `file`, and writes nothing. Its values may name variables of `environment`. Certificates must be in
+    /// date at `now`.
     ///
     /// Returns the configuration and its warnings, in file order.
     ///
@@ -298,15 +307,19 @@ impl Config {
     ///
     /// If the file cannot be read, is no YAML, or breaks a rule. The error has everything that breaks one, and the
     /// warnings.
-    pub fn read(file: &Path, now: OffsetDateTime) -> Result<(Self, Vec<Diagnostic>), Errors> {
-        Self::look_at(file, now).outcome
+    pub fn read(
+        file: &Path,
+        environment: &Environment,
+        now: OffsetDateTime,
+    ) -> Result<(Self, Vec<Diagnostic>), Errors> {
+        Self::look_at(file, environment, now).outcome
     }
 
     /// Reads and checks `file` as [`read`](Self::read) does, and tells which files the outcome depends on.
-    pub fn look_at(file: &Path, now: OffsetDateTime) -> Reading {
+    pub fn look_at(file: &Path, environment: &Environment, now: OffsetDateTime) -> Reading {
         let name = file.display().to_string();
         let mut reading = match file::read(file) {
-            Ok(text) => Self::check(file, &SourceText::new(name, text), now),
+            Ok(text) => Self::check(file, &SourceText::new(name, text), environment, now),
             Err(error) => Reading {
                 outcome: Err(Errors::new(vec![error.diagnostic(&name)])),
                 files: BTreeSet::new(),
@@ -322,36 +335,27 @@ impl Config {
     }
 
     /// Checks the text of `file`.
-    fn check(file: &Path, source: &SourceText, now: OffsetDateTime) -> Reading {
-        let root = match schema::read(source.text()) {
-            Ok(root) => root,
-            Err(refused) => {
-                let diagnostic = check::not_yaml::diagnostic(&refused, source);
-                return Reading {
-                    outcome: Err(Errors::new(vec![diagnostic])),
-                    files: BTreeSet::new(),
-                };
-            }
-        };
-        let mut checker = Checker {
-            file,
-            source,
-            now,
-            found: Vec::new(),
-            files: BTreeSet::new(),
-        };
-        let checked = checker.check(&root);
-        let found = Errors::new(checker.found);
-        let outcome = match checked {
+    fn check(
+        file: &Path,
+        source: &SourceText,
+        environment: &Environment,
+        now: OffsetDateTime,
+    ) -> Reading {
+        let judge = |source: &SourceText| Judged::new(file, source, environment, now);
+        let Judged {
+            config,
+            mut found,
+            files,
+        } = judge(source);
+        check::lookalikes::of_rules(&mut found, source, |changed| judge(&changed).found);
+        let found = Errors::new(found);
+        let outcome = match config {
             Some(config) if found.iter().all(|one| one.severity() == Severity::Warning) => {
                 Ok((config, found.iter().cloned().collect()))
             }
             _ => Err(found),
         };
-        Reading {
-            outcome,
-            files: checker.files,
-        }
+        Reading { outcome, files }
     }
 }
 
@@ -367,6 +371,7 @@ mod tests {
 
     use crate::config::Config;
     use crate::config::EXAMPLE;
+    use crate::config::Environment;
     use crate::config::Errors;
     use crate::config::Timeouts;
     use crate::config::source::SourceText;
@@ -376,6 +381,7 @@ mod tests {
         Config::check(
             Path::new("routes.yaml"),
             &source,
+            &Environment::default(),
             OffsetDateTime::UNIX_EPOCH,
         )
         .outcome
@@ -409,7 +415,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("routes.yaml");
         let files = || {
-            let reading = Config::look_at(&file, OffsetDateTime::UNIX_EPOCH);
+            let reading =
+                Config::look_at(&file, &Environment::default(), OffsetDateTime::UNIX_EPOCH);
             assert!(reading.outcome.is_err());
             let names = reading.files.into_iter();
             let names = names.map(|path| path.strip_prefix(dir.path()).unwrap().to_owned());

@@ -30,6 +30,9 @@ pub(super) struct Node {
     pub(super) span: Range<usize>,
     /// The byte of the file at which the text of a scalar begins, if it stands there letter by letter.
     pub(super) verbatim: Option<usize>,
+    /// The bytes of a scalar's text that stand for themselves, since the environment has them: no variable of nginx begins
+    /// there.
+    pub(super) literal: Vec<Range<usize>>,
 }
 
 impl Node {
@@ -195,6 +198,7 @@ fn node(spanned: Spanned<Shape>, source: &str) -> Node {
         value: Value::Nothing,
         span: used,
         verbatim: None,
+        literal: Vec::new(),
     };
     match spanned.value {
         Shape::Nothing => {}

@@ -31,6 +31,11 @@ impl SourceText {
         Self { file, text, lines }
     }
 
+    /// The same file with another text.
+    pub(super) fn with_text(&self, text: String) -> Self {
+        Self::new(self.file.clone(), text)
+    }
+
     /// All of the file's text.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -11,6 +11,7 @@ use crate::answer_fields::AnswerFields;
 use crate::config::AccessLog;
 use crate::config::Action;
 use crate::config::Config;
+use crate::config::FilledValues;
 use crate::config::Limits;
 use crate::config::Listener;
 use crate::config::Route;
@@ -34,6 +35,7 @@ impl Config {
             per_ip: PerAddress::default(),
             limits: Limits::default(),
             promises: Vec::new(),
+            filled: FilledValues::default(),
         }
     }
 }

@@ -41,13 +41,17 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
         Ok(asks) => asks,
         Err(error) => {
             let help = Some(error.help().to_owned());
-            return Some(promise.spot.error(error.to_string(), help));
+            return Some(promise.spot.error(error.to_string(), help, &config.filled));
         }
     };
     let explanation = explainer.explain(&promise.url, asks);
     if let Err(none) = &explanation.listener {
         let message = format!("`{}` {}", promise.url, none.in_words(config, &promise.url));
-        return Some(promise.spot.error(message, Some(listeners(config))));
+        return Some(
+            promise
+                .spot
+                .error(message, Some(listeners(config)), &config.filled),
+        );
     }
     let mut traces = explanation.asks.requests.iter().zip(&explanation.traces);
     let (request, trace) =
@@ -63,11 +67,11 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
         }
         (Expect::Status(status), _) => format!("`{}` {is}, not {status}", promise.url),
     };
-    Some(
-        promise
-            .spot
-            .error(message, Some(help(promise, &explanation, request))),
-    )
+    Some(promise.spot.error(
+        message,
+        Some(help(promise, &explanation, request)),
+        &config.filled,
+    ))
 }
 
 /// Whether a request becomes what was expected.

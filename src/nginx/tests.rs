@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use crate::config::Config;
+use crate::config::Environment;
 use crate::nginx::ImportError;
 use crate::nginx::Imported;
 use crate::nginx::import;
@@ -20,7 +21,7 @@ fn imported(text: &str) -> Result<(Imported, String), ImportError> {
     let imported = import(&file)?;
     let routes = dir.path().join("routes.yaml");
     fs::write(&routes, &imported.yaml).unwrap();
-    let wrong = match Config::read(&routes, OffsetDateTime::UNIX_EPOCH) {
+    let wrong = match Config::read(&routes, &Environment::default(), OffsetDateTime::UNIX_EPOCH) {
         Ok((config, _)) => {
             assert_eq!(config.listeners.len(), imported.listeners);
             assert_eq!(config.routes.len(), imported.routes);

@@ -99,6 +99,12 @@ pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<
     certificates(before, after, &mut changes);
     routes(before.config, after.config, &mut changes);
     settings(before, after, &mut changes);
+    for change in &mut changes {
+        for text in [&mut change.name, &mut change.detail] {
+            *text = before.config.filled.as_written(text);
+            *text = after.config.filled.as_written(text);
+        }
+    }
     changes
 }
 
@@ -119,6 +125,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use crate::config::Config;
+    use crate::config::Environment;
     use crate::config::JSON_SCHEMA;
     use crate::server::changes::ServingState;
     use crate::server::changes::between;
@@ -132,7 +139,8 @@ mod tests {
         fn read(&self, file: &Value) -> Config {
             let path = self.0.path().join("routes.yaml");
             fs::write(&path, file.to_string()).unwrap();
-            let (config, _) = Config::read(&path, OffsetDateTime::UNIX_EPOCH).unwrap();
+            let (config, _) =
+                Config::read(&path, &Environment::default(), OffsetDateTime::UNIX_EPOCH).unwrap();
             config
         }
 

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::config::Environment;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
@@ -143,7 +144,7 @@ async fn a_thread_that_dies_is_an_error_while_the_others_live() {
     let text = text.replace("routes:", "  - address: 127.0.0.2:0\nroutes:");
     std::fs::write(&running.config.file, text).unwrap();
     let now = OffsetDateTime::now_utc();
-    let (config, _) = Config::read(&running.config.file, now).unwrap();
+    let (config, _) = Config::read(&running.config.file, &Environment::default(), now).unwrap();
     let opening = OpeningContext {
         shared: &running.shared,
         threads: 2,

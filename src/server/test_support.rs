@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::config::Environment;
 use crate::observe::Observer;
 use crate::server;
 use crate::server::Running;
@@ -75,7 +76,8 @@ pub(super) async fn start(
 pub(super) fn config(folder: &TempDir, text: &str) -> Config {
     let file = folder.path().join("routes.yaml");
     std::fs::write(&file, text).unwrap();
-    Config::read(&file, OffsetDateTime::now_utc()).unwrap().0
+    let read = Config::read(&file, &Environment::default(), OffsetDateTime::now_utc());
+    read.unwrap().0
 }
 
 /// Sends a request, and returns what comes of it up to `enough`, or to the end.

@@ -8,11 +8,12 @@ use crate::cli::explain::answers;
 use crate::cli::explain::words;
 use crate::clients::Chosen;
 use crate::config::Config;
+use crate::config::FilledValues;
 use crate::explain::Outcome;
 use crate::explain::Trace;
 
-/// All findings as one JSON object, with a line end.
-pub(super) fn of(findings: &Findings<'_>) -> String {
+/// All findings as one JSON object, with a line end. What was `filled` in is shown as it is written.
+pub(super) fn of(findings: &Findings<'_>, filled: &FilledValues) -> String {
     let (config, explanation) = (findings.config, &findings.explanation);
     let asks = &explanation.asks;
     let (listener, no_listener) = match &explanation.listener {
@@ -54,7 +55,7 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
         .warnings
         .iter()
         .map(|warning| json!({ "kind": warning.code(), "text": words::warning(config, warning) }));
-    let all = json!({
+    let mut all = json!({
         "url": explanation.url.to_string(),
         "host": explanation.url.authority(),
         "client": asks.kind.name(),
@@ -65,7 +66,22 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
         "requests": requests.collect::<Vec<_>>(),
         "warnings": warnings.collect::<Vec<_>>(),
     });
+    show_as_written(&mut all, filled);
     format!("{all:#}\n")
+}
+
+/// Replaces what the environment has by what is written, in every text below `value`.
+fn show_as_written(value: &mut Value, filled: &FilledValues) {
+    match value {
+        Value::String(text) => *text = filled.as_written(text),
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| show_as_written(value, filled)),
+        Value::Object(values) => values
+            .values_mut()
+            .for_each(|value| show_as_written(value, filled)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The routes with their verdicts.

@@ -87,10 +87,12 @@ pub(super) fn run(file: &Path, arguments: &ExplainArguments) -> ExitCode {
         explanation,
         answers,
     };
+    // Whoever has typed a value knows it.
+    let filled = config.filled.but_those_in(&arguments.url);
     let printed = if arguments.json {
-        json::of(&findings)
+        json::of(&findings, &filled)
     } else {
-        text::of(&findings, logging::paint(&io::stdout()))
+        filled.as_written(&text::of(&findings, logging::paint(&io::stdout())))
     };
     // Where stdout is closed nobody reads it.
     let _ = io::stdout().lock().write_all(printed.as_bytes());

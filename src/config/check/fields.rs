@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 
 use crate::config::check::Checker;
+use crate::config::check::keys::OF_THE_USER;
 use crate::config::check::keys::Within;
 use crate::config::check::keys::renamed;
 use crate::config::check::keys::without_planned;
 use crate::config::diagnostic::quoted;
+use crate::config::lookalike::plain;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::unsupported::instead_of;
@@ -63,7 +65,7 @@ impl<'n> Fields<'n> {
             lines.insert(name, line);
             if within.key(name).is_some() {
                 fields.known.push((name, value));
-            } else {
+            } else if !within.is_of_the_user(name) {
                 fields.unknown(key, name, checker);
             }
         }
@@ -99,7 +101,7 @@ impl<'n> Fields<'n> {
 
     /// Notes a key that may not stand here, with what it might have been.
     fn unknown(&mut self, key: &Node, name: &str, checker: &mut Checker<'_>) {
-        let word = name.to_ascii_lowercase().replace('-', "_");
+        let word = plain(name).trim().to_ascii_lowercase().replace('-', "_");
         let elsewhere = Within::ALL
             .into_iter()
             .find(|other| other.key(&word).is_some())
@@ -108,7 +110,11 @@ impl<'n> Fields<'n> {
             // A `path` or `url` in a route does not mean that of a test.
             .filter(|other| *other != Within::Test || renamed(&word).is_none());
         let mut message = format!("unknown key {}", quoted(name));
-        let help = if let Some(without) = without_planned(&word) {
+        let help = if self.within == Within::Top && word.starts_with("x_") {
+            "keys of your own begin with a small `x-`".to_owned()
+        } else if name.starts_with(OF_THE_USER) {
+            "keys of your own, such as `x-defaults` for an anchor, stand at the top of the file; take it there".to_owned()
+        } else if let Some(without) = without_planned(&word) {
             self.has_planned = true;
             message = format!("{} is not in this version of wsgate yet", quoted(name));
             without.to_owned()

@@ -76,6 +76,12 @@ impl Within {
         names.find(|known| *known == name)
     }
 
+    /// Whether a key of this name is the user's own, which wsgate does not look into: it holds what other values repeat by
+    /// an alias. Only the top of the file has such keys.
+    pub(super) fn is_of_the_user(self, name: &str) -> bool {
+        self == Self::Top && name.starts_with(OF_THE_USER)
+    }
+
     /// What a message calls this map.
     pub(super) fn noun(self) -> &'static str {
         match self {
@@ -104,6 +110,9 @@ impl Within {
         }
     }
 }
+
+/// How keys of the user's own begin, as those of Compose files.
+pub(super) const OF_THE_USER: &str = "x-";
 
 /// The keys at the top of the file.
 const TOP: &[KnownKey] = &[

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::config::check::lookalikes;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::quoted;
@@ -11,6 +12,9 @@ use crate::config::source::SourceText;
 
 /// The only error of a file that is no YAML.
 pub(in crate::config) fn diagnostic(refused: &NotYaml, source: &SourceText) -> Diagnostic {
+    if let Some(diagnostic) = lookalikes::of_no_yaml(refused, source) {
+        return diagnostic;
+    }
     if let Some(at) = tab(refused.at, source) {
         let mut diagnostic = source.about(Severity::Error, &at, "this line is indented with a tab");
         diagnostic
@@ -196,6 +200,11 @@ fn syntax(words: &str, at: usize, source: &SourceText) -> Diagnostic {
             "this line is indented like neither the list nor its entries".to_owned(),
             "let the keys of one entry begin in the same column, and each `-` of one list too",
         )
+    } else if bracket && variable_before(at, source) {
+        (
+            "a variable of the environment needs quotes within braces and brackets".to_owned(),
+            "put the value in quotes, as in `\"${PORT}\"`",
+        )
     } else if bracket
         && (is("did not find expected") || is("illegal placement") || is("trailing content"))
     {
@@ -214,6 +223,15 @@ fn syntax(words: &str, at: usize, source: &SourceText) -> Diagnostic {
     let mut diagnostic = source.about(Severity::Error, &span, message);
     diagnostic.help(help);
     diagnostic
+}
+
+/// Whether the braces of `${NAME}` are the last that open before the byte `at`, as far as its line says.
+fn variable_before(at: usize, source: &SourceText) -> bool {
+    let line = source.line_span(source.line(at));
+    let before = source.text().get(line.start..at + 1).unwrap_or_default();
+    before
+        .rfind('{')
+        .is_some_and(|at| before[..at].ends_with('$'))
 }
 
 /// Parts of what the YAML crate says, each with the message and the help that replace it.

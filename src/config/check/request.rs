@@ -108,7 +108,7 @@ pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
 /// The answer of a `return`.
 pub(super) fn returns(node: &Node, checker: &mut Checker<'_>) -> Option<Return> {
     let text = checker.text(node, "return", "a status, a text or an address")?;
-    match text.parse::<Return>() {
+    match Return::read(text, &node.literal) {
         Ok(read) => Some(read),
         Err(error) => {
             checker
@@ -185,7 +185,7 @@ fn is_host(template: &Template) -> bool {
 
 /// The value of a field, which may have variables.
 pub(super) fn field_value(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Template> {
-    let template = match text.parse::<Template>() {
+    let template = match Template::read(text, &node.literal) {
         Ok(template) => template,
         Err(error) => {
             let dollar = text.find(&format!("${}", error.name));

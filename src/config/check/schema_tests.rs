@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use crate::answer_fields::is_fixed;
 use crate::clients::ClientKind;
 use crate::config::Config;
+use crate::config::Environment;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
 use crate::config::set_headers::NEVER_SET;
@@ -65,7 +66,7 @@ fn folder() -> TempDir {
 fn read(file: &Value, folder: &TempDir) -> Result<Config, String> {
     let path = folder.path().join("routes.yaml");
     fs::write(&path, serde_json::to_string_pretty(file).unwrap()).unwrap();
-    match Config::read(&path, OffsetDateTime::now_utc()) {
+    match Config::read(&path, &Environment::default(), OffsetDateTime::now_utc()) {
         Ok((config, _)) => Ok(config),
         Err(errors) => Err(errors.iter().map(|error| format!("{error}\n")).collect()),
     }

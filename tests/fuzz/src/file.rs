@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use wsgate::config::Config;
 use wsgate::config::Diagnostic;
+use wsgate::config::Environment;
 use wsgate::config::Errors;
 
 thread_local! {
@@ -53,7 +54,7 @@ pub(crate) fn with<T>(name: &str, bytes: &[u8], use_it: impl FnOnce(&Path) -> T)
 
 /// What is read of a configuration.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Config, Vec<Diagnostic>), Errors> {
-    with("routes.yaml", bytes, |path| Config::read(path, now()))
+    with("routes.yaml", bytes, |path| Config::read(path, &Environment::default(), now()))
 }
 
 /// Whether a text names files that are not ours: what becomes of it would depend on the machine.
