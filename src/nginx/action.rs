@@ -1,21 +1,17 @@
-//! Translates what a `location` block does with requests: they go to an upstream, or get an answer that keeps them from
-//! going to another location.
+//! Translates what answers the requests of a `location` block that may pass: they go to an upstream, or get an answer that
+//! keeps them from going to another location.
 
 use crate::config;
-use crate::nginx::content_type;
 use crate::nginx::context::ServerContext;
 use crate::nginx::fields;
 use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
-use crate::nginx::other_directives::note_rest;
 use crate::nginx::pass;
 use crate::nginx::route::Does;
 use crate::nginx::route::ProxyTimeouts;
 use crate::nginx::route::RouteEntry;
 use crate::nginx::route::answering;
 use crate::nginx::route::beside;
-use crate::nginx::route::returned;
-use crate::nginx::scope::Guard;
 use crate::nginx::scope::Scope;
 use crate::nginx::time;
 use crate::nginx::tree::Directive;
@@ -36,147 +32,69 @@ const HANDLERS: [&str; 6] = [
     "stub_status",
 ];
 
-/// The route for the location `block`, without its path and the comments about the rest of the block.
-pub(super) fn action<'t>(
+/// What answers the requests of a location that may pass.
+#[derive(Debug)]
+pub(super) enum Content<'t> {
+    /// One route, without its path.
+    Route(Box<RouteEntry>),
+    /// The named location to which this `try_files` leads.
+    Named(&'t Directive),
+}
+
+/// What answers the requests of the location `block`; `pass` is the `proxy_pass` that an `if` in it has chosen.
+pub(super) fn content<'t>(
     block: &'t Directive,
+    pass: Option<&'t Directive>,
     around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
-) -> RouteEntry {
+) -> Content<'t> {
     let inside = block.inside();
-    if let Some(returns) = last(inside, "return") {
-        let mut route = returned(returns, around.constants, notes);
-        let other_type = content_type::lost(returns, block.args.as_slice(), scope);
-        let comment = other_type.map(|why| notes.left(returns, why));
-        route.comments.extend(comment);
-        return route;
-    }
-    if let Some(internal) = last(inside, "internal") {
-        notes.needless(internal, "404 is what clients get from it in nginx too");
-        return answering(block.place, "404");
-    }
-    let guard = scope.guard(inside);
-    if let Some(Guard::Closed) = guard {
-        return answering(block.place, "403");
-    }
-    let mut route = unrestricted(block, around, scope, notes);
-    match guard {
-        None | Some(Guard::Closed) => restrict(&mut route, scope),
-        Some(Guard::Some(guard)) => {
-            let mut closed = answering(block.place, "403");
-            let why = "wsgate cannot tell who may pass: this answers 403, so that nobody does";
-            closed.comments.append(&mut route.comments);
-            closed.comments.push(notes.left(guard, why));
-            if let Does::ProxyPass(to) = &route.does {
-                closed.comments.push(format!(
-                    "to let everybody pass, write instead: proxy_pass: {to}"
-                ));
-            }
-            route = closed;
-        }
-    }
-    route
-}
-
-/// Gives a route with an upstream the addresses that may use it. Everybody may get an answer that wsgate makes itself.
-fn restrict(route: &mut RouteEntry, scope: &Scope<'_>) {
-    let addresses = scope.access_rules().unwrap_or_default();
-    if !matches!(route.does, Does::ProxyPass(_)) || addresses.is_open() {
-        return;
-    }
-    if route.access_rules.is_open() || route.access_rules == addresses {
-        route.access_rules = addresses;
-        return;
-    }
-    // With `try_files … @name` nginx asks the list of the location and that of the named one.
-    let mut closed = answering(route.place, "403");
-    closed.comments.append(&mut route.comments);
-    closed
-        .comments
-        .push("two lists say who may pass: this answers 403, so that nobody does".to_owned());
-    *route = closed;
-}
-
-/// The route for a location, before it is said who may use it.
-fn unrestricted<'t>(
-    block: &'t Directive,
-    around: &ServerContext<'_, 't>,
-    scope: &Scope<'t>,
-    notes: &mut Notes<'_>,
-) -> RouteEntry {
-    let inside = block.inside();
-    if last(inside, "proxy_pass").is_some() {
-        return proxy_pass(block, around, scope, notes);
+    if let Some(pass) = pass.or(last(inside, "proxy_pass")) {
+        return Content::Route(Box::new(proxy_pass(pass, block, around, scope, notes)));
     }
     if let Some(handler) = inside
         .iter()
         .find(|one| HANDLERS.contains(&one.name.as_str()))
     {
-        let mut route = answering(block.place, "501");
-        route.comments.push(notes.left(
-            handler,
-            "only http is spoken with upstreams: this answers 501",
-        ));
-        return route;
+        let why = "only http is spoken with upstreams: this answers 501";
+        return left_out(block, "501", notes.left(handler, why));
     }
     if let Some(files) = last(inside, "try_files") {
-        return try_files(files, block, around, notes);
+        if leads_to_upstream(files, around) {
+            return Content::Named(files);
+        }
+        let why = "wsgate serves no files: this answers 404";
+        return left_out(block, "404", notes.left(files, why));
     }
-    let mut route = answering(block.place, "404");
     let why =
         "wsgate serves no files: name the file server that does in `proxy_pass`; until then 404";
-    route.comments.push(notes.left(block, why));
-    route
+    left_out(block, "404", notes.left(block, why))
 }
 
-/// The route for `try_files … @name`, which goes to the named location's upstream without looking for files.
-fn try_files<'t>(
-    files: &'t Directive,
-    block: &'t Directive,
-    around: &ServerContext<'_, 't>,
-    notes: &mut Notes<'_>,
-) -> RouteEntry {
+/// The answer of a location that does what wsgate does not do, which a comment says.
+fn left_out<'t>(block: &Directive, status: &str, comment: String) -> Content<'t> {
+    let mut route = answering(block.place, status);
+    route.comments.push(comment);
+    Content::Route(Box::new(route))
+}
+
+/// Whether `try_files … @name` leads to a location that asks an upstream.
+fn leads_to_upstream(files: &Directive, around: &ServerContext<'_, '_>) -> bool {
     let name = files.args.last().map_or("", String::as_str);
-    let named = all(around.server.inside(), "location")
-        .find(|location| name.starts_with('@') && location.arg(0) == name);
-    if let Some(named) = named
-        && last(named.inside(), "proxy_pass").is_some()
-    {
-        // The named location inherits from the server, not from the one that leads to it.
-        let scope = around.scope.within(named.inside());
-        let constants = around.constants.within(named.inside());
-        let around = &ServerContext {
-            constants: &constants,
-            ..*around
-        };
-        let mut comments = Vec::new();
-        note_rest(named.inside(), &scope, notes, &mut comments);
-        let mut route = match scope.guard(named.inside()) {
-            None => proxy_pass(named, around, &scope, notes),
-            Some(_) => answering(named.place, "403"),
-        };
-        restrict(&mut route, &scope);
-        comments.append(&mut route.comments);
-        let why = format!("no file is looked for: all goes to the upstream of {name} at once");
-        comments.push(notes.left(files, why));
-        route.comments = comments;
-        return route;
-    }
-    let mut route = answering(block.place, "404");
-    route
-        .comments
-        .push(notes.left(files, "wsgate serves no files: this answers 404"));
-    route
+    let mut locations = all(around.server.inside(), "location");
+    let named = locations.find(|location| name.starts_with('@') && location.arg(0) == name);
+    named.is_some_and(|named| last(named.inside(), "proxy_pass").is_some())
 }
 
-/// The route to the upstream that the `proxy_pass` of `block` names.
+/// The route to the upstream that `pass` names, the `proxy_pass` of `block` or of an `if` in it.
 fn proxy_pass<'t>(
+    pass: &'t Directive,
     block: &'t Directive,
     around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
 ) -> RouteEntry {
-    let pass = last(block.inside(), "proxy_pass").unwrap_or(block);
     let mut upstream = match upstream(pass, block, around, notes) {
         Ok(upstream) => upstream,
         Err(why) => {

@@ -2,6 +2,7 @@
 //! server.
 
 use crate::nginx::listen::Listen;
+use crate::nginx::rewrite_phase::Step;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::upstreams::Groups;
@@ -29,6 +30,8 @@ pub(super) struct ServerContext<'a, 't> {
     pub(super) scope: &'a Scope<'t>,
     /// The variables that have one value in this server.
     pub(super) constants: &'a Constants,
+    /// What the server does with every request before a location is chosen.
+    pub(super) steps: &'a [Step<'t>],
     /// The facts about the file that the server stands in.
     pub(super) file: FileContext<'a, 't>,
 }

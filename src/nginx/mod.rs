@@ -8,7 +8,9 @@
 
 mod access_rules;
 mod action;
+mod alternatives;
 mod client_limits;
+mod conditions;
 mod content_type;
 mod context;
 mod desugar;
@@ -21,9 +23,13 @@ mod location;
 mod notes;
 mod other_directives;
 mod pass;
+mod phases;
 mod reader;
 mod real_ip;
+mod redirect;
+mod rewrite_phase;
 mod route;
+mod route_when;
 mod scope;
 mod server;
 mod sites;
@@ -33,6 +39,7 @@ mod upstreams;
 mod uses;
 mod values;
 mod variables;
+mod wider;
 mod write;
 mod yaml;
 

@@ -6,7 +6,7 @@ use crate::nginx::tree::Files;
 use crate::nginx::tree::SourceLine;
 
 /// The directives that were noted so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Notes<'t> {
     files: &'t Files,
     /// Directives that are not carried over: where each stands, its name, and the reason.
@@ -15,7 +15,7 @@ pub(super) struct Notes<'t> {
 }
 
 /// The directives of one name that are unnecessary for one reason.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Needless {
     what: String,
     why: String,

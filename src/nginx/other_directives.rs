@@ -4,6 +4,7 @@
 use crate::nginx::directives;
 use crate::nginx::directives::Verdict;
 use crate::nginx::notes::Notes;
+use crate::nginx::redirect;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 
@@ -56,6 +57,9 @@ fn judge(directive: &Directive) -> Disposition {
         }
         Some(problem) => return Disposition::Lost(problem.clone()),
     }
+    if is_translated(directive) {
+        return Disposition::Translated;
+    }
     let Some(row) = directives::row(&directive.name) else {
         return Disposition::Lost(UNKNOWN.to_owned());
     };
@@ -67,5 +71,33 @@ fn judge(directive: &Directive) -> Disposition {
             Disposition::NotNeeded(why)
         }
         Verdict::Depends { lost, .. } => Disposition::Lost(lost.to_owned()),
+    }
+}
+
+/// Whether another file of the import translates the directive because of its value.
+fn is_translated(directive: &Directive) -> bool {
+    let value = directive.arg(0);
+    match directive.name.as_str() {
+        // What closes a route is said where it does.
+        "ssl_verify_client" | "ssl_reject_handshake" => value != "off",
+        "proxy_pass_request_headers" | "proxy_pass_request_body" => value == "off",
+        "rewrite" => redirect::is_for_every_path(directive),
+        "error_page" => is_for_return(directive),
+        _ => false,
+    }
+}
+
+/// Whether an `error_page` leads to a named location, and only from statuses that nginx does not answer by itself, so
+/// that it is for a `return` alone.
+fn is_for_return(directive: &Directive) -> bool {
+    let own = ["418", "419", "420", "430", "450", "460", "480"];
+    match directive.args.as_slice() {
+        [statuses @ .., equals, name] => {
+            let mut statuses = statuses.iter();
+            equals == "="
+                && name.starts_with('@')
+                && statuses.all(|status| own.contains(&status.as_str()))
+        }
+        _ => false,
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::nginx::access_rules::AccessRules;
 use crate::nginx::notes::Notes;
+use crate::nginx::route_when::RouteWhen;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::SourceLine;
 use crate::nginx::variables::Constants;
@@ -16,6 +17,8 @@ pub(super) struct RouteEntry {
     pub(super) place: SourceLine,
     /// The path, as the key `location` has it.
     pub(super) location: String,
+    /// The requests that the route is for, beside its hosts and its path.
+    pub(super) when: RouteWhen,
     /// What becomes of a request.
     pub(super) does: Does,
     /// The client addresses that may use the route.
@@ -36,8 +39,17 @@ impl RouteEntry {
         let to = "https://$host$request_uri";
         self.location == "/"
             && self.comments.is_empty()
+            && self.when == RouteWhen::default()
             && matches!(&self.does, Does::Return(text)
                 if [format!("301 {to}"), format!("308 {to}")].contains(text))
+    }
+
+    /// Whether a request gets what somebody may want to keep: from an upstream, or a text with a good status.
+    pub(super) fn opens(&self) -> bool {
+        match &self.does {
+            Does::ProxyPass(_) => true,
+            Does::Return(text) => text.starts_with('2'),
+        }
     }
 }
 
@@ -100,6 +112,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
     RouteEntry {
         place,
         location: String::new(),
+        when: RouteWhen::default(),
         does: Does::Return(returns.to_owned()),
         access_rules: AccessRules::default(),
         timeouts: ProxyTimeouts::default(),

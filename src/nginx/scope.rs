@@ -27,28 +27,56 @@ pub(super) struct Scope<'t> {
     pub(super) default_type: Option<&'t Directive>,
     /// The `types`.
     pub(super) types: Option<&'t Directive>,
+    /// The `internal` of the location, or of one around it.
+    pub(super) internal: Option<&'t Directive>,
+    /// The `error_page` directives.
+    error_pages: Vec<&'t Directive>,
     /// The `allow` and `deny` directives.
     access: Vec<&'t Directive>,
-    /// The directives that ask a client for more than its address.
+    /// The directives that ask a client for more than its address, the last of each name.
     auth: Vec<&'t Directive>,
+    /// The directives that let in only some TLS clients, the last of each name.
+    tls: Vec<&'t Directive>,
+    /// The `satisfy`: whether all of the two kinds above must let a client in, or any.
+    satisfy: Option<&'t Directive>,
+    /// The directives that keep parts of a request from the upstream, the last of each name.
+    parts: Vec<&'t Directive>,
 }
 
 /// What keeps clients out of a location.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Guard<'t> {
     /// Nobody passes: there is `deny all`.
-    Closed,
+    Nobody,
     /// Some pass, and wsgate cannot tell who, because of this directive.
     Some(&'t Directive),
+    /// All pass, but this directive keeps a part of their requests from the upstream.
+    Parts(&'t Directive),
 }
 
-/// Directives that let in only clients with a password, a token or a certificate.
+/// Directives about TLS that let in only some clients, unless they are `off`.
+///
+/// With `optional` a client is let in, but then the upstream or an `if` asks what became of its certificate.
+const TLS: [&str; 2] = ["ssl_verify_client", "ssl_reject_handshake"];
+
+/// How the names of directives begin that let in only clients with a password or a token, or that a program lets in.
 const AUTH: [&str; 4] = [
-    "auth_basic",
-    "auth_request",
-    "auth_jwt",
-    "ssl_verify_client",
+    "auth_",
+    "access_by_lua",
+    "rewrite_by_lua",
+    "server_rewrite_by_lua",
 ];
+
+/// Directives whose names begin so too, but which only say more about those.
+const ABOUT_AUTH: [&str; 4] = [
+    "auth_basic_user_file",
+    "auth_delay",
+    "auth_request_set",
+    "auth_jwt_key_file",
+];
+
+/// Directives that keep a part of each request from the upstream if they are `off`.
+const PARTS: [&str; 2] = ["proxy_pass_request_headers", "proxy_pass_request_body"];
 
 impl<'t> Scope<'t> {
     /// The scope of a block with these directives, which stands in the block of this scope.
@@ -59,6 +87,7 @@ impl<'t> Scope<'t> {
             (&mut scope.fields, "proxy_set_header"),
             (&mut scope.certificates, "ssl_certificate"),
             (&mut scope.keys, "ssl_certificate_key"),
+            (&mut scope.error_pages, "error_page"),
         ] {
             let here = level(name);
             if !here.is_empty() {
@@ -72,6 +101,8 @@ impl<'t> Scope<'t> {
             (&mut scope.root, "root"),
             (&mut scope.default_type, "default_type"),
             (&mut scope.types, "types"),
+            (&mut scope.internal, "internal"),
+            (&mut scope.satisfy, "satisfy"),
         ] {
             *held = last(directives, name).or(*held);
         }
@@ -80,33 +111,51 @@ impl<'t> Scope<'t> {
         if !access.is_empty() {
             scope.access = access;
         }
-        for name in AUTH {
-            if let Some(here) = last(directives, name) {
-                scope.auth.retain(|known| known.name != name);
-                scope.auth.push(here);
-            }
+        for directive in directives {
+            let held = match directive.name.as_str() {
+                name if asks_for_more(name) => &mut scope.auth,
+                name if TLS.contains(&name) => &mut scope.tls,
+                name if PARTS.contains(&name) => &mut scope.parts,
+                _ => continue,
+            };
+            held.retain(|known| known.name != directive.name);
+            held.push(directive);
         }
         scope
     }
 
-    /// What keeps clients out of a location with these directives in its block.
-    pub(super) fn guard(&self, location: &'t [Directive]) -> Option<Guard<'t>> {
-        let is = |one: &&Directive, name, value| one.name == name && one.arg(0) == value;
-        let mut rules = self.access.iter().copied();
-        let first = rules.clone().next();
-        if first.is_some_and(|one| is(&one, "deny", "all")) {
-            return Some(Guard::Closed);
+    /// What keeps clients out of a location with this scope.
+    pub(super) fn guard(&self) -> Option<Guard<'t>> {
+        let mut auth = self.auth.iter().filter(|one| one.arg(0) != "off");
+        let auth = auth.next().copied();
+        let denies = |one: &&Directive| one.name == "deny";
+        let is_for_all = |one: &Directive| one.arg(0) == "all";
+        let any = self.satisfy.is_some_and(|one| one.arg(0) == "any");
+        let first = self.access.first();
+        if first.is_some_and(|one| denies(one) && is_for_all(one)) && !(any && auth.is_some()) {
+            return Some(Guard::Nobody);
         }
+        let mut unreadable = self.access.iter().copied().filter(denies);
         if self.access_rules().is_none()
-            && let Some(denies) = rules.find(|one| is(one, "deny", "all"))
+            && let Some(denies) = unreadable.next()
         {
             return Some(Guard::Some(denies));
         }
-        let asks = |one: &&&Directive| !matches!(one.arg(0), "off" | "optional" | "optional_no_ca");
-        if let Some(asks) = self.auth.iter().find(asks) {
-            return Some(Guard::Some(asks));
+        if let Some(auth) = auth {
+            return Some(Guard::Some(auth));
         }
-        last(location, "limit_except").map(Guard::Some)
+        let parts = self.parts.iter().find(|one| one.arg(0) == "off");
+        parts.copied().map(Guard::Parts)
+    }
+
+    /// The directive that lets in only some TLS clients, and why wsgate cannot do that.
+    pub(super) fn tls_guard(&self) -> Option<(&'t Directive, &'static str)> {
+        let guard = self.tls.iter().find(|one| one.arg(0) != "off")?;
+        let why = match guard.name.as_str() {
+            "ssl_reject_handshake" => "no TLS client is refused by the name that it asks for",
+            _ => "clients are not asked for a certificate",
+        };
+        Some((guard, why))
     }
 
     /// The client addresses that may pass. `None` if `routes.yaml` cannot say it.
@@ -114,14 +163,32 @@ impl<'t> Scope<'t> {
         AccessRules::of(&self.access)
     }
 
+    /// The name of the location that a `return` of this status leads to, by `error_page STATUS = @name`.
+    pub(super) fn page(&self, status: &str) -> Option<&'t str> {
+        let page = self.error_pages.iter().find(|page| {
+            let codes = page.args.iter().take(page.args.len().saturating_sub(2));
+            codes.map(String::as_str).any(|code| code == status)
+        })?;
+        match page.args.as_slice() {
+            // Without the equals sign the client gets this status, whatever the upstream says.
+            [.., equals, name] if equals == "=" && name.starts_with('@') => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the import takes this directive into account: the route has the same rule, or is closed, or there is
     /// nothing to close.
     pub(super) fn obeys(&self, directive: &Directive) -> bool {
         match directive.name.as_str() {
             "allow" | "deny" => {
-                self.access_rules().is_some() || self.access.iter().any(|one| one.arg(0) == "all")
+                self.access_rules().is_some() || self.access.iter().any(|one| one.name == "deny")
             }
             _ => true,
         }
     }
+}
+
+/// Whether the directives of this name ask a client for a password or a token.
+pub(super) fn asks_for_more(name: &str) -> bool {
+    AUTH.iter().any(|begin| name.starts_with(begin)) && !ABOUT_AUTH.contains(&name)
 }

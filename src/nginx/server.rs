@@ -1,6 +1,6 @@
 //! Translates a `server` block: its addresses, names and certificates, and its locations as routes.
 
-use crate::nginx::content_type;
+use crate::nginx::conditions::Condition;
 use crate::nginx::context::FileContext;
 use crate::nginx::context::ServerContext;
 use crate::nginx::listen;
@@ -8,6 +8,9 @@ use crate::nginx::listen::Listen;
 use crate::nginx::location;
 use crate::nginx::notes::Notes;
 use crate::nginx::other_directives::note_rest;
+use crate::nginx::phases;
+use crate::nginx::rewrite_phase;
+use crate::nginx::rewrite_phase::Step;
 use crate::nginx::route;
 use crate::nginx::route::RouteEntry;
 use crate::nginx::scope::Scope;
@@ -15,7 +18,6 @@ use crate::nginx::sites::VirtualServer;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
-use crate::nginx::tree::last;
 use crate::nginx::variables::Constants;
 use crate::routing::HostPattern;
 
@@ -78,19 +80,27 @@ pub(super) fn servers(
     let constants = Constants::of(&outline.names, ports)
         .with(file.maps)
         .within(outline.block.inside());
-    let answered = answers_of_hosts(&mut outline, &constants, notes);
+    let (answered, directives) = answers_of_hosts(&mut outline, &constants, notes);
     let Outline {
         block,
         scope,
-        listens,
+        mut listens,
         names,
         mut comments,
     } = outline;
+    let mut steps = rewrite_phase::steps(directives, &constants, notes, &mut comments);
+    let everywhere = listens.clone();
+    let moved = answers_of_ports(&mut steps, &mut listens, &constants, notes);
+    // A certificate is asked for before anything else, but not of clients without TLS.
+    if let Some((guard, why)) = scope.tls_guard() {
+        steps.insert(0, Step::Unknown(guard, why.to_owned(), None));
+    }
     let pairs = pairs(&scope, file.dir, notes, &mut comments);
     let surroundings = ServerContext {
         server: block,
         scope: &scope,
         constants: &constants,
+        steps: &steps,
         file,
     };
     let routes = routes(&surroundings, notes, &mut comments);
@@ -107,22 +117,56 @@ pub(super) fn servers(
         routes,
         comments,
     };
-    let others: Vec<TranslatedServer> = answered
+    let has_hosts = !answered.is_empty();
+    let mut others: Vec<TranslatedServer> = answered
         .into_iter()
-        .map(|(host, route)| main.answering(host, route))
+        .map(|(host, route)| main.answering(everywhere.clone(), host, route))
         .collect();
+    for (listens, route) in moved {
+        let mut other = main.answering_at(listens, route);
+        other.virtual_server.redirects &= !has_hosts;
+        others.push(other);
+    }
     std::iter::once(main).chain(others).collect()
 }
 
+/// The addresses of a server, as far as one route answers all that comes there.
+type Answered = (Vec<Listen>, RouteEntry);
+
+/// The addresses for which the first steps are an answer, as `if ($scheme = http) { return … }` is. They are taken out
+/// of `listens`, and the steps out of `steps`.
+fn answers_of_ports(
+    steps: &mut Vec<Step<'_>>,
+    listens: &mut Vec<Listen>,
+    constants: &Constants,
+    notes: &mut Notes<'_>,
+) -> Vec<Answered> {
+    let mut answered = Vec::new();
+    while let Some(Step::Some(Condition::When(when), outcome)) = steps.first()
+        && when.is_of_ports()
+        && let Some(mut route) = phases::answer(outcome, constants, notes)
+    {
+        "/".clone_into(&mut route.location);
+        let is_of_route = |listen: &Listen| when.port.contains(&listen.address.port());
+        let (there, here) = listens.drain(..).partition(is_of_route);
+        *listens = here;
+        answered.push((there, route));
+        steps.remove(0);
+    }
+    answered
+}
+
 impl TranslatedServer {
-    /// A server at the same addresses that answers one host by one route.
-    fn answering(&self, host: HostPattern, route: RouteEntry) -> Self {
-        let mut virtual_server = self.virtual_server.clone();
-        virtual_server.names = vec![host];
-        virtual_server.redirects = route.goes_to_https();
-        for listen in &mut virtual_server.listens {
+    /// A server at these addresses that answers one host by one route.
+    fn answering(&self, mut listens: Vec<Listen>, host: HostPattern, route: RouteEntry) -> Self {
+        for listen in &mut listens {
             listen.is_default = false;
         }
+        let virtual_server = VirtualServer {
+            redirects: route.goes_to_https(),
+            listens,
+            names: vec![host],
+        };
         Self {
             place: route.place,
             virtual_server,
@@ -131,15 +175,32 @@ impl TranslatedServer {
             comments: Vec::new(),
         }
     }
+
+    /// A server of the same names that answers at these addresses by one route.
+    fn answering_at(&self, listens: Vec<Listen>, route: RouteEntry) -> Self {
+        Self {
+            place: route.place,
+            virtual_server: VirtualServer {
+                redirects: route.goes_to_https(),
+                listens,
+                names: self.virtual_server.names.clone(),
+            },
+            pairs: self.pairs.clone(),
+            routes: vec![route],
+            comments: Vec::new(),
+        }
+    }
 }
 
-/// The names that an `if` of the server answers, which are taken out of its names. Notes the rest of its block.
-fn answers_of_hosts(
-    outline: &mut Outline<'_>,
+/// The names that an `if` of the server answers, which are taken out of its names, and the directives but for those.
+/// Notes the rest of its block.
+fn answers_of_hosts<'t>(
+    outline: &mut Outline<'t>,
     constants: &Constants,
     notes: &mut Notes<'_>,
-) -> Vec<(HostPattern, RouteEntry)> {
+) -> (Vec<(HostPattern, RouteEntry)>, Vec<&'t Directive>) {
     let mut answered: Vec<(HostPattern, RouteEntry)> = Vec::new();
+    let mut others = Vec::new();
     let comments = &mut outline.comments;
     for one in outline.block.inside() {
         match one.name.as_str() {
@@ -147,11 +208,9 @@ fn answers_of_hosts(
                 Some((host, route)) if outline.names.contains(&host) => {
                     outline.names.retain(|name| *name != host);
                     answered.push((host, route));
+                    continue;
                 }
-                _ => {
-                    let why = "a condition has no place in a server; `when` says for which requests a route is";
-                    comments.push(notes.left(one, why));
-                }
+                _ => {}
             },
             // One that a request can reach is a location by now.
             "try_files" => notes.needless(
@@ -160,30 +219,27 @@ fn answers_of_hosts(
             ),
             _ => note_rest(std::slice::from_ref(one), &outline.scope, notes, comments),
         }
+        others.push(one);
     }
-    answered
+    (answered, others)
 }
 
-/// The routes of a server: the one for its `return`, which comes before every location, or those of its locations.
+/// The routes of a server: those for what comes before every location if that answers all requests, or those of its
+/// locations.
 fn routes(
     around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
     comments: &mut Vec<String>,
 ) -> Vec<RouteEntry> {
     let block = around.server;
-    if let Some(returns) = last(block.inside(), "return") {
-        let mut route = route::returned(returns, around.constants, notes);
-        "/".clone_into(&mut route.location);
-        let other_type = content_type::lost(returns, &[], around.scope);
-        let comment = other_type.map(|why| notes.left(returns, why));
-        route.comments.extend(comment);
+    if matches!(around.steps.last(), Some(Step::All(_))) {
         for location in all(block.inside(), "location") {
             notes.needless(
                 location,
                 "the server's `return` comes before it, in nginx too",
             );
         }
-        return vec![route];
+        return without_location(around, notes);
     }
     let mut routes = location::routes(around, notes, comments);
     let has_root = routes
@@ -199,8 +255,17 @@ fn routes(
             "wsgate serves no files: what no location answers is 404",
         ));
     }
-    if routes.is_empty() {
-        routes.push(route::nothing_else(block.place));
+    if routes.is_empty() || (!has_root && !around.steps.is_empty()) {
+        routes.extend(without_location(around, notes));
+    }
+    routes
+}
+
+/// The routes for `/` of what comes before every location.
+fn without_location(around: &ServerContext<'_, '_>, notes: &mut Notes<'_>) -> Vec<RouteEntry> {
+    let mut routes = phases::without_location(around, notes);
+    for route in &mut routes {
+        "/".clone_into(&mut route.location);
     }
     routes
 }

@@ -14,6 +14,8 @@ pub(super) struct Constants {
     port: Option<u16>,
     /// Whether clients leave all of its ports out of `Host`, so that `$http_host` is `$host`.
     default_ports: bool,
+    /// The ports, each once; `true` stands beside one with TLS.
+    pub(super) ports: Vec<(u16, bool)>,
     /// The values of variables that `set` and `map` make.
     made: Vec<(String, String)>,
 }
@@ -44,6 +46,7 @@ impl Constants {
             default_ports: ports
                 .iter()
                 .all(|port| matches!(port, (80, false) | (443, true))),
+            ports,
             made: Vec::new(),
         }
     }

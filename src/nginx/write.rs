@@ -11,6 +11,7 @@ use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
 use crate::nginx::route::RouteEntry;
+use crate::nginx::route_when::RouteWhen;
 use crate::nginx::server::TranslatedServer;
 use crate::nginx::sites::Plan;
 use crate::nginx::sites::PlannedListener;
@@ -189,19 +190,34 @@ impl Writer<'_> {
             );
             routes.push(last);
         }
+        let of_site = RouteWhen {
+            port: site.ports.clone(),
+            ..RouteWhen::default()
+        };
+        let mut written: Vec<(&str, RouteWhen)> = Vec::new();
         for route in &routes {
-            self.route(route, site);
+            // A condition on ports of which the site has none is never met, and where it has no others than those of
+            // the condition, no other route is asked.
+            let when = route.when.and(&of_site);
+            let when = when.map(|when| (route.location.as_str(), when));
+            if let Some(when) = when.filter(|when| !written.contains(when)) {
+                self.route(route, site, &when.1.written());
+                written.push(when);
+            }
         }
-        routes.len()
+        written.len()
     }
 
-    /// Writes an entry of `routes`.
-    fn route(&mut self, route: &RouteEntry, site: &Site) {
+    /// Writes an entry of `routes`, with this value of `when`.
+    fn route(&mut self, route: &RouteEntry, site: &Site, when: &str) {
         self.comments(&route.comments, 2);
         let location = scalar(&route.location);
         let place = self.notes.show(route.place);
-        let (host, when) = (host(site), when(site));
-        self.text += &format!("  - {host}location: {location} # {place}\n{when}");
+        let host = host(site);
+        self.text += &format!("  - {host}location: {location} # {place}\n");
+        if !when.is_empty() {
+            self.text += &format!("    when: {when}\n");
+        }
         match &route.does {
             Does::ProxyPass(to) => self.text += &format!("    proxy_pass: {}\n", scalar(to)),
             Does::Return(answer) => self.text += &format!("    return: {}\n", scalar(answer)),
@@ -290,18 +306,6 @@ fn host(site: &Site) -> String {
         hosts => {
             let hosts: Vec<String> = hosts.iter().map(|host| flow(&host.to_string())).collect();
             format!("host: [{}]\n    ", hosts.join(", "))
-        }
-    }
-}
-
-/// The key `when` of a site's routes, as a line; empty for every port.
-fn when(site: &Site) -> String {
-    match site.ports.as_slice() {
-        [] => String::new(),
-        [port] => format!("    when: {{ port: {port} }}\n"),
-        ports => {
-            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-            format!("    when: {{ port: [{}] }}\n", ports.join(", "))
         }
     }
 }

@@ -38,7 +38,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The text in quotes.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let printable = |c: char| !c.is_control() && !matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}');
     if text.contains(['\\', '"']) && text.chars().all(printable) {
         return format!("'{}'", text.replace('\'', "''"));

@@ -31,10 +31,12 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 22] = [
-    ("access", &["/admin", "/asked", "/read", "/rewritten"]),
+const FILES: [(&str, &[&str]); 26] = [
+    ("access", &["/admin", "/asked", "/if", "/rewritten"]),
     ("certbot", &[]),
     ("client_limits", &[]),
+    ("closed_nested", &[]),
+    ("conditions", &[]),
     // These are known to be lost.
     (
         "constants",
@@ -46,9 +48,11 @@ const FILES: [(&str, &[&str]); 22] = [
     ("docker", &[]),
     ("headers", &[]),
     ("maps", &["/differs"]),
-    ("nested", &["/app/x.php"]),
+    ("nested", &[]),
     ("paths", &[]),
     ("ports", &[]),
+    ("scheme", &[]),
+    ("redirects", &["www.five.test"]),
     ("rails", &[]),
     ("returns", &[]),
     ("server_try_files", &["second.example.com", "/files"]),
@@ -99,6 +103,10 @@ struct Request {
     target: String,
     port: u16,
     upgrade: bool,
+    /// One of those for which the file has conditions, else GET.
+    method: String,
+    /// Lines of header fields, with the values for which the file asks.
+    fields: String,
 }
 
 #[tokio::test]
@@ -122,7 +130,8 @@ async fn an_import_does_what_the_original_does() {
         let mut random = Random::of(1, number);
         for request in requests(&whole, &mut random) {
             let what = format!("{name}: {request:?}");
-            let whole = format!("{}{}", request.host.to_lowercase(), request.target);
+            let host = request.host.to_ascii_lowercase();
+            let whole = format!("{host}{}", request.target);
             if lost
                 .iter()
                 .any(|begin| whole.starts_with(begin) || request.target.starts_with(begin))
@@ -162,7 +171,9 @@ fn same(request: &Request, theirs: &Came, ours: &Came) -> Option<&'static str> {
     match (theirs, ours) {
         (Came::Upstream(one), Came::Upstream(other)) => (one == other).then_some("upstream"),
         // `redirect: https` keeps methods, and tells a WebSocket client, which follows no redirect.
-        (Came::Answer(301, to), Came::Answer(308, also)) => (to == also).then_some("to https"),
+        (Came::Answer(301, to), Came::Answer(308, also)) => {
+            leads_alike(to, also).then_some("to https")
+        }
         (Came::Answer(301, to), Came::Answer(426, _)) => {
             (request.upgrade && to.starts_with("https://")).then_some("to https")
         }
@@ -174,16 +185,41 @@ fn same(request: &Request, theirs: &Came, ours: &Came) -> Option<&'static str> {
             match to.as_str() {
                 "" => also.is_empty().then_some("answer"),
                 to if to.ends_with('/') && to == also => Some("slash"),
-                to => (to == also).then_some("redirect"),
+                to => leads_alike(to, also).then_some("redirect"),
             }
         }
         // The one status that says that the import has left something out.
         (_, Came::Answer(501, _)) => Some("no file, no handler"),
+        // nginx knows no file either, but says first that files are only read.
+        (Came::Answer(405, _), Came::Answer(404, _)) if request.method != "GET" => {
+            Some("no file, no method")
+        }
         // nginx looks for an index.html, and goes round in a circle without one.
         (Came::Answer(500, _), Came::Answer(404, _)) => Some("no index.html"),
         (Came::Closed, Came::Answer(404, _)) => Some("closed is 404"),
         _ => None,
     }
+}
+
+/// Whether two redirects lead to one path. nginx's `rewrite` decodes it, and a part of a match is of the path that nginx
+/// has tidied up.
+fn leads_alike(one: &str, other: &str) -> bool {
+    let tidy = |to: &str| {
+        let (path, query) = to.split_once('?').unwrap_or((to, ""));
+        let mut parts: Vec<&str> = Vec::new();
+        let decoded = path
+            .replace("%61", "a")
+            .replace("%20", " ")
+            .replace("//", "/");
+        for part in decoded.split('/') {
+            match part {
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        format!("{}?{query}", parts.join("/"))
+    };
+    tidy(one) == tidy(other)
 }
 
 impl Came {
@@ -236,6 +272,19 @@ fn requests(conf: &str, random: &mut Random) -> Vec<Request> {
             targets.extend([format!("{bare}x"), bare]);
         }
     }
+    for (name, value) in asked(conf, "arg") {
+        let path = targets[random.below(targets.len())].clone();
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        targets.extend([
+            format!("{path}?{name}={value}"),
+            format!("{path}?a=b&{name}=x"),
+        ]);
+    }
+    let fields = asked(conf, "http");
+    let methods: &[&str] = match conf.contains("$request_method") || conf.contains("limit_except") {
+        true => &["GET", "GET", "POST", "OPTIONS", "DELETE"],
+        false => &["GET"],
+    };
     let mut ports: Vec<u16> = listen()
         .captures_iter(conf)
         .filter_map(|found| port_of(&found[1]))
@@ -252,14 +301,48 @@ fn requests(conf: &str, random: &mut Random) -> Vec<Request> {
     }
     let picked = (0..REQUESTS.min(all.len() * 2)).map(|_| {
         let (host, target, port) = &all[random.below(all.len())];
+        let some = (0..fields.len().min(2)).map(|_| &fields[random.below(fields.len())]);
+        let mut lines: Vec<String> = some
+            .map(|(name, value)| format!("{}: {value}\r\n", name.replace('_', "-")))
+            .collect();
+        // Which of two lines counts is not the same for both.
+        lines.dedup_by_key(|line| line.split(':').next().unwrap_or_default().to_owned());
+        if random.percent(40) {
+            lines.clear();
+        }
         Request {
             host: (*host).clone(),
             target: (*target).clone(),
             port: *port,
             upgrade: random.percent(25),
+            method: methods[random.below(methods.len())].to_owned(),
+            fields: lines.concat(),
         }
     });
     picked.collect()
+}
+
+/// The fields or parameters for which a file asks, each with a value: `http_x_key` with `secret`, and with another.
+fn asked(conf: &str, kind: &str) -> Vec<(String, String)> {
+    let condition = Regex::new(&format!(r"\$\{{?{kind}_(\w+)\}}? !?[=~*]+ (.*?)\) \{{")).unwrap();
+    let word = Regex::new(r"[a-zA-Z0-9:/. -]+").unwrap();
+    let mut asked = Vec::new();
+    for found in condition.captures_iter(conf) {
+        let name = found[1].to_owned();
+        if matches!(name.as_str(), "upgrade" | "connection") {
+            continue;
+        }
+        let regex = found[2].replace('\\', "");
+        let whole = regex.replace("(www.)?", "").replace('?', "");
+        for value in [&regex, &whole] {
+            asked.extend(
+                word.find_iter(value)
+                    .map(|word| (name.clone(), word.as_str().to_owned())),
+            );
+        }
+        asked.push((name, "other".to_owned()));
+    }
+    asked
 }
 
 async fn ask(request: &Request, (address, tls): (SocketAddr, bool)) -> Came {
@@ -276,8 +359,13 @@ async fn ask(request: &Request, (address, tls): (SocketAddr, bool)) -> Came {
         false => String::new(),
     };
     let (target, host) = (&request.target, &request.host);
+    let (method, fields) = (&request.method, &request.fields);
+    let body = match method.as_str() {
+        "POST" => "Content-Length: 0\r\n",
+        _ => "",
+    };
     peer.send(format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n"
+        "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{upgrade}{fields}{body}\r\n"
     ))
     .await;
     let mut read = Vec::new();

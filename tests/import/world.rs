@@ -62,6 +62,7 @@ impl<'e> World<'e> {
             texts.push((below, self.upstreams(&text)));
         }
         let mut first = ports.clone();
+        let server_port = Regex::new(r"(\$server_port = )(\d+)").unwrap();
         for (path, text) in texts {
             let text = listen().replace_all(&text, |found: &Captures<'_>| {
                 let Some(port) = port_of(&found[1]) else {
@@ -76,6 +77,10 @@ impl<'e> World<'e> {
                     options.push("reuseport");
                 }
                 format!("listen {address} {};", options.join(" "))
+            });
+            let text = server_port.replace_all(&text, |found: &Captures<'_>| {
+                let (address, _) = ports[&found[2].parse().unwrap()];
+                format!("{}{}", &found[1], address.port())
             });
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -140,7 +145,7 @@ impl<'e> World<'e> {
             let (address, _) = ports[&found[1].parse().unwrap()];
             format!("  - address: \"{address}\"\n    reuseport: true")
         });
-        let when = Regex::new(r"(?m)^    when: .*$").unwrap();
+        let when = Regex::new(r"\bport: (\d+|\[[0-9, ]*\])").unwrap();
         let yaml = when.replace_all(&yaml, |found: &Captures<'_>| {
             let number = Regex::new(r"\d+").unwrap();
             let port =
