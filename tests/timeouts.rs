@@ -146,26 +146,24 @@ async fn a_head_that_trickles_is_ended_at_the_limit_however_many_bytes_come() {
         .start()
         .await;
     for number in 0..4 {
-        // The first head of a connection, and the next one. Hyper may have an answer left to write: nothing is put behind that.
-        let (client, is_told) = match number {
-            0 => (gate.connect().await, true),
-            1 => (gate.connect_tls().await, true),
-            2 => (Way::Short.client(&gate).await, true),
-            _ => (Way::Hyper.client(&gate).await, false),
+        // The first head of a connection, and the next one.
+        let client = match number {
+            0 => gate.connect().await,
+            1 => gate.connect_tls().await,
+            2 => Way::Short.client(&gate).await,
+            _ => Way::Hyper.client(&gate).await,
         };
         let address = client.tcp().local_addr().unwrap().to_string();
         let (took, mut client) =
             trickle(client, b"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
         assert!(took < Duration::from_millis(1800), "{took:?}");
-        if is_told {
-            let answer = client.answer().await;
-            assert_eq!(answer.status(), 408);
-            assert_eq!(
-                answer.text(),
-                "wsgate: the head of the request did not come in time\n"
-            );
-            assert_eq!(answer.head.value("connection"), Some("close"));
-        }
+        let answer = client.answer().await;
+        assert_eq!(answer.status(), 408);
+        assert_eq!(
+            answer.text(),
+            "wsgate: the head of the request did not come in time\n"
+        );
+        assert_eq!(answer.head.value("connection"), Some("close"));
         assert_eq!(client.rest().await.0, b"");
         let line = gate
             .log()
@@ -232,7 +230,7 @@ async fn a_client_may_say_its_first_byte_late_but_has_no_more_time_for_it() {
 async fn an_idle_connection_is_ended_without_a_line() {
     let upstream = Upstream::saying("other").await;
     let gate = TestServer::setup()
-        .top("header_timeout: 400ms")
+        .top("keepalive_timeout: 400ms")
         .route("/", &upstream)
         .start()
         .await;
@@ -244,6 +242,109 @@ async fn an_idle_connection_is_ended_without_a_line() {
         assert_eq!(line["status"], 200, "{line}");
     }
     assert_eq!(gate.log().all("no request"), [] as [serde_json::Value; 0]);
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_by_its_own_limit_whatever_that_of_a_head_is() {
+    let upstream = Upstream::saying("other").await;
+    for (header, keepalive) in [(200, 900), (900, 300), (3_600_000, 500)] {
+        let gate = TestServer::setup()
+            .top(&format!(
+                "header_timeout: {header}ms\nkeepalive_timeout: {keepalive}ms"
+            ))
+            .route("/", &upstream)
+            .start()
+            .await;
+        let keepalive = Duration::from_millis(keepalive);
+        for way in Way::BOTH {
+            let mut client = way.client(&gate).await;
+            tokio::time::sleep(keepalive / 2).await;
+            assert_eq!(client.get("/other").await.text(), "other");
+            let began = Instant::now();
+            assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+            let took = began.elapsed();
+            // The answer may have been read some time after it was written.
+            assert!(took >= keepalive - Duration::from_millis(50), "{took:?}");
+            assert!(took < keepalive + Duration::from_millis(800), "{took:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_later_head_has_its_time_from_its_first_byte_on() {
+    let upstream = Upstream::saying("other").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 600ms\nkeepalive_timeout: 1h")
+        .route("/", &upstream)
+        .start()
+        .await;
+    for way in Way::BOTH {
+        let mut client = way.client(&gate).await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        client.send("GET /other HT").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send("TP/1.1\r\nHost: chat.test\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "other");
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        let began = Instant::now();
+        client.send("GET /other HT").await;
+        assert_eq!(client.answer().await.status(), 408);
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(550), "{took:?}");
+        assert!(took < Duration::from_millis(1400), "{took:?}");
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    }
+}
+
+/// What came of the head together with the request before it is no reason to take the connection for an idle one.
+#[tokio::test]
+async fn a_head_that_began_behind_another_request_is_late_too() {
+    let upstream = Upstream::saying("other").await;
+    let gate = TestServer::setup()
+        .top("header_timeout: 400ms\nkeepalive_timeout: 1h")
+        .route("/", &upstream)
+        .start()
+        .await;
+    for way in Way::BOTH {
+        let mut client = way.client(&gate).await;
+        client
+            .send("GET /other HTTP/1.1\r\nHost: chat.test\r\n\r\nGET /oth")
+            .await;
+        assert_eq!(client.answer().await.text(), "other");
+        assert_eq!(client.answer().await.status(), 408);
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    }
+}
+
+#[tokio::test]
+async fn with_a_keepalive_timeout_of_zero_each_answer_is_the_last_and_says_so() {
+    let mut upstream = Upstream::scripted().await;
+    let gate = TestServer::setup()
+        .top("keepalive_timeout: 0s")
+        .route("/", &upstream)
+        .raw_route("{ location: = /own, return: 200 own }")
+        .start()
+        .await;
+    let post = "POST / HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    for request in ["GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n", post] {
+        let mut client = gate.connect().await;
+        client.send(request).await;
+        let mut server = upstream.accept().await;
+        server.request().await;
+        server
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.text(), "ok");
+        assert_eq!(answer.head.value("connection"), Some("close"));
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    }
+    let answer = gate.connect().await.get("/own").await;
+    assert_eq!(answer.head.value("connection"), Some("close"));
+    // A 101 is no answer behind which anything could be asked.
+    let (mut client, mut server) = tunnel(&gate, &mut upstream, Over::Ws).await;
+    client.send("x").await;
+    assert_eq!(server.take(1).await, b"x");
 }
 
 #[tokio::test]
@@ -396,7 +497,7 @@ async fn a_body_that_goes_on_is_not_cut() {
 async fn a_connection_that_asks_again_in_time_stays_however_long() {
     let upstream = Upstream::saying("other").await;
     let gate = TestServer::setup()
-        .top("header_timeout: 800ms")
+        .top("keepalive_timeout: 800ms")
         .route("/", &upstream)
         .start()
         .await;

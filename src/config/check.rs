@@ -254,7 +254,7 @@ fn access_log(fields: &Fields<'_>, checker: &mut Checker<'_>) -> AccessLog {
 fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) -> Timeouts {
     let mut timeouts = defaults;
     for (key, limit) in timeouts.by_key() {
-        set(limit, key, fields, checker);
+        set(limit, (key, Zero::Refused), fields, checker);
     }
     timeouts
 }
@@ -263,14 +263,24 @@ fn timeouts(fields: &Fields<'_>, defaults: Timeouts, checker: &mut Checker<'_>) 
 fn limits(fields: &Fields<'_>, checker: &mut Checker<'_>) -> Limits {
     let mut limits = Limits::default();
     for (key, limit) in limits.by_key() {
-        set(limit, key, fields, checker);
+        let zero = match key {
+            // As in nginx it means that no connection is kept.
+            "keepalive_timeout" => Zero::Allowed,
+            _ => Zero::Refused,
+        };
+        set(limit, (key, zero), fields, checker);
     }
     limits
 }
 
 /// Sets a time limit to what its key says, if it is there and right.
-fn set(limit: &mut Duration, key: &str, fields: &Fields<'_>, checker: &mut Checker<'_>) {
-    if let Some(written) = checker.duration(fields, key, Zero::Refused) {
+fn set(
+    limit: &mut Duration,
+    (key, zero): (&str, Zero),
+    fields: &Fields<'_>,
+    checker: &mut Checker<'_>,
+) {
+    if let Some(written) = checker.duration(fields, key, zero) {
         *limit = written;
     }
 }

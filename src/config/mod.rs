@@ -247,11 +247,13 @@ impl Default for Timeouts {
     }
 }
 
-/// The time limits of clients, none of them zero.
+/// The time limits of clients, none of them zero but `keepalive`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Longest wait until the whole head of a request is there.
     pub header: Duration,
+    /// Longest time without a byte between two requests of a connection; zero if each answer is the last one of its connection.
+    pub keepalive: Duration,
     /// Longest wait until the TLS handshake is over.
     pub tls_handshake: Duration,
     /// Longest time without a byte of a request's body for which the upstream waits.
@@ -265,6 +267,7 @@ impl Limits {
     pub fn by_key(&mut self) -> impl Iterator<Item = (&'static str, &mut Duration)> {
         [
             ("header_timeout", &mut self.header),
+            ("keepalive_timeout", &mut self.keepalive),
             ("tls_handshake_timeout", &mut self.tls_handshake),
             ("body_timeout", &mut self.body),
             ("half_closed_timeout", &mut self.half_closed),
@@ -275,12 +278,14 @@ impl Limits {
 
 impl Default for Limits {
     /// The limits of a file that sets none: 30 s for a head, which a slow phone can meet, and half of nginx's
-    /// `client_header_timeout`; 10 s for a TLS handshake; 60 s for a body, as nginx's `client_body_timeout`; 60 s for a
+    /// `client_header_timeout`; 75 s between two requests, as nginx's `keepalive_timeout`: more than the 60 s for which load balancers keep
+    /// a connection, so that it is they who end it; 10 s for a TLS handshake; 60 s for a body, as nginx's `client_body_timeout`; 60 s for a
     /// half-closed tunnel, as long as systems keep a closed socket whose other end says nothing
     /// (`net.ipv4.tcp_fin_timeout`).
     fn default() -> Self {
         Self {
             header: Duration::from_secs(30),
+            keepalive: Duration::from_secs(75),
             tls_handshake: Duration::from_secs(10),
             body: Duration::from_secs(60),
             half_closed: Duration::from_secs(60),

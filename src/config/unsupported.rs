@@ -83,7 +83,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (
         &[
             "keepalive",
-            "keepalive_timeout",
             "tcp_nodelay",
             "so_keepalive",
             "proxy_socket_keepalive",

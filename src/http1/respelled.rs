@@ -25,11 +25,11 @@ use crate::stream::Rewound;
 /// As many slices are written at once behind a head as hyper usually has: a length, a body's piece and a line end.
 const SLICES: usize = 8;
 
-/// Tells a [`Respelled`] how the next head is spelled.
+/// Tells a [`Respelled`] how the next head is spelled, and is told by it whether something is left to write.
 #[derive(Debug, Default)]
 pub struct NextHead {
     spelling: RefCell<Option<Spelling>>,
-    /// Whether something was written that is not flushed: there may be more of it, so that the next byte begins no head.
+    /// Whether hyper began to write something and did not flush it: there may be more of it, so that the next byte begins no head.
     is_unflushed: Cell<bool>,
 }
 
@@ -40,6 +40,11 @@ impl NextHead {
         if !spelling.names().is_empty() && !self.is_unflushed.get() {
             self.spelling.replace(Some(spelling));
         }
+    }
+
+    /// Whether all is out that hyper began to write.
+    pub fn is_flushed(&self) -> bool {
+        !self.is_unflushed.get()
     }
 }
 
@@ -67,17 +72,17 @@ impl Respelled {
         self.stream
     }
 
-    /// Spells the head anew with which `message` begins, if its spelling was told.
+    /// Hyper is about to write: spells the head anew with which `message` begins, if its spelling was told.
     fn begin(&mut self, message: &[u8]) {
         if let Some(spelling) = self.next.spelling.take() {
             self.owed = respell(message, &spelling).into();
         }
+        self.next.is_unflushed.set(true);
     }
 
     /// Of what hyper offered `written` bytes are out.
     fn wrote(&mut self, written: usize) {
         self.owed.advance(written.min(self.owed.len()));
-        self.next.is_unflushed.set(true);
     }
 }
 

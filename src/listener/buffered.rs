@@ -13,7 +13,6 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
-use tokio::time::Sleep;
 use tokio::time::sleep_until;
 
 use crate::http1;
@@ -21,6 +20,7 @@ use crate::http1::Head;
 use crate::http1::Persistence;
 use crate::http1::RequestPurpose;
 use crate::listener::Phase;
+use crate::listener::between_requests::next_request;
 use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
 use crate::listener::phase::drain_begins;
@@ -126,16 +126,18 @@ impl<'c> BufferedRequests<'c> {
                 RequestEnd::ForHyper(ready) => return self.answered(ready),
                 RequestEnd::ClientLeft => return BufferedEnd::Over,
             }
-            self.deadline.renew();
             self.read = std::mem::take(&mut self.client.early);
             if self.read.is_empty() {
-                late.as_mut().reset(self.deadline.until());
-                match self.wait(draining.as_mut(), late.as_mut()).await {
+                late.as_mut().reset(self.deadline.idle_until());
+                let stream = &mut self.client.stream;
+                match next_request(stream, self.connection, draining.as_mut(), late.as_mut()).await
+                {
                     Some(Ok(read)) if !read.is_empty() => self.read = read,
                     Some(Err(_)) => return BufferedEnd::Over,
                     Some(Ok(_)) | None => return BufferedEnd::Closing(self.client.stream),
                 }
             }
+            self.deadline.renew();
         }
     }
 
@@ -155,7 +157,8 @@ impl<'c> BufferedRequests<'c> {
     }
 
     async fn write(&mut self, answer: DirectAnswer) -> RequestEnd {
-        let persistence = if *self.phase.borrow() > Phase::Running {
+        let is_last = *self.phase.borrow() > Phase::Running || !self.deadline.keeps_alive();
+        let persistence = if is_last {
             Persistence::Close
         } else {
             Persistence::KeepAlive
@@ -167,24 +170,6 @@ impl<'c> BufferedRequests<'c> {
         }
         delivery.done();
         RequestEnd::Answered(persistence)
-    }
-
-    /// Waits for the first bytes of another request. `None` if there will be none.
-    async fn wait(
-        &mut self,
-        draining: Pin<&mut impl Future<Output = ()>>,
-        late: Pin<&mut Sleep>,
-    ) -> Option<std::io::Result<Bytes>> {
-        let taken = poll_fn(|cx| {
-            self.connection.poll_lease(cx);
-            self.client.stream.poll_take(cx)
-        });
-        tokio::select! {
-            biased;
-            taken = taken => Some(taken),
-            () = draining => None,
-            () = late => None,
-        }
     }
 
     /// Does the opening handshake with which `read` begins.

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
@@ -11,6 +10,7 @@ use tokio::time::timeout_at;
 use crate::decision::Client;
 use crate::headers::forwarded::Scheme;
 use crate::limits::AddressPermit;
+use crate::listener::ConnectionTimeouts;
 use crate::listener::Context;
 use crate::listener::LiveListener;
 use crate::listener::admitted::admitted;
@@ -41,9 +41,9 @@ pub(super) async fn serve(
         client,
         permit,
         stream,
-        header_timeout,
+        timeouts,
     } = open(tcp, peer, &live, &context).await?;
-    let (client_end, deadline) = first_bytes(stream, header_timeout, &client, &context).await?;
+    let (client_end, deadline) = first_bytes(stream, timeouts, &client, &context).await?;
     if client_end.early.is_empty() {
         Box::pin(close(client_end.stream, phase)).await;
         return None;
@@ -76,7 +76,7 @@ struct Opened {
     permit: Option<Box<AddressPermit>>,
     stream: Stream,
     /// As it was when the connection came: a reload is for the next one.
-    header_timeout: Duration,
+    timeouts: ConnectionTimeouts,
 }
 
 /// What comes before the first byte of a request: the PROXY header, where the listener has one; whether the client is one too many
@@ -122,7 +122,7 @@ async fn open(
         client,
         permit,
         stream,
-        header_timeout: timeouts.header,
+        timeouts,
     })
 }
 
@@ -130,11 +130,11 @@ async fn open(
 /// just accepted for readable, so it is the bytes that are waited for.
 async fn first_bytes(
     mut stream: Stream,
-    header_timeout: Duration,
+    timeouts: ConnectionTimeouts,
     client: &Client,
     context: &Context,
 ) -> Option<(End<Stream>, HeadDeadline)> {
-    let deadline = HeadDeadline::begin(header_timeout);
+    let deadline = HeadDeadline::begin(timeouts);
     let taken = poll_fn(|cx| stream.poll_take(cx));
     let first = tokio::select! {
         biased;
@@ -142,7 +142,9 @@ async fn first_bytes(
         () = drain_settles(context.phase.clone()) => return None,
     };
     let Ok(first) = first else {
-        let failure = ConnectionFailure::NoRequest { header_timeout };
+        let failure = ConnectionFailure::NoRequest {
+            header_timeout: timeouts.header,
+        };
         context.observer.connection_failed(client.address, failure);
         return None;
     };

@@ -44,6 +44,11 @@ impl Handover {
         }
     }
 
+    /// Until when the head must be there that it begins with.
+    pub(super) fn deadline(&self) -> HeadDeadline {
+        self.deadline
+    }
+
     /// The socket, until when the head must be there that it begins with, and the answer to the request of that head.
     pub(super) fn into_parts(self) -> (Rewound, HeadDeadline, Option<Box<ReadyAnswer>>) {
         (self.stream, self.deadline, self.ready)

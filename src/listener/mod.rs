@@ -3,12 +3,15 @@
 mod accept;
 mod admitted;
 mod announced;
+mod between_requests;
 mod buffered;
 mod closing;
 mod connection;
 mod handover;
 mod head_deadline;
+mod head_timer;
 mod hyper_driver;
+mod hyper_requests;
 mod live_listener;
 mod phase;
 mod promised;
@@ -43,8 +46,10 @@ pub use crate::listener::tasks::Tasks;
 pub struct ConnectionTimeouts {
     /// Longest TLS handshake.
     pub tls_handshake: Duration,
-    /// Longest wait for the whole head of a request, and so longest idleness between two requests.
+    /// Longest wait for the whole head of a request.
     pub header: Duration,
+    /// Longest idleness between two requests; zero if each answer is the last one of its connection.
+    pub keepalive: Duration,
 }
 
 /// What all connections of one thread share.

@@ -239,7 +239,7 @@ const ROWS: &[Row] = &[
     // Clients' connections.
     Row {
         names: &["keepalive_timeout"],
-        verdict: NotNeeded("an idle connection is closed after `header_timeout`"),
+        verdict: NotNeeded("an idle connection is closed after `keepalive_timeout`"),
     },
     Row {
         names: &["keepalive_requests", "keepalive_disable", "keepalive_time"],

@@ -139,6 +139,7 @@ impl ThreadSettings {
             timeouts: listener::ConnectionTimeouts {
                 tls_handshake: config.limits.tls_handshake,
                 header: config.limits.header,
+                keepalive: config.limits.keepalive,
             },
         }
     }

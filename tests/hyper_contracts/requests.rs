@@ -239,7 +239,7 @@ fn a_client_that_has_asked_for_more_is_not_seen_to_leave() {
     assert!(server.poll().is_pending());
 }
 
-/// `src/listener/hyper_driver.rs` gives the answer that is ready to the first request that hyper reads, and notes what becomes of
+/// `src/listener/hyper_requests.rs` gives the answer that is ready to the first request that hyper reads, and notes what becomes of
 /// the connection behind one answer at a time.
 #[test]
 fn a_request_is_not_read_before_the_answer_to_the_one_before_it_is_out() {

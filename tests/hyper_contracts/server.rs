@@ -65,7 +65,7 @@ impl Server {
     }
 
     pub(super) fn with(set: impl FnOnce(&mut server::Builder)) -> Self {
-        let clock = Clock::start();
+        let clock = Clock::default();
         let mut builder = server::Builder::new();
         builder
             .timer(clock.clone())

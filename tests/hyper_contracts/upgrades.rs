@@ -72,7 +72,7 @@ fn upload(begins: &str) -> String {
     format!("{begins}Host: a\r\nContent-Length: 5\r\n\r\nhell")
 }
 
-/// `src/listener/hyper_driver.rs` notes which requests have an Upgrade line or are a CONNECT, and polls hyper again where nothing
+/// `src/listener/hyper_requests.rs` notes which requests have an Upgrade line or are a CONNECT, and polls hyper again where nothing
 /// came of one, so that the end of the answer is not cut off.
 #[test]
 fn a_refused_upgrade_is_reported_as_done_while_its_answer_waits_and_polled_again_it_goes_out() {

@@ -26,7 +26,7 @@ async fn the_log_says_what_is_different() {
         .top("threads: 2")
         .top("access_log: off")
         .top("drain_timeout: 1s")
-        .top("header_timeout: 20s\nbody_timeout: 30s")
+        .top("header_timeout: 20s\nbody_timeout: 30s\nkeepalive_timeout: 65s")
         .top("tls_handshake_timeout: 5s\nhalf_closed_timeout: 30s")
         .route("/", &upstream)
         .of_route("tunnel_timeout: 2h")
@@ -39,14 +39,15 @@ async fn the_log_says_what_is_different() {
     assert_eq!(
         edited.save(&after).await,
         [
-            "~ location / set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:11",
-            "~ location ~ ^/b -> return 404 routes.yaml:15",
-            "+ location /when when .. -> return 403 routes.yaml:17",
-            "+ location *.a.test /new -> return 301 routes.yaml:18",
+            "~ location / set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:12",
+            "~ location ~ ^/b -> return 404 routes.yaml:16",
+            "+ location /when when .. -> return 403 routes.yaml:18",
+            "+ location *.a.test /new -> return 301 routes.yaml:19",
             &format!("- location /chat -> {to}"),
             "- location /when when .. -> return 403",
             "~ routes stand in another order",
             "~ header_timeout 20s (was 30s)",
+            "~ keepalive_timeout 65s (was 75s)",
             "~ tls_handshake_timeout 5s (was 10s)",
             "~ body_timeout 30s (was 60s)",
             "~ half_closed_timeout 30s (was 60s)",

@@ -124,6 +124,7 @@ const TOP: &[KnownKey] = &[
     key("tunnel_timeout"),
     key("half_closed_timeout"),
     named("header_timeout", &["client_header_timeout"]),
+    key("keepalive_timeout"),
     named("body_timeout", &["client_body_timeout"]),
     key("tls_handshake_timeout"),
     named("drain_timeout", &["worker_shutdown_timeout"]),

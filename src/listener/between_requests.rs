@@ -1,0 +1,80 @@
+//! A client's connection between two of its requests: it owns no buffer, and ends when it is idle for too long.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::task::yield_now;
+use tokio::time::Sleep;
+
+use crate::proxy::ClientConnection;
+use crate::stream::Stream;
+
+/// Waits for the first bytes of another request, of which none are the client's end. `None` if there will be no request: the process
+/// drains, or the connection was idle until it is too `late`.
+pub(super) async fn next_request(
+    stream: &mut Stream,
+    connection: &ClientConnection,
+    draining: Pin<&mut impl Future<Output = ()>>,
+    late: Pin<&mut Sleep>,
+) -> Option<io::Result<Bytes>> {
+    let taken = poll_fn(|cx| {
+        connection.poll_lease(cx);
+        stream.poll_take(cx)
+    });
+    tokio::select! {
+        biased;
+        taken = taken => return Some(taken),
+        () = draining => return None,
+        () = late => {}
+    }
+    come_meanwhile(stream).await
+}
+
+/// What has come of a request while others were served: it is answered still, since the runtime asks the system for news before it goes
+/// on here. What crosses with the FIN from here on is lost, as in every proxy.
+async fn come_meanwhile(stream: &mut Stream) -> Option<io::Result<Bytes>> {
+    yield_now().await;
+    poll_fn(|cx| match stream.poll_take(cx) {
+        Poll::Ready(taken) => Poll::Ready(Some(taken)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::task::Poll;
+
+    use tokio::net::TcpListener;
+
+    use crate::listener::between_requests::come_meanwhile;
+    use crate::stream::Stream;
+
+    #[tokio::test]
+    async fn a_request_that_came_before_the_end_of_an_idle_connection_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for asks in [true, false] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
+            // From here on the runtime takes the socket for one from which nothing can be read.
+            poll_fn(|cx| {
+                assert!(stream.poll_take(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            if asks {
+                client.write_all(b"GET").unwrap();
+            }
+            let taken = come_meanwhile(&mut stream).await;
+            let taken = taken.map(|taken| taken.unwrap());
+            assert_eq!(taken.as_deref(), asks.then_some(&b"GET"[..]));
+        }
+    }
+}
