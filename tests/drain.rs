@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: what is under way ends well, and a new start works at once.
+//! SIGTERM and its like: what is under way ends well, and a new start works at once.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::tunnel;
 
 #[tokio::test]
 async fn without_anything_under_way_a_signal_ends_the_process_at_once() {
-    for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
+    for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT"), ("QUIT", "SIGQUIT")] {
         let upstream = Upstream::saying("ok").await;
         let mut gate = TestServer::with_routes(&[("/", &upstream)]).await;
         assert_eq!(gate.connect().await.get("/").await.text(), "ok");
@@ -263,13 +263,15 @@ async fn an_answer_that_became_a_tunnel_during_the_drain_lives_on_too() {
 
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once() {
-    for second in ["TERM", "INT"] {
+    for second in ["TERM", "INT", "QUIT"] {
         let mut upstream = Upstream::scripted().await;
         let mut gate = TestServer::with_routes(&[("/", &upstream)]).await;
         let (mut client, _server) = tunnel(&gate, &mut upstream, Over::Ws).await;
         gate.signal("TERM");
         gate.log().first("draining").await;
         client.is_quiet().await;
+        // Sooner it would be taken for the same one.
+        tokio::time::sleep(Duration::from_millis(600)).await;
         gate.signal(second);
         client.rest().await;
         gate.log().first("ended at once").await;

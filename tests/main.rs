@@ -42,6 +42,7 @@ mod restart;
 mod robustness;
 mod routing;
 mod shell;
+mod signals;
 mod slow_readers;
 mod streaming;
 mod support;

@@ -9,6 +9,7 @@ mod reload;
 mod report;
 mod run;
 mod schema;
+mod signals;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -24,9 +25,10 @@ use crate::cli::import::Strictness;
 
 /// What signals do, at the end of the help of `wsgate` and `wsgate run`.
 const SIGNALS: &str = "Signals:
-  SIGHUP           Read the file, the certificates and the keys again
-  SIGTERM, SIGINT  Accept nothing new, and end when nothing is under way or `drain_timeout` is over; \
-    a second one ends at once";
+  SIGHUP                    Read the file, the certificates and the keys again
+  SIGTERM, SIGINT, SIGQUIT  Accept nothing new, and end when nothing is under way or `drain_timeout` is over; \
+    a second one, half a second later or more, ends at once
+  SIGUSR1, SIGUSR2          Nothing but a line in the log";
 
 /// A reverse proxy for WebSocket upgrades: Socket.IO or any WebSocket server behind one address.
 #[derive(Debug, Parser)]
@@ -50,7 +52,7 @@ struct Arguments {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT (this is the default); a saved file takes effect at once
+    /// Serve until SIGTERM, SIGINT or SIGQUIT (this is the default); a saved file takes effect at once
     ///
     /// The file is watched, and so are the certificates and keys that it names. A file that is wrong changes nothing,
     /// and the log says what is wrong with it. No connection is lost.

@@ -79,6 +79,11 @@ impl Voice {
         tracing::info!(connections_cut = cut, "ended");
     }
 
+    /// A signal came that does nothing here.
+    pub(super) fn without_meaning(self, signal: &str, reason: &str) {
+        tracing::info!(signal, reason, "ignored");
+    }
+
     /// A second signal came.
     pub(super) fn ended_at_once(self, signal: &str) {
         tracing::info!(signal, "ended at once");

@@ -1,16 +1,16 @@
 //! `wsgate run`: serve until a signal, by what the file says at each moment.
 
-use std::io;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::thread;
 
 use time::OffsetDateTime;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
+use tokio::runtime::LocalRuntime;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::cli::LogFormat;
@@ -22,6 +22,8 @@ use crate::cli::reload::Reload;
 use crate::cli::reload::Trigger;
 use crate::cli::report;
 use crate::cli::report::Voice;
+use crate::cli::signals::Signals;
+use crate::cli::signals::Told;
 use crate::config::Config;
 use crate::observe::LineSink;
 use crate::server;
@@ -32,48 +34,121 @@ use crate::server::Supervisor;
 
 /// Reads, opens, serves, drains.
 pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
-    let held = reload::content(file);
-    let Some(config) = check::read(file, OffsetDateTime::now_utc()) else {
-        return ExitCode::from(2);
-    };
-    let lines = logging::begin(format);
-    let code = match serve(config, held, Voice::new(format), lines) {
-        Ok(()) => ExitCode::SUCCESS,
+    let (runtime, mut signals) = match begin() {
+        Ok(begun) => begun,
         Err(error) => {
-            report::cannot_run(&error, format);
-            ExitCode::FAILURE
+            logging::begin(format);
+            return failed(&error, format);
         }
     };
-    logging::finish();
+    let code = match runtime.block_on(read(file, &mut signals)) {
+        Ok(Reading::Wrong) => ExitCode::from(2),
+        Ok(Reading::Stopped(name)) => {
+            logging::begin(format);
+            Voice::new(format).ended_at_once(name);
+            logging::finish();
+            ExitCode::SUCCESS
+        }
+        Ok(Reading::Right(start)) => {
+            let lines = logging::begin(format);
+            match serve(&runtime, *start, (Voice::new(format), lines), signals) {
+                Ok(()) => {
+                    logging::finish();
+                    ExitCode::SUCCESS
+                }
+                Err(error) => failed(&error, format),
+            }
+        }
+        Err(error) => {
+            logging::begin(format);
+            failed(&error, format)
+        }
+    };
+    // A name that is being looked up would hold the process for as long as the resolver likes.
+    runtime.shutdown_background();
     code
 }
 
-fn serve(
-    config: Config,
-    held: FileDigest,
-    voice: Voice,
-    lines: Option<LineSink>,
-) -> Result<(), StartError> {
+fn failed(error: &StartError, format: LogFormat) -> ExitCode {
+    report::cannot_run(error, format);
+    logging::finish();
+    ExitCode::FAILURE
+}
+
+/// The runtime of this thread, and the signals: before anything is read, since a signal that nobody hears ends the process, or, where it
+/// is the first one of a container, is lost.
+fn begin() -> Result<(LocalRuntime, Signals), StartError> {
+    server::descriptors_for_a_start()?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Thread)?;
-    // Heard from here on: a signal that comes right behind the words of the start must drain or reload, not kill.
     let signals = {
         let _inside = runtime.enter();
         Signals::new().map_err(StartError::Thread)?
     };
-    let opened = server::open(config, OffsetDateTime::now_utc())?;
+    Ok((runtime, signals))
+}
+
+/// What came of the file.
+enum Reading {
+    /// It can be served.
+    Right(Box<Start>),
+    /// What is wrong with it has been said.
+    Wrong,
+    /// A signal to stop came before it was read.
+    Stopped(&'static str),
+}
+
+/// What is served at first.
+struct Start {
+    config: Config,
+    /// What the file held before it was read.
+    held: FileDigest,
+}
+
+/// Reads the file, on a thread of its own: it may be a pipe that says nothing yet, and a signal must end that too.
+async fn read(file: &Path, signals: &mut Signals) -> Result<Reading, StartError> {
+    let (done, reading) = oneshot::channel();
+    let file = file.to_owned();
+    let reader = thread::Builder::new().name("wsgate-read".to_owned());
+    let reader = reader.spawn(move || {
+        let held = reload::content(&file);
+        let config = check::read(&file, OffsetDateTime::now_utc());
+        let start = config.map(|config| Box::new(Start { config, held }));
+        // Nobody listens any more when a signal has come.
+        let _ = done.send(start);
+    });
+    let reader = reader.map_err(StartError::Thread)?;
+    tokio::select! {
+        biased;
+        name = signals.stop.next() => Ok(Reading::Stopped(name)),
+        read = reading => match read {
+            Ok(Some(start)) => Ok(Reading::Right(start)),
+            Ok(None) => Ok(Reading::Wrong),
+            // A panic, which goes on here.
+            Err(_) => match reader.join() {
+                Err(panic) => resume_unwind(panic),
+                Ok(()) => Err(StartError::Died),
+            },
+        },
+    }
+}
+
+fn serve(
+    runtime: &LocalRuntime,
+    start: Start,
+    (voice, lines): (Voice, Option<LineSink>),
+    signals: Signals,
+) -> Result<(), StartError> {
+    let opened = server::open(start.config, OffsetDateTime::now_utc())?;
     let listening = opened.listening();
     let running = opened.start(lines)?;
     voice.started(running.config(), &listening);
-    let outcome = runtime.block_on(watch(voice, held, running, signals));
-    // A name that is being looked up would hold the process for as long as the resolver likes.
-    runtime.shutdown_background();
-    outcome
+    runtime.block_on(watch(voice, start.held, running, signals))
 }
 
-/// Reloads until a signal to stop, then drains under a deadline. A second signal ends the process at once.
+/// Reloads until a signal to stop, then drains under a deadline. A second signal to stop ends the process at once.
 async fn watch(
     voice: Voice,
     held: FileDigest,
@@ -87,7 +162,13 @@ async fn watch(
         let trigger = tokio::select! {
             biased;
             name = signals.stop.next() => break name,
-            _ = signals.hup.recv() => Trigger::Hangup,
+            told = signals.others.next() => match told {
+                Told::Hangup => Trigger::Hangup,
+                Told::Nothing { signal, reason } => {
+                    voice.without_meaning(signal, reason);
+                    continue;
+                }
+            },
             event = supervisor.next() => match event {
                 Event::Ended(ended) => return ended.and(Err(StartError::Died)),
                 Event::File => Trigger::File,
@@ -131,41 +212,10 @@ async fn drain(
                 logging::finish();
                 std::process::exit(0);
             }
-            _ = signals.hup.recv() => voice.ignored("SIGHUP"),
-        }
-    }
-}
-
-/// What wsgate listens to.
-struct Signals {
-    stop: Stop,
-    /// SIGHUP, which reloads.
-    hup: Signal,
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    term: Signal,
-    int: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            stop: Stop {
-                term: signal(SignalKind::terminate())?,
-                int: signal(SignalKind::interrupt())?,
+            told = signals.others.next() => match told {
+                Told::Hangup => voice.ignored("SIGHUP"),
+                Told::Nothing { signal, reason } => voice.without_meaning(signal, reason),
             },
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-impl Stop {
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
         }
     }
 }

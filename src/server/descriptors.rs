@@ -1,10 +1,15 @@
 //! How many sockets the process may have.
 
+use std::fs::File;
+use std::io;
+
+use rustix::io::Errno;
 use rustix::process::Resource;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
 use crate::config::Config;
+use crate::server::StartError;
 
 /// Descriptors that a client may need: its own, and the one to its upstream.
 const A_CLIENT: usize = 2;
@@ -35,6 +40,31 @@ pub(super) fn most_connections(config: &Config, threads: usize) -> usize {
         );
     }
     wanted.get()
+}
+
+/// Descriptors that the runtime and the signals of the first thread take. Without them the runtime would panic.
+const FIRST: usize = 12;
+
+/// Raises the limit of descriptors, and tries whether there are enough to begin.
+///
+/// # Errors
+/// There are not.
+pub fn descriptors_for_a_start() -> Result<(), StartError> {
+    raise_limit();
+    let tried: io::Result<Vec<File>> = (0..FIRST).map(|_| File::open("/dev/null")).collect();
+    match tried {
+        Err(error) if is_about_descriptors(&error) => Err(StartError::Descriptors(error)),
+        // There may be no such file.
+        _ => Ok(()),
+    }
+}
+
+/// Whether this process, or this machine, has no descriptor left.
+pub(super) fn is_about_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 /// Raises the soft limit of descriptors to the hard one: many shells and systemd give 1,024, which is 500 tunnels, and a

@@ -4,7 +4,12 @@ use std::fmt;
 use std::io;
 
 use crate::listener::ListenError;
+use crate::server::descriptors::is_about_descriptors;
 use crate::tls::self_signed::SelfSignedError;
+
+/// What to do where there are too few descriptors.
+const MORE_DESCRIPTORS: &str =
+    "raise the limit of descriptors (`ulimit -n`, in systemd LimitNOFILE=)";
 
 /// What the system refuses.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub enum StartError {
     },
     /// No random bytes for ticket keys.
     Tickets(rustls::Error),
+    /// There are not descriptors enough to begin.
+    Descriptors(io::Error),
     /// No thread, or no runtime on it.
     Thread(io::Error),
     /// A thread ended by a panic.
@@ -38,6 +45,10 @@ impl StartError {
             Self::Listen { source, .. } => Some(source.help()),
             Self::SelfSigned { source, .. } => Some(source.help()),
             Self::Tickets(_) => None,
+            Self::Descriptors(_) => Some(MORE_DESCRIPTORS.to_owned()),
+            Self::Thread(source) if is_about_descriptors(source) => {
+                Some(MORE_DESCRIPTORS.to_owned())
+            }
             Self::Thread(_) => {
                 Some("lower `threads`, or raise the limit on processes (`ulimit -u`)".to_owned())
             }
@@ -56,6 +67,9 @@ impl fmt::Display for StartError {
             Self::Tickets(source) => {
                 write!(f, "error: cannot make keys for session tickets: {source}")
             }
+            Self::Descriptors(source) => {
+                write!(f, "error: not descriptors enough to start: {source}")
+            }
             Self::Thread(source) => write!(f, "error: cannot start a thread: {source}"),
             Self::Died => f.write_str(
                 "error: a thread that serves has died, and all end rather than to serve in part",
@@ -70,7 +84,7 @@ impl std::error::Error for StartError {
             Self::Listen { source, .. } => Some(source),
             Self::SelfSigned { source, .. } => Some(source),
             Self::Tickets(source) => Some(source),
-            Self::Thread(source) => Some(source),
+            Self::Descriptors(source) | Self::Thread(source) => Some(source),
             Self::Died => None,
         }
     }

@@ -59,6 +59,7 @@ use crate::tls;
 
 pub use crate::server::changes::Change;
 pub use crate::server::changes::ChangeSign;
+pub use crate::server::descriptors::descriptors_for_a_start;
 pub use crate::server::error::StartError;
 pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;
