@@ -4,6 +4,7 @@
 //! of a [`Target`]; [`rewritten`], [`replace()`] and [`add_slash`] write what is asked of an upstream when the raw target
 //! cannot go on.
 
+mod host_pattern;
 mod location;
 mod location_error;
 mod location_kind;
@@ -18,6 +19,8 @@ mod when;
 
 use crate::routing::regexes::Regexes;
 
+pub use crate::routing::host_pattern::HostError;
+pub use crate::routing::host_pattern::HostPattern;
 pub use crate::routing::location::Location;
 pub use crate::routing::location_error::LocationError;
 pub use crate::routing::location_kind::LocationKind;
@@ -28,8 +31,6 @@ pub use crate::routing::rewrite::NoPathLeft;
 pub use crate::routing::rewrite::Rewrite;
 pub use crate::routing::rewrite::rewritten;
 pub use crate::routing::rewrite_error::RewriteError;
-pub use crate::routing::sites::HostError;
-pub use crate::routing::sites::HostPattern;
 pub use crate::routing::sites::Sites;
 pub use crate::routing::target::Target;
 pub use crate::routing::target::TargetError;
