@@ -25,7 +25,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("answer_fields", &["headers", "http1", "template"]),
     ("engineio", &["observe"]),
     ("returns", &["template"]),
-    ("routing", &["template"]),
+    ("routing", &["headers", "template"]),
     ("upstream", &["headers", "http1", "stream", "tls"]),
     // floor 3
     ("clients", &["engineio", "headers"]),

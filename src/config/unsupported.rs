@@ -86,10 +86,12 @@ const INSTEAD: &[(&[&str], &str)] = &[
             "tcp_nodelay",
             "so_keepalive",
             "proxy_socket_keepalive",
-            "websocket",
-            "websockets",
         ],
         "not needed: it is always on",
+    ),
+    (
+        &["websocket", "websockets"],
+        "not needed: upgrades come by themselves; a route for them alone has `when: { websocket: true }`",
     ),
     (
         &["map"],

@@ -116,6 +116,7 @@ pub fn decide<'p, T>(
         headers: &head.headers,
         query: target.query(),
         port: client.port,
+        is_upgrade: checked.asked != Asked::Nothing,
     };
     let found = sites.find(&checked.host, target.path(), |rule| {
         rule.when.holds(&conditions)

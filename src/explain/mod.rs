@@ -39,6 +39,7 @@ use crate::decision::RequestError;
 use crate::headers::forwarded;
 use crate::headers::forwarded::Scheme;
 use crate::headers::forwarded::Sender;
+use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::routing;
 use crate::routing::Target;
@@ -253,6 +254,7 @@ impl<'c> Explainer<'c> {
                     headers: &head.headers,
                     query: target.query(),
                     port: client.port,
+                    is_upgrade: checked.asked != Asked::Nothing,
                 },
                 chosen,
             }),

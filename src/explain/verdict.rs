@@ -211,15 +211,16 @@ impl Question<'_> {
     /// whether regexes are tried.
     fn first_of_location(&self, at: usize) -> Option<usize> {
         let routes = &self.config.routes;
-        let ranks = &self.table.ranks;
+        // Those with conditions come first, in file order.
+        let rank = |at: usize| (routes[at].when.is_empty(), at);
         (0..routes.len())
             .filter(|other| {
-                ranks.get(*other) < ranks.get(at)
+                rank(*other) < rank(at)
                     && routes[*other].location.same_as(&routes[at].location)
                     && self.compete(*other, at)
                     && routes[*other].when.holds(&self.conditions)
             })
-            .min_by_key(|other| ranks.get(*other))
+            .min_by_key(|other| rank(*other))
     }
 
     /// Whether two routes compete: both are in the table of this request's host, or both in that of every host.
@@ -257,6 +258,15 @@ impl Question<'_> {
                 let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
                 let wants = format!("port {}", ports.join(" or "));
                 (wants, self.conditions.port.to_string())
+            }
+            Unmet::WebSocket(wanted) => {
+                let (upgrade, other) = ("an upgrade to WebSocket", "an ordinary request");
+                let (wants, has) = if wanted {
+                    (upgrade, other)
+                } else {
+                    (other, upgrade)
+                };
+                (wants.to_owned(), has.to_owned())
             }
             Unmet::Query(name, values) => {
                 let wants = format!("{name}={} in the query", values.join(" or "));

@@ -32,7 +32,7 @@ pub fn same(one: &str, other: &str, scheme: &str) -> bool {
     let parts = |value: &str| {
         let (host, port) = split(value);
         (
-            host.to_ascii_lowercase(),
+            without_port(host),
             port.filter(|port| !port.is_empty())
                 .unwrap_or(default)
                 .to_owned(),
@@ -41,9 +41,22 @@ pub fn same(one: &str, other: &str, scheme: &str) -> bool {
     parts(one) == parts(other)
 }
 
-/// The host of a valid value, in lower case and without port: nginx's `$host`.
+/// The host of a valid value, in lower case, without port and without a dot at its end, which makes a name absolute and not
+/// another one: nginx's `$host`.
 pub fn without_port(value: &str) -> String {
-    split(value).0.to_ascii_lowercase()
+    let host = split(value).0;
+    let host = host
+        .strip_suffix('.')
+        .filter(|name| !name.is_empty())
+        .unwrap_or(host);
+    host.to_ascii_lowercase()
+}
+
+/// Whether a valid value names the host `wanted`, on this port if it has one.
+pub fn is(value: &str, wanted: &str) -> bool {
+    let port = |value: &str| split(value).1.map(str::to_owned);
+    without_port(value) == without_port(wanted)
+        && (port(wanted).is_none() || port(value) == port(wanted))
 }
 
 /// The host, with its brackets, and what follows the colon behind it.
@@ -85,6 +98,7 @@ fn is_digits(text: &str) -> bool {
 mod tests {
     use crate::headers::host::is_valid;
     use crate::headers::host::same;
+    use crate::headers::host::without_port;
 
     #[test]
     fn a_host_is_a_name_or_address_with_an_optional_port() {
@@ -137,5 +151,19 @@ mod tests {
         assert!(!same("a.test:443", "a.test", "http"));
         assert!(!same("a.test", "b.test", "http"));
         assert!(same("[::1]:80", "[::1]", "http"));
+        assert!(same("a.test.", "a.test:80", "http"));
+    }
+
+    #[test]
+    fn a_host_without_its_port_is_that_of_nginx() {
+        for (value, host) in [
+            ("A.test:80", "a.test"),
+            ("a.test.", "a.test"),
+            ("a.test.:8080", "a.test"),
+            ("[::A]:80", "[::a]"),
+            (".", "."),
+        ] {
+            assert_eq!(without_port(value), host, "{value}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What single header fields mean, without any input or output.
 //!
-//! [`lists`] reads list-based fields, [`hop_by_hop`] removes what concerns one connection only, [`upgrade`] says what a
-//! request asks to become and whether an answer agrees, [`host`] reads `Host`, [`forwarded`] says who asked, and [`spelling`] keeps
-//! names as they are written.
+//! [`lists`] reads list-based fields, [`values`] compares the value of any field, [`hop_by_hop`] removes what concerns one
+//! connection only, [`upgrade`] says what a request asks to become and whether an answer agrees, [`host`] reads `Host`,
+//! [`forwarded`] says who asked, and [`spelling`] keeps names as they are written.
 
 pub mod forwarded;
 pub mod hop_by_hop;
@@ -10,3 +10,4 @@ pub mod host;
 pub mod lists;
 pub mod spelling;
 pub mod upgrade;
+pub mod values;

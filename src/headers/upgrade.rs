@@ -75,8 +75,7 @@ pub fn asked(
     let websocket = *method == Method::GET
         && version == Version::HTTP_11
         && body == Body::None
-        && has_member(headers, header::CONNECTION, "upgrade")
-        && has_member(headers, header::UPGRADE, "websocket");
+        && names_websocket(headers);
     if !websocket {
         return Ok(Asked::Nothing);
     }
@@ -88,6 +87,12 @@ pub fn asked(
             .map(Asked::WebSocket)
             .ok_or(UpgradeError::BadKey),
     }
+}
+
+/// Whether `Connection` lists `upgrade` and `Upgrade` lists `websocket`, on any of their lines and in any case.
+pub fn names_websocket(headers: &HeaderMap) -> bool {
+    has_member(headers, header::CONNECTION, "upgrade")
+        && has_member(headers, header::UPGRADE, "websocket")
 }
 
 /// A valid `Sec-WebSocket-Key`: 16 bytes in base64, so 22 characters and `==`.
@@ -154,11 +159,7 @@ pub fn agreed(asked: &Asked, headers: &HeaderMap) -> Result<(), DisagreedError> 
     if !has_member(headers, header::CONNECTION, "upgrade") {
         return Err(DisagreedError::NoConnection);
     }
-    let mut protocols = members(headers, header::UPGRADE);
-    let first_is_websocket = protocols
-        .next()
-        .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
-    if !first_is_websocket || protocols.next().is_some() {
+    if !names_websocket(headers) || members(headers, header::UPGRADE).count() > 1 {
         return Err(DisagreedError::OtherProtocol);
     }
     let mut accepts = headers.get_all(header::SEC_WEBSOCKET_ACCEPT).into_iter();

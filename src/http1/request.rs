@@ -14,6 +14,7 @@ use httparse::Status;
 
 use crate::headers::lists::has_member;
 use crate::headers::spelling::Spelling;
+use crate::headers::upgrade::names_websocket;
 use crate::http1::FieldNames;
 use crate::http1::Head;
 use crate::http1::MAX_LINES;
@@ -71,10 +72,7 @@ fn asks(method: &Method, headers: &HeaderMap) -> Option<RequestPurpose> {
     }
     let length = one_length(headers)?;
     if headers.contains_key(header::UPGRADE) {
-        let tunnel = *method == Method::GET
-            && length.is_none()
-            && has_member(headers, header::CONNECTION, "upgrade")
-            && has_member(headers, header::UPGRADE, "websocket");
+        let tunnel = *method == Method::GET && length.is_none() && names_websocket(headers);
         return tunnel.then_some(RequestPurpose::Upgrade);
     }
     let answer = match *method {

@@ -4,6 +4,8 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::Method;
 
+use crate::headers::values::has_value;
+
 /// The conditions of a route, all of which must hold. Where one has several values, any of them will do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct When {
@@ -15,6 +17,8 @@ pub struct When {
     pub method: Vec<Method>,
     /// The ports that the client may have connected to; without any, every port.
     pub port: Vec<u16>,
+    /// Whether the request asks for a WebSocket or does not; without this, either.
+    pub websocket: Option<bool>,
 }
 
 /// What conditions look at in a request.
@@ -28,6 +32,8 @@ pub struct RequestFacts<'a> {
     pub query: Option<&'a str>,
     /// The port that the client connected to.
     pub port: u16,
+    /// Whether the request asks for a WebSocket, by the rules by which it is turned into a tunnel.
+    pub is_upgrade: bool,
 }
 
 impl When {
@@ -38,9 +44,8 @@ impl When {
 
     /// Whether all conditions hold.
     ///
-    /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. The
-    /// condition on a field that comes twice holds if one of its lines has the value. Names of parameters and all
-    /// values are compared with case.
+    /// Of a parameter that comes twice the first counts, as in nginx's `$arg_name`; its value is decoded once. Names and
+    /// values of parameters are compared with case, fields as [`has_value`] compares them.
     pub fn holds(&self, asked: &RequestFacts<'_>) -> bool {
         self.unmet(asked).is_none()
     }
@@ -53,6 +58,9 @@ impl When {
         if !self.port.is_empty() && !self.port.contains(&asked.port) {
             return Some(Unmet::Port(&self.port));
         }
+        if let Some(wanted) = self.websocket.filter(|wanted| *wanted != asked.is_upgrade) {
+            return Some(Unmet::WebSocket(wanted));
+        }
         let query = asked.query.unwrap_or("");
         let wrong = |name: &str, values: &[String]| {
             parameter(query, name)
@@ -62,12 +70,8 @@ impl When {
             return Some(Unmet::Query(name, values));
         }
         let wrong = |name: &HeaderName, values: &[String]| {
-            let mut lines = asked.headers.get_all(name).into_iter();
-            lines.all(|line| {
-                values
-                    .iter()
-                    .all(|value| value.as_bytes() != line.as_bytes())
-            })
+            let mut values = values.iter();
+            !values.any(|value| has_value(asked.headers, name, value))
         };
         let header = self
             .header
@@ -84,6 +88,8 @@ pub enum Unmet<'w> {
     Method(&'w [Method]),
     /// The port is none of these.
     Port(&'w [u16]),
+    /// The request asks for a WebSocket and should not, or should and does not.
+    WebSocket(bool),
     /// This parameter of the query is missing, or has none of these values.
     Query(&'w str, &'w [String]),
     /// This header field is missing, or has none of these values.
@@ -141,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::routing::when::RequestFacts;
+    use crate::routing::when::Unmet;
     use crate::routing::when::When;
 
     fn query(name: &str, values: &[&str]) -> When {
@@ -157,6 +164,7 @@ mod tests {
             headers: &HeaderMap::new(),
             query: Some(query),
             port: 80,
+            is_upgrade: false,
         })
     }
 
@@ -194,6 +202,7 @@ mod tests {
             headers: &headers,
             query: None,
             port: 8080,
+            is_upgrade: false,
         };
         assert!(when.holds(&asked));
         assert!(!when.holds(&RequestFacts {
@@ -205,6 +214,21 @@ mod tests {
             headers: &HeaderMap::new(),
             ..asked
         }));
+        for (wanted, is_upgrade) in [(true, false), (false, true)] {
+            let when = When {
+                websocket: Some(wanted),
+                ..When::default()
+            };
+            let other = RequestFacts {
+                is_upgrade,
+                ..asked
+            };
+            assert_eq!(when.unmet(&other), Some(Unmet::WebSocket(wanted)));
+            assert!(when.holds(&RequestFacts {
+                is_upgrade: wanted,
+                ..asked
+            }));
+        }
         assert!(When::default().holds(&asked) && When::default().is_empty() && !when.is_empty());
     }
 

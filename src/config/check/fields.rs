@@ -107,6 +107,8 @@ impl<'n> Fields<'n> {
             .find(|other| other.key(&word).is_some())
             // `port` in a listener is part of its address.
             .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
+            // A `websocket: true` elsewhere switches on what is always on.
+            .filter(|other| (*other, word.as_str()) != (Within::When, "websocket"))
             // A `path` or `url` in a route does not mean that of a test.
             .filter(|other| *other != Within::Test || renamed(&word).is_none());
         let mut message = format!("unknown key {}", quoted(name));

@@ -221,7 +221,13 @@ const PAIR: &[KnownKey] = &[
 ];
 
 /// The keys of conditions.
-const WHEN: &[KnownKey] = &[key("query"), key("header"), key("method"), key("port")];
+const WHEN: &[KnownKey] = &[
+    key("query"),
+    key("header"),
+    key("method"),
+    key("port"),
+    named("websocket", &["upgrade", "is_websocket"]),
+];
 
 /// The keys of a field that answers get.
 const ADDED_FIELD: &[KnownKey] = &[key("value"), key("always")];
@@ -267,8 +273,9 @@ mod tests {
     fn no_known_key_is_called_unknown_elsewhere() {
         let known = Within::ALL.iter().flat_map(|within| within.keys());
         let known = known.map(|key| key.name);
-        // A condition's `port` and a test's `path` and `url` are others than what people mean elsewhere.
-        for key in known.filter(|key| !["port", "path", "url"].contains(key)) {
+        // A condition's `port` and `websocket` and a test's `path` and `url` are others than what people mean elsewhere.
+        let others = ["port", "websocket", "path", "url"];
+        for key in known.filter(|key| !others.contains(key)) {
             assert_eq!(
                 (without_planned(key), renamed(key), instead_of(key)),
                 (None, None, None),

@@ -13,6 +13,7 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::set_headers::is_never_set;
+use crate::config::values;
 use crate::headers::host;
 use crate::headers::spelling::WrittenName;
 use crate::returns::Return;
@@ -47,7 +48,8 @@ pub(super) fn hosts(node: &Node, checker: &mut Checker<'_>) -> Option<Vec<HostPa
 
 /// The conditions of `when`, as far as they are right.
 pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
-    const EXAMPLE: &str = "write `when: { query: { EIO: \"3\" } }`; the keys are `query`, `header`, `method` and `port`";
+    const EXAMPLE: &str = "write `when: { query: { EIO: \"3\" } }`; the keys are `query`, `header`, `method`, `port` \
+                           and `websocket`";
     let map = match &node.value {
         Value::Map(map) if !map.is_empty() => map,
         _ => {
@@ -102,7 +104,28 @@ pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
             }
         }
     }
+    when.websocket = fields
+        .get("websocket")
+        .and_then(|node| websocket(node, checker));
     when
+}
+
+/// Whether `when` wants a request for a WebSocket or any other.
+fn websocket(node: &Node, checker: &mut Checker<'_>) -> Option<bool> {
+    let text = checker.text(node, "websocket", "`true` or `false`")?;
+    let read = values::switch(text);
+    if read.is_none() {
+        checker
+            .error(
+                &node.span,
+                format!(
+                    "`websocket` must be `true` or `false`, not {}",
+                    quoted(text)
+                ),
+            )
+            .help("`true` is for upgrades to WebSocket, `false` for all other requests");
+    }
+    read
 }
 
 /// The answer of a `return`.
