@@ -2,7 +2,6 @@
 //!
 //! What serves and what explains make theirs here, and differ only in where a rule passes requests on to.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config;
@@ -11,8 +10,6 @@ use crate::decision::Action;
 use crate::decision::Forward;
 use crate::decision::Rule;
 use crate::routing::Entry;
-use crate::routing::HostPattern;
-use crate::routing::LocationKind;
 use crate::routing::Sites;
 use crate::upstream::Upstream;
 
@@ -23,8 +20,6 @@ pub struct Table<T> {
     pub sites: Sites<Arc<Rule<T>>>,
     /// One rule for each of [`Config::routes`], in their order.
     pub rules: Vec<Arc<Rule<T>>>,
-    /// The place of each of these in the order that decides between equal locations and between regexes.
-    pub ranks: Vec<usize>,
 }
 
 impl<T> Table<T> {
@@ -43,20 +38,9 @@ impl<T> Table<T> {
             };
             (route.hosts.clone(), entry)
         });
-        let mut entries: Vec<_> = entries.collect();
-        conditions_first(&mut entries);
-        let places: HashMap<*const Rule<T>, usize> = entries
-            .iter()
-            .enumerate()
-            .map(|(place, (_, entry))| (Arc::as_ptr(&entry.to), place))
-            .collect();
-        let ranks = rules
-            .iter()
-            .filter_map(|rule| places.get(&Arc::as_ptr(rule)).copied())
-            .collect();
+        let has_conditions = |rule: &Arc<Rule<T>>| !rule.when.is_empty();
         Self {
-            ranks,
-            sites: Sites::new(entries),
+            sites: Sites::new(entries.collect(), has_conditions),
             rules,
         }
     }
@@ -85,30 +69,5 @@ fn rule<T>(
         answer_fields: (!route.answer_fields.is_empty())
             .then(|| Arc::new(route.answer_fields.clone())),
         to,
-    }
-}
-
-/// A rule, and the hosts that it is for.
-type HostedRule<T> = (Vec<HostPattern>, Entry<Arc<Rule<T>>>);
-
-/// Among routes of one location those with conditions come first, in file order. All else stays where it is, since the
-/// order decides between regexes.
-fn conditions_first<T>(rules: &mut [HostedRule<T>]) {
-    let mut places: HashMap<(&str, String), Vec<usize>> = HashMap::new();
-    for (at, (_, entry)) in rules.iter().enumerate() {
-        let kind = match entry.location.kind() {
-            // `/a` and `^~ /a` are one location: see `Location::same_as`.
-            LocationKind::PrefixNoRegex => LocationKind::Prefix,
-            kind => kind,
-        };
-        let location = (kind.modifier(), entry.location.pattern().to_owned());
-        places.entry(location).or_default().push(at);
-    }
-    for places in places.values().filter(|places| places.len() > 1) {
-        let mut alike: Vec<_> = places.iter().map(|at| rules[*at].clone()).collect();
-        alike.sort_by_key(|(_, entry)| entry.to.when.is_empty());
-        for (at, rule) in places.iter().zip(alike) {
-            rules[*at] = rule;
-        }
     }
 }

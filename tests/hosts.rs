@@ -1,9 +1,11 @@
 //! Several sites behind one address, conditions, and answers that the configuration has.
 
+use crate::support::KEY;
 use crate::support::Over;
 use crate::support::TestServer;
 use crate::support::UPGRADE;
 use crate::support::Upstream;
+use crate::support::Way;
 
 /// A server that says its name, and a route to it with more keys.
 async fn site(name: &str, keys: &str) -> (Upstream, String) {
@@ -56,6 +58,106 @@ async fn the_host_is_chosen_before_the_location() {
             "{host}{target}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_star_at_the_end_of_a_host_comes_behind_one_at_the_beginning() {
+    let any = site("any", "location: /").await;
+    let end = site("end", "host: www.example.*\n    location: /").await;
+    let begin = site("begin", "host: \"*.com\"\n    location: /").await;
+    let gate = gate(&[any.1, end.1, begin.1]).await;
+    for (host, name) in [
+        ("www.example.org", "end"),
+        ("WWW.example.co.uk:8080", "end"),
+        ("www.example.com", "begin"),
+        ("www.example", "any"),
+        ("www.example.", "any"),
+        ("www.examples.org", "any"),
+    ] {
+        assert_eq!(
+            get(&gate, host, "/").await,
+            (200, name.to_owned()),
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_condition_on_one_host_moves_no_regex_of_another() {
+    let gate = gate(&[
+        "{ host: a.test, location: ~ ^/x, return: 200 one }".to_owned(),
+        "{ host: b.test, location: ~ y, return: 200 two }".to_owned(),
+        "{ host: b.test, location: ~ ^/x, when: { method: GET }, return: 200 three }".to_owned(),
+        "{ host: c.test, location: ~ ^/x, return: 200 first }".to_owned(),
+        "{ host: c.test, location: ~ y, return: 200 second }".to_owned(),
+        "{ host: c.test, location: ~ ^/x, when: { query: { a: b } }, return: 200 asked }"
+            .to_owned(),
+    ])
+    .await;
+    for (host, target, answer) in [
+        ("a.test", "/xy", "one"),
+        ("b.test", "/xy", "two"),
+        ("b.test", "/x", "three"),
+        ("c.test", "/xy", "first"),
+        ("c.test", "/xy?a=b", "asked"),
+        ("c.test", "/y", "second"),
+    ] {
+        assert_eq!(
+            get(&gate, host, target).await,
+            (200, answer.to_owned()),
+            "{host}{target}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn upgrades_and_other_requests_of_one_path_have_servers_of_their_own() {
+    for when in [
+        "when: { websocket: true }",
+        "when: { header: { Upgrade: websocket } }",
+        "when: { header: { connection: UPGRADE, upgrade: WebSocket } }",
+        "when: { header: { Connection: [close, \"keep-alive, Upgrade\"] } }",
+    ] {
+        for way in Way::BOTH {
+            let pages = site("page", "location: /").await;
+            let other = site("other", "location: /other").await;
+            let mut tunnels = Upstream::scripted().await;
+            let to = format!("proxy_pass: http://{}", tunnels.address());
+            let gate = gate(&[
+                pages.1,
+                format!("location: /\n    {when}\n    {to}"),
+                other.1,
+            ])
+            .await;
+            for fields in [
+                "Connection: Upgrade, keep-alive\r\nUpgrade: websocket",
+                "connection: keep-alive\r\nConnection: upgrade\r\nUPGRADE: h2c\r\nupgrade: WebSocket",
+            ] {
+                let mut client = way.client(&gate).await;
+                client
+                    .send(format!(
+                        "GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\nSec-WebSocket-Key: {KEY}\r\n\
+                         Sec-WebSocket-Version: 13\r\n\r\n"
+                    ))
+                    .await;
+                let head = tunnels.accept().await.head().await;
+                assert_eq!(head.value("upgrade"), Some("websocket"), "{when} {fields}");
+            }
+            let mut client = way.client(&gate).await;
+            assert_eq!(client.get("/").await.text(), "page", "{when}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_route_can_leave_upgrades_to_others() {
+    let gate = gate(&[
+        "{ location: /, when: { websocket: false }, return: 200 page }".to_owned(),
+        "{ location: /, return: 403 }".to_owned(),
+    ])
+    .await;
+    assert_eq!(get(&gate, "a", "/").await, (200, "page".to_owned()));
+    assert_eq!(gate.connect().await.ask(UPGRADE).await.status(), 403);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod ask;
 mod differences;
 pub(crate) mod echo;
+mod hosts;
 pub(crate) mod nginx;
 pub(crate) mod random;
 mod requests;

@@ -172,10 +172,6 @@ pub(super) fn names(
                 Err(format!("`{name}`: a host is no regex; write its names out"))
             } else if name.starts_with('$') {
                 Err(format!("`{name}`: write this machine's name out"))
-            } else if name.ends_with(".*") {
-                Err(format!(
-                    "`{name}`: a star stands only at the beginning of a host; write its names out"
-                ))
             } else if let Some(below) = name.strip_prefix('.') {
                 [below.to_owned(), format!("*.{below}")]
                     .iter()

@@ -302,6 +302,18 @@ fn note_plan(
         );
         server.comments.push(notes.left(directive, why));
     }
+    for hidden in &plan.hidden {
+        let server = &mut servers[hidden.server];
+        let Some(block) = block_of(server.place) else {
+            continue;
+        };
+        let directive = all(block.inside(), "server_name").next().unwrap_or(block);
+        let why = format!(
+            "`{}` on port {}: a host that `{}` of another port covers too does not come here",
+            hidden.name, hidden.port, hidden.first
+        );
+        server.comments.push(notes.left(directive, why));
+    }
     for (number, server) in servers.iter().enumerate() {
         let reached = plan.sites.iter().any(|site| site.server == number);
         let redirects = plan

@@ -53,6 +53,21 @@ pub(super) struct Plan {
     pub(super) sites: Vec<Site>,
     /// Servers that answer at every address of a port, and in nginx at some of them only; each with one such address.
     pub(super) spread: Vec<(usize, Listen)>,
+    /// Names such as `www.*` that a server has on a port, while `*.name` of another port goes before them in `routes.yaml`.
+    pub(super) hidden: Vec<HiddenName>,
+}
+
+/// A name that does not lead to its server for all hosts that it covers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct HiddenName {
+    /// The server, as an index of all servers.
+    pub(super) server: usize,
+    /// The name with a star at its end.
+    pub(super) name: HostPattern,
+    /// The name with a star at its beginning, which goes first.
+    pub(super) first: HostPattern,
+    /// The port on which only `name` is known.
+    pub(super) port: u16,
 }
 
 /// The servers of one port, merged over its addresses.
@@ -112,6 +127,7 @@ pub(super) fn plan(servers: &[VirtualServer]) -> Plan {
         }
     }
     plan.sites = sites(&tables, servers.len());
+    plan.hidden = hidden(&tables);
     plan.listeners = opened(plan.listeners);
     plan
 }
@@ -230,14 +246,56 @@ fn resolve(table: &PortTable, host: &HostPattern) -> (usize, bool) {
         return (*server, true);
     }
     let covering = table.names.iter().filter(|(name, _)| covers(name, host));
-    let longest = covering.max_by_key(|(name, _)| name.to_string().len());
-    longest.map_or((table.default, false), |(_, server)| (*server, true))
+    let nearest = covering.max_by_key(|(name, _)| {
+        let at_beginning = matches!(name, HostPattern::Below(_));
+        (at_beginning, name.to_string().len())
+    });
+    nearest.map_or((table.default, false), |(_, server)| (*server, true))
 }
 
 /// Whether `wide` is a wildcard that covers every name of `host`.
 fn covers(wide: &HostPattern, host: &HostPattern) -> bool {
-    let (HostPattern::Exact(name) | HostPattern::Below(name)) = host;
-    matches!(wide, HostPattern::Below(_)) && wide.covers(name)
+    match (wide, host) {
+        (HostPattern::Below(_), HostPattern::Exact(name) | HostPattern::Below(name))
+        | (HostPattern::AnyEnding(_), HostPattern::Exact(name) | HostPattern::AnyEnding(name)) => {
+            wide.covers(name)
+        }
+        _ => false,
+    }
+}
+
+/// Whether `wide` gets some names of `host` where `host` is not written.
+fn takes(wide: &HostPattern, host: &HostPattern) -> bool {
+    let cross = matches!(
+        (wide, host),
+        (HostPattern::AnyEnding(_), HostPattern::Below(_))
+    );
+    cross || covers(wide, host)
+}
+
+/// The names that are hidden: `www.*` on one port by `*.test` on another, since `www.a.test` is found under the latter. No `host`
+/// is for the names that both cover.
+fn hidden(tables: &BTreeMap<u16, PortTable>) -> Vec<HiddenName> {
+    let all = || tables.values().flat_map(|table| &table.names);
+    let mut hidden = Vec::new();
+    for (port, table) in tables {
+        for (name, server) in &table.names {
+            let is_hidden = |(first, _): &&(HostPattern, usize)| {
+                matches!(first, HostPattern::Below(_))
+                    && *server != table.default
+                    && !resolve(table, first).1
+            };
+            if let (HostPattern::AnyEnding(_), Some((first, _))) = (name, all().find(is_hidden)) {
+                hidden.push(HiddenName {
+                    server: *server,
+                    name: name.clone(),
+                    first: first.clone(),
+                    port: *port,
+                });
+            }
+        }
+    }
+    hidden
 }
 
 /// The sites of all servers: for each port the hosts for which nginx would choose the server there.
@@ -270,7 +328,7 @@ fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
                 // The default server's own name needs to be written only where a wildcard of another would take it.
                 (found, true) if found == server => all
                     .iter()
-                    .any(|wide| covers(wide, host) && resolve(table, wide).0 != server),
+                    .any(|wide| takes(wide, host) && resolve(table, wide).0 != server),
                 _ => false,
             };
             let hosts: Vec<HostPattern> = all.iter().copied().filter(answers).cloned().collect();
@@ -372,6 +430,35 @@ mod tests {
     }
 
     #[test]
+    fn a_star_at_the_end_of_one_port_is_hidden_by_one_at_the_beginning_of_another() {
+        let servers = [
+            server(&BOTH, &[]),
+            server(&[("0.0.0.0:80", false)], &["www.*"]),
+            server(&[("0.0.0.0:443", false)], &["*.test"]),
+        ];
+        let made = plan(&servers);
+        let [hidden] = made.hidden.as_slice() else {
+            panic!("{made:?}");
+        };
+        assert_eq!(
+            (hidden.server, hidden.port, hidden.name.to_string()),
+            (1, 80, "www.*".to_owned())
+        );
+        let together = [
+            server(&BOTH, &[]),
+            server(&BOTH, &["www.*"]),
+            server(&BOTH, &["*.test"]),
+        ];
+        assert_eq!(plan(&together).hidden, []);
+        // The default server's own star at the beginning is written, so that it comes first as in nginx.
+        let of_default = [server(&BOTH, &["*.test"]), server(&BOTH, &["www.*"])];
+        assert_eq!(
+            shown(&of_default),
+            ["0 [*.test] []", "0 [] []", "1 [www.*] []"]
+        );
+    }
+
+    #[test]
     fn plain_servers_that_only_redirect_become_a_redirect() {
         let mut servers = [
             server(&[("0.0.0.0:80", false)], &[]),
@@ -409,7 +496,10 @@ mod tests {
         assert_eq!(shown(&servers), ["0 [a] []", "1 [] []"]);
     }
 
-    const HOSTS: [&str; 7] = [
+    const HOSTS: [&str; 10] = [
+        "a.*",
+        "a.b.*",
+        "c.*",
         "a.test",
         "*.test",
         "a.b.test",
@@ -422,19 +512,17 @@ mod tests {
     /// The site that wsgate would choose: the nearest table that any site has, then those without host.
     fn chosen(servers: &[VirtualServer], host: &str, port: u16) -> Option<usize> {
         let sites = plan(servers).sites;
-        let fits = |pattern: &HostPattern| match pattern {
-            HostPattern::Exact(name) => name == host,
-            HostPattern::Below(name) => host.ends_with(&format!(".{name}")),
-        };
         let patterns = sites
             .iter()
             .flat_map(|site| &site.hosts)
-            .filter(|pattern| fits(pattern));
+            .filter(|pattern| pattern.covers(host));
         let rank = |pattern: &&HostPattern| {
-            (
-                matches!(pattern, HostPattern::Exact(_)),
-                pattern.to_string().len(),
-            )
+            let kind = match pattern {
+                HostPattern::Exact(_) => 2,
+                HostPattern::Below(_) => 1,
+                HostPattern::AnyEnding(_) => 0,
+            };
+            (kind, pattern.to_string().len())
         };
         let table = patterns.max_by_key(rank);
         let admitted = |ports: &[u16]| ports.is_empty() || ports.contains(&port);
@@ -462,8 +550,13 @@ mod tests {
         for number in &here {
             for name in &servers[*number].names {
                 let rank = match name {
-                    HostPattern::Exact(name) if name == host => usize::MAX,
-                    HostPattern::Below(name) if host.ends_with(&format!(".{name}")) => name.len(),
+                    HostPattern::Exact(name) if name == host => (2, name.len()),
+                    HostPattern::Below(name) if host.ends_with(&format!(".{name}")) => {
+                        (1, name.len())
+                    }
+                    HostPattern::AnyEnding(name) if host.starts_with(&format!("{name}.")) => {
+                        (0, name.len())
+                    }
                     _ => continue,
                 };
                 if best.is_none_or(|(known, _)| rank > known) {
@@ -487,10 +580,15 @@ mod tests {
                 let listens: Vec<(&str, bool)> = addresses.iter().map(|address| (*address, false)).collect();
                 server(&listens, names)
             }).collect();
-            for host in ["a.test", "b.test", "x.test", "a.b.test", "x.b.test", "c.a.b.test", "d.a.b.test", "other"] {
+            let hidden = plan(&servers).hidden;
+            let is_hidden = |host: &str, port: u16| {
+                let mut hidden = hidden.iter();
+                hidden.any(|one| one.port == port && one.name.covers(host))
+            };
+            for host in ["a.test", "a.com", "a.b.com", "c.com", "b.test", "x.test", "a.b.test", "x.b.test", "c.a.b.test", "d.a.b.test", "other"] {
                 for port in [80, 81, 443] {
-                    if slow(&servers, host, port).is_none() {
-                        continue; // nobody listens there
+                    if slow(&servers, host, port).is_none() || is_hidden(host, port) {
+                        continue; // nobody listens there, or it is said to be lost
                     }
                     prop_assert_eq!(
                         chosen(&servers, host, port), slow(&servers, host, port), "{}:{}", host, port

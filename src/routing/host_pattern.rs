@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The value of `host`, in lower case: `chat.example.com`, or `*.example.org` for every name below that.
+/// The value of `host`, in lower case: `chat.example.com`, `*.example.org` for every name below that, or `www.example.*` for every
+/// name that goes on behind the dot.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum HostPattern {
     /// This name only.
     Exact(String),
     /// Every name that ends in a dot and this name, but not this name itself, as in nginx.
     Below(String),
+    /// Every name that begins with this name and a dot, however many labels follow, but not this name itself, as in nginx.
+    AnyEnding(String),
 }
 
 /// Why a text is no host.
@@ -19,7 +22,7 @@ pub enum HostError {
     Empty,
     /// The text is `*` alone.
     Any,
-    /// A star stands elsewhere than in front of a dot at the beginning.
+    /// A star stands elsewhere than in front of a dot at the beginning or behind one at the end, or in both places.
     Star,
     /// A scheme or a path stands around the host.
     Url,
@@ -36,7 +39,10 @@ impl HostError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Empty | Self::Any => "leave `host` out, and the route answers for every host",
-            Self::Star => "write `*.example.com` for every name below example.com",
+            Self::Star => {
+                "write `*.example.com` for every name below example.com, or `example.*` for example.com, example.org \
+                 and so on"
+            }
             Self::Url => "write the name alone, as in `chat.example.com`",
             Self::Port => {
                 "leave the port out: hosts are compared without; `when: { port: 8443 }` looks at the port"
@@ -54,9 +60,9 @@ impl fmt::Display for HostError {
         match self {
             Self::Empty => f.write_str("host is empty"),
             Self::Any => f.write_str("host is a star alone"),
-            Self::Star => {
-                f.write_str("a star stands only at the beginning of a host, with a dot behind it")
-            }
+            Self::Star => f.write_str(
+                "a star stands only at the beginning of a host or at its end, with a dot beside it",
+            ),
             Self::Url => f.write_str("host is a URL"),
             Self::Port => f.write_str("host has a port"),
             Self::Character(letter) => write!(
@@ -78,10 +84,13 @@ impl FromStr for HostPattern {
         if text.contains("://") || text.contains('/') {
             return Err(HostError::Url);
         }
-        let (name, below) = match text.strip_prefix("*.") {
-            Some(name) => (name, true),
-            None => (text, false),
-        };
+        let (name, make): (_, fn(String) -> Self) =
+            match (text.strip_prefix("*."), text.strip_suffix(".*")) {
+                (Some(_), Some(_)) => return Err(HostError::Star),
+                (Some(name), None) => (name, Self::Below),
+                (None, Some(name)) => (name, Self::AnyEnding),
+                (None, None) => (text, Self::Exact),
+            };
         let is_address = name.starts_with('[') && name.ends_with(']');
         if let Some(at) = name.rfind(':')
             && !is_address
@@ -105,15 +114,16 @@ impl FromStr for HostPattern {
         if let Some(odd) = name.chars().find(|c| !allowed(c)) {
             return Err(HostError::Character(odd));
         }
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        if name.is_empty() || name.starts_with('.') || name.contains("..") {
+        // A dot at the end makes a name absolute, not another one; in front of `.*` it is one too many.
+        let name = match text.ends_with(".*") {
+            true => name,
+            false => name.strip_suffix('.').unwrap_or(name),
+        };
+        let name = name.to_ascii_lowercase();
+        if name.is_empty() || name.starts_with('.') || name.ends_with('.') || name.contains("..") {
             return Err(HostError::Dots);
         }
-        Ok(if below {
-            Self::Below(name)
-        } else {
-            Self::Exact(name)
-        })
+        Ok(make(name))
     }
 }
 
@@ -126,6 +136,9 @@ impl HostPattern {
             Self::Below(name) => host
                 .strip_suffix(name.as_str())
                 .is_some_and(|front| front.len() > 1 && front.ends_with('.')),
+            Self::AnyEnding(name) => host
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.len() > 1 && rest.starts_with('.')),
         }
     }
 }
@@ -135,11 +148,13 @@ impl fmt::Display for HostPattern {
         match self {
             Self::Exact(name) => f.write_str(name),
             Self::Below(name) => write!(f, "*.{name}"),
+            Self::AnyEnding(name) => write!(f, "{name}.*"),
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::routing::host_pattern::HostError;
     use crate::routing::host_pattern::HostPattern;
@@ -150,7 +165,13 @@ mod tests {
             ("", HostError::Empty),
             ("*", HostError::Any),
             ("a.*.test", HostError::Star),
-            ("www.*", HostError::Star),
+            ("www*", HostError::Star),
+            ("*.www.*", HostError::Star),
+            ("www.*.*", HostError::Star),
+            ("*.*", HostError::Star),
+            ("www..*", HostError::Dots),
+            (".*", HostError::Empty),
+            ("www.*:80", HostError::Port),
             ("https://a.test", HostError::Url),
             ("a.test/x", HostError::Url),
             ("a.test:80", HostError::Port),
@@ -166,5 +187,27 @@ mod tests {
             "*.A.test.".parse(),
             Ok(HostPattern::Below("a.test".to_owned()))
         );
+        assert_eq!(
+            "WWW.Example.*".parse(),
+            Ok(HostPattern::AnyEnding("www.example".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label_or_several_and_never_for_none() {
+        let covers = |pattern: &str, host: &str| {
+            let pattern: HostPattern = pattern.parse().unwrap();
+            assert_eq!(pattern.to_string(), pattern.to_string().to_lowercase());
+            pattern.covers(host)
+        };
+        assert!(covers("www.example.*", "www.example.com"));
+        assert!(covers("www.example.*", "www.example.co.uk."));
+        assert!(!covers("www.example.*", "www.example"));
+        assert!(!covers("www.example.*", "www.example."));
+        assert!(!covers("www.example.*", "www.examples.com"));
+        assert!(!covers("www.example.*", "a.www.example.com"));
+        assert!(covers("*.example.com", "a.b.example.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("example.com", "a.example.com"));
     }
 }

@@ -42,12 +42,17 @@ impl Location {
         }
     }
 
+    /// What two locations that are one have in common: see [`same_as`](Self::same_as).
+    pub(super) fn name(&self) -> (&'static str, &str) {
+        (self.kind.plain().modifier(), &self.pattern)
+    }
+
     /// Whether only one of the two can stand in a table: nginx's `duplicate location`.
     ///
     /// `/a` and `^~ /a` clash, `/a` and `= /a` do not. Equal regexes clash too if both or neither ignore case (nginx
     /// takes both, though only the first can answer).
     pub fn same_as(&self, other: &Self) -> bool {
-        self.kind.same_as(other.kind) && self.pattern == other.pattern
+        self.name() == other.name()
     }
 
     /// The compiled regex, which the two regex kinds have.

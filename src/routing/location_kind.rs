@@ -32,13 +32,11 @@ impl LocationKind {
         matches!(self, Self::Regex | Self::RegexIgnoreCase)
     }
 
-    /// Whether two locations of these kinds clash when their patterns are equal: a prefix with `^~` clashes with one
-    /// without.
-    pub(super) fn same_as(self, other: Self) -> bool {
-        let plain = |kind| match kind {
+    /// The kind without `^~`, which makes no other location of a prefix.
+    pub(super) fn plain(self) -> Self {
+        match self {
             Self::PrefixNoRegex => Self::Prefix,
             kind => kind,
-        };
-        plain(self) == plain(other)
+        }
     }
 }

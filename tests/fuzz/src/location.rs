@@ -3,7 +3,7 @@
 //! The first line is the path, each other line an entry of the table: `-` before it is not admitted, `!` does not proxy.
 //!
 //! - Both choose the same.
-//! - A host decides as [`HostPattern::covers`] says, the longest name first.
+//! - A host decides as [`HostPattern::covers`] says, an exact name first, then the longest with a star in front, then the longest with one behind.
 //! - A target is read into a path that begins with a slash, and what is written of it is a target again.
 
 use std::str;
@@ -128,16 +128,18 @@ fn sites(host: &[u8], patterns: &[HostPattern]) {
         numbered
             .map(|(to, pattern)| (vec![pattern.clone()], entry(to)))
             .collect(),
+        |_| false,
     );
-    let length = |pattern: &HostPattern| match pattern {
-        HostPattern::Exact(_) => usize::MAX,
-        HostPattern::Below(name) => name.len(),
+    let nearness = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(name) => (2, name.len()),
+        HostPattern::Below(name) => (1, name.len()),
+        HostPattern::AnyEnding(name) => (0, name.len()),
     };
     let lower = host.to_ascii_lowercase();
     let best = patterns
         .iter()
         .filter(|pattern| pattern.covers(&lower))
-        .max_by_key(|pattern| length(pattern));
+        .max_by_key(|pattern| nearness(pattern));
     assert_eq!(sites.pattern(host).as_ref(), best, "{host:?}");
     let first = best.and_then(|best| patterns.iter().position(|pattern| pattern == best));
     let found = sites.find(host, b"/", |_| true).map(|found| match found {
