@@ -7,6 +7,8 @@ use crate::nginx::fields;
 use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
 use crate::nginx::pass;
+use crate::nginx::pass::PassedPath;
+use crate::nginx::rewrites;
 use crate::nginx::route::Does;
 use crate::nginx::route::ProxyTimeouts;
 use crate::nginx::route::RouteEntry;
@@ -95,8 +97,13 @@ fn proxy_pass<'t>(
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
 ) -> RouteEntry {
-    let mut upstream = match upstream(pass, block, around, notes) {
-        Ok(upstream) => upstream,
+    let target = pass::target(pass, block, around.constants);
+    let read = target.and_then(|target| {
+        let upstream = upstream(&target.text, block, around, notes)?;
+        Ok((target.path, upstream))
+    });
+    let (path, mut upstream) = match read {
+        Ok(read) => read,
         Err(why) => {
             let mut route = answering(block.place, "501");
             let why = format!("{why}; this answers 501");
@@ -119,9 +126,16 @@ fn proxy_pass<'t>(
         );
     }
     let timeouts = timeouts(scope, notes, &mut comments);
+    let rewritten = rewrites::rewrites(block, around.constants, notes, &mut comments);
+    let rewrites = match path {
+        PassedPath::AsUsual => rewritten,
+        PassedPath::Unchanged => Vec::new(),
+        PassedPath::Rewritten(regex, replacement) => vec![(regex, replacement)],
+    };
     RouteEntry {
         does: Does::ProxyPass(upstream.to.to_string()),
         timeouts,
+        rewrites,
         set_headers,
         ca,
         comments,
@@ -129,18 +143,17 @@ fn proxy_pass<'t>(
     }
 }
 
-/// The upstream that `pass` names for the location `block`.
+/// The upstream that the value `pass` of a `proxy_pass` names for the location `block`.
 ///
 /// # Errors
 /// The reason why no route can lead there.
 fn upstream(
-    pass: &Directive,
+    pass: &str,
     block: &Directive,
     around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
 ) -> Result<ResolvedUpstream, String> {
-    let target = pass::target(pass, around.constants)?;
-    let upstream = around.file.groups.resolve(&target, notes)?;
+    let upstream = around.file.groups.resolve(pass, notes)?;
     // nginx refuses a path in both: a named location can be reached from a regex.
     let regex = block.arg(0).starts_with(['~', '@']);
     if regex && upstream.to.uri().is_some() {

@@ -8,6 +8,8 @@ use crate::nginx::directives::Verdict::Depends;
 use crate::nginx::directives::Verdict::Lost;
 use crate::nginx::directives::Verdict::NotNeeded;
 use crate::nginx::directives::Verdict::Translated;
+use crate::nginx::directives::Verdict::TranslatedIf;
+use crate::nginx::rewrites::is_break;
 use crate::nginx::tree::Directive;
 use crate::nginx::values::has_sound_cipher;
 use crate::nginx::values::has_tls_1_2;
@@ -38,6 +40,11 @@ pub(super) enum Verdict {
     NotNeeded(&'static str),
     /// Something is missed without it.
     Lost(&'static str),
+    /// As [`Translated`](Self::Translated) with the values that `is` is true for, and lost with any other.
+    TranslatedIf {
+        is: fn(&Directive) -> bool,
+        lost: &'static str,
+    },
     /// It is not needed with the values that `needless` is true for, and lost with any other.
     Depends {
         needless: fn(&Directive) -> bool,
@@ -736,9 +743,11 @@ const ROWS: &[Row] = &[
     },
     Row {
         names: &["rewrite"],
-        verdict: Lost(
-            "a path in `proxy_pass` replaces the location: `proxy_pass: http://127.0.0.1:3000/new/`",
-        ),
+        verdict: TranslatedIf {
+            is: is_break,
+            lost: "it chooses another location, or leads clients elsewhere: `rewrite` in a route does what a `break` does, \
+                   and `return` redirects",
+        },
     },
     Row {
         names: &["set"],

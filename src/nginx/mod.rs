@@ -28,6 +28,7 @@ mod reader;
 mod real_ip;
 mod redirect;
 mod rewrite_phase;
+mod rewrites;
 mod route;
 mod route_when;
 mod scope;

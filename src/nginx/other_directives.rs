@@ -70,7 +70,10 @@ fn judge(directive: &Directive) -> Disposition {
         Verdict::Depends { needless, why, .. } if needless(directive) => {
             Disposition::NotNeeded(why)
         }
-        Verdict::Depends { lost, .. } => Disposition::Lost(lost.to_owned()),
+        Verdict::TranslatedIf { is, .. } if is(directive) => Disposition::Translated,
+        Verdict::TranslatedIf { lost, .. } | Verdict::Depends { lost, .. } => {
+            Disposition::Lost(lost.to_owned())
+        }
     }
 }
 

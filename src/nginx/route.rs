@@ -25,6 +25,8 @@ pub(super) struct RouteEntry {
     pub(super) access_rules: AccessRules,
     /// The time limits that nginx's file sets.
     pub(super) timeouts: ProxyTimeouts,
+    /// The pairs of `rewrite`: regexes, each with a replacement.
+    pub(super) rewrites: Vec<(String, String)>,
     /// The header fields that are set, and their values.
     pub(super) set_headers: Vec<(String, String)>,
     /// The file of the upstream's authority.
@@ -116,6 +118,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
         does: Does::Return(returns.to_owned()),
         access_rules: AccessRules::default(),
         timeouts: ProxyTimeouts::default(),
+        rewrites: Vec::new(),
         set_headers: Vec::new(),
         ca: None,
         comments: Vec::new(),

@@ -217,6 +217,11 @@ fn answers_of_hosts<'t>(
                 one,
                 "every request has a location, none of which inherits it",
             ),
+            "rewrite" => {
+                let why =
+                    "the location of another path answers in nginx; `rewrite` stands in a route";
+                comments.push(notes.left(one, why));
+            }
             _ => note_rest(std::slice::from_ref(one), &outline.scope, notes, comments),
         }
         others.push(one);

@@ -222,6 +222,12 @@ impl Writer<'_> {
             Does::ProxyPass(to) => self.text += &format!("    proxy_pass: {}\n", scalar(to)),
             Does::Return(answer) => self.text += &format!("    return: {}\n", scalar(answer)),
         }
+        if !route.rewrites.is_empty() {
+            self.text.push_str("    rewrite:\n");
+        }
+        for (regex, replacement) in &route.rewrites {
+            self.text += &format!("      {}: {}\n", scalar(regex), scalar(replacement));
+        }
         self.networks("allow", &route.access_rules.allow);
         self.networks("deny", &route.access_rules.deny);
         if let Some(ca) = &route.ca {

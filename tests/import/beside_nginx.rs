@@ -31,7 +31,7 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 26] = [
+const FILES: [(&str, &[&str]); 27] = [
     ("access", &["/admin", "/asked", "/if", "/rewritten"]),
     ("certbot", &[]),
     ("client_limits", &[]),
@@ -55,6 +55,7 @@ const FILES: [(&str, &[&str]); 26] = [
     ("redirects", &["www.five.test"]),
     ("rails", &[]),
     ("returns", &[]),
+    ("rewrites", &["/last", "/port"]),
     ("server_try_files", &["second.example.com", "/files"]),
     ("socketio_path", &[]),
     ("socketio_plain", &[]),
@@ -263,7 +264,7 @@ fn requests(conf: &str, random: &mut Random) -> Vec<Request> {
         }
     }
     let mut targets: Vec<String> = PATHS.map(str::to_owned).into();
-    let location = Regex::new(r#"location\s+(?:=\s+|\^~\s+)?"?(/[^\s"{]*)"#).unwrap();
+    let location = Regex::new(r#"location\s+(?:=\s+|\^~\s+|~\*?\s+\^)?"?(/[^\s"{(]*)"#).unwrap();
     for found in location.captures_iter(conf) {
         let path = found[1].to_owned();
         let bare = path.trim_end_matches('/').to_owned();

@@ -338,6 +338,8 @@ const ROWS: &[Row] = &[
     // Variables, and what decides by them.
     (Location, "set $limit_rate 10k;", Lost, "it limits the rate"),
     (Location, "set $args a=b;", Lost, "the upstream gets another query"),
+    (Location, "rewrite ^/a/(.*)$ /$1 break;", Carried("^/a/(.*)$: /$1"), "the same thing"),
+    (Server, "rewrite ^/a/(.*)$ /$1 break;", Lost, "the location of another path answers in nginx"),
     (Location, "rewrite ^/a /b last;", Lost, "the location of another path answers in nginx"),
     (Location, "break;", NotNeeded, "what it ends is judged on its own"),
     (Http, "geo $g { default 1; }", Lost, "there are no variables to make"),

@@ -103,7 +103,7 @@ impl<'e> World<'e> {
                 self.address(&first)
             )
         });
-        let pass = Regex::new(r"proxy_pass (https?)://(unix:[^:;]+|[^/;\s]+):?").unwrap();
+        let pass = Regex::new(r"proxy_pass (https?)://(unix:[^:;]+|[^/;\s$]+):?").unwrap();
         // The colon is that of a socket, since an authority has its own.
         let text = pass.replace_all(&text, |found: &Captures<'_>| {
             let authority = found[2].to_owned();
