@@ -92,7 +92,14 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "nginx",
         &[
-            "access", "config", "headers", "returns", "routing", "template", "upstream",
+            "access",
+            "answer_fields",
+            "config",
+            "headers",
+            "returns",
+            "routing",
+            "template",
+            "upstream",
         ],
     ),
     ("table", &["config", "decision", "routing", "upstream"]),

@@ -8,8 +8,6 @@ use crate::nginx::directives::Verdict::Depends;
 use crate::nginx::directives::Verdict::Lost;
 use crate::nginx::directives::Verdict::NotNeeded;
 use crate::nginx::directives::Verdict::Translated;
-use crate::nginx::directives::Verdict::TranslatedIf;
-use crate::nginx::rewrites::is_break;
 use crate::nginx::tree::Directive;
 use crate::nginx::values::has_sound_cipher;
 use crate::nginx::values::has_tls_1_2;
@@ -40,11 +38,6 @@ pub(super) enum Verdict {
     NotNeeded(&'static str),
     /// Something is missed without it.
     Lost(&'static str),
-    /// As [`Translated`](Self::Translated) with the values that `is` is true for, and lost with any other.
-    TranslatedIf {
-        is: fn(&Directive) -> bool,
-        lost: &'static str,
-    },
     /// It is not needed with the values that `needless` is true for, and lost with any other.
     Depends {
         needless: fn(&Directive) -> bool,
@@ -103,6 +96,8 @@ const ROWS: &[Row] = &[
             "upstream",
             "proxy_pass",
             "proxy_set_header",
+            "add_header",
+            "proxy_hide_header",
             "proxy_read_timeout",
             "proxy_connect_timeout",
             "proxy_ssl_trusted_certificate",
@@ -536,7 +531,7 @@ const ROWS: &[Row] = &[
         verdict: NotNeeded("wsgate obeys none of these fields, and passes them on"),
     },
     Row {
-        names: &["add_header", "proxy_hide_header", "add_trailer"],
+        names: &["add_trailer"],
         verdict: Lost("answers go on as the upstream wrote them; let it write this"),
     },
     Row {
@@ -743,11 +738,10 @@ const ROWS: &[Row] = &[
     },
     Row {
         names: &["rewrite"],
-        verdict: TranslatedIf {
-            is: is_break,
-            lost: "it chooses another location, or leads clients elsewhere: `rewrite` in a route does what a `break` does, \
-                   and `return` redirects",
-        },
+        verdict: Lost(
+            "it chooses another location, or leads clients elsewhere: `rewrite` in a route does what a `break` does, \
+             and `return` redirects",
+        ),
     },
     Row {
         names: &["set"],

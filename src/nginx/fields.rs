@@ -94,9 +94,6 @@ fn field(
     constants: &Constants,
 ) -> Result<String, String> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "no field has this name")?;
-    if name.contains('_') {
-        return Err("fields with an underscore are dropped, which is nginx's default".to_owned());
-    }
     if config::is_never_set(&header) {
         return Err("wsgate writes it for each connection and message".to_owned());
     }

@@ -8,6 +8,7 @@
 
 mod access_rules;
 mod action;
+mod added_fields;
 mod alternatives;
 mod client_limits;
 mod conditions;

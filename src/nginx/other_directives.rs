@@ -5,6 +5,7 @@ use crate::nginx::directives;
 use crate::nginx::directives::Verdict;
 use crate::nginx::notes::Notes;
 use crate::nginx::redirect;
+use crate::nginx::rewrites::is_break;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 
@@ -70,10 +71,7 @@ fn judge(directive: &Directive) -> Disposition {
         Verdict::Depends { needless, why, .. } if needless(directive) => {
             Disposition::NotNeeded(why)
         }
-        Verdict::TranslatedIf { is, .. } if is(directive) => Disposition::Translated,
-        Verdict::TranslatedIf { lost, .. } | Verdict::Depends { lost, .. } => {
-            Disposition::Lost(lost.to_owned())
-        }
+        Verdict::Depends { lost, .. } => Disposition::Lost(lost.to_owned()),
     }
 }
 
@@ -84,7 +82,7 @@ fn is_translated(directive: &Directive) -> bool {
         // What closes a route is said where it does.
         "ssl_verify_client" | "ssl_reject_handshake" => value != "off",
         "proxy_pass_request_headers" | "proxy_pass_request_body" => value == "off",
-        "rewrite" => redirect::is_for_every_path(directive),
+        "rewrite" => is_break(directive) || redirect::is_for_every_path(directive),
         "error_page" => is_for_return(directive),
         _ => false,
     }

@@ -176,7 +176,8 @@ impl<'t> Follower<'_, '_, 't, '_> {
         match outcome {
             Outcome::Return(directive) => self.returned(directive, at),
             Outcome::Redirect(rewrite) => {
-                vec![redirected(rewrite, self.around.constants, self.notes)]
+                let route = redirected(rewrite, self.around.constants, self.notes);
+                vec![self.with_fields(route, at)]
             }
             Outcome::ProxyPass { pass, ends } => {
                 let at = At {
@@ -205,9 +206,15 @@ impl<'t> Follower<'_, '_, 't, '_> {
                 let other_type = content_type::lost(directive, location, at.scope);
                 let comment = other_type.map(|why| self.notes.left(directive, why));
                 route.comments.extend(comment);
-                vec![route]
+                vec![self.with_fields(route, at)]
             }
         }
+    }
+
+    /// The route, with what changes in the fields of its answers.
+    fn with_fields(&mut self, mut route: RouteEntry, at: At<'_, 't>) -> RouteEntry {
+        route.change_fields(at.scope, self.around.constants, self.notes);
+        route
     }
 
     /// The named location of the server.
@@ -248,7 +255,10 @@ impl<'t> Follower<'_, '_, 't, '_> {
     /// The routes for a request that is to be answered by what stands in the location, if it may pass.
     fn access(&mut self, at: At<'_, 't>) -> Vec<RouteEntry> {
         match at.scope.guard() {
-            Some(Guard::Nobody) => vec![answering(at.block.place, "403")],
+            Some(Guard::Nobody) => {
+                let route = answering(at.block.place, "403");
+                vec![self.with_fields(route, at)]
+            }
             Some(Guard::Some(directive)) => {
                 let why = "wsgate cannot tell who may pass: this answers 403, so that nobody does";
                 let routes = self.content(at);
@@ -272,10 +282,11 @@ impl<'t> Follower<'_, '_, 't, '_> {
     /// The routes for a request that has passed.
     fn content(&mut self, at: At<'_, 't>) -> Vec<RouteEntry> {
         if std::ptr::eq(at.block, self.around.server) {
-            return vec![route::nothing_else(at.block.place)];
+            let route = route::nothing_else(at.block.place);
+            return vec![self.with_fields(route, at)];
         }
         match action::content(at.block, at.pass, self.around, at.scope, self.notes) {
-            Content::Route(route) => vec![*route],
+            Content::Route(route) => vec![self.with_fields(*route, at)],
             Content::Named(files) => {
                 let name = files.args.last().map_or("", String::as_str);
                 let mut routes = match self.named(name) {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::nginx::access_rules::AccessRules;
+use crate::nginx::added_fields::ChangedFields;
 use crate::nginx::notes::Notes;
 use crate::nginx::route_when::RouteWhen;
+use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::SourceLine;
 use crate::nginx::variables::Constants;
@@ -29,6 +31,8 @@ pub(super) struct RouteEntry {
     pub(super) rewrites: Vec<(String, String)>,
     /// The header fields that are set, and their values.
     pub(super) set_headers: Vec<(String, String)>,
+    /// What changes in the fields of answers.
+    pub(super) answers: ChangedFields,
     /// The file of the upstream's authority.
     pub(super) ca: Option<String>,
     /// The comments above the entry.
@@ -36,12 +40,23 @@ pub(super) struct RouteEntry {
 }
 
 impl RouteEntry {
+    /// Obeys what `scope` says about the fields of answers.
+    pub(super) fn change_fields(
+        &mut self,
+        scope: &Scope<'_>,
+        constants: &Constants,
+        notes: &mut Notes<'_>,
+    ) {
+        self.answers = ChangedFields::of(scope, constants, notes, &mut self.comments);
+    }
+
     /// Whether the route sends every client to https, as `redirect: https` does.
     pub(super) fn goes_to_https(&self) -> bool {
         let to = "https://$host$request_uri";
         self.location == "/"
             && self.comments.is_empty()
             && self.when == RouteWhen::default()
+            && self.answers.adds_nothing_over_http()
             && matches!(&self.does, Does::Return(text)
                 if [format!("301 {to}"), format!("308 {to}")].contains(text))
     }
@@ -120,6 +135,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
         timeouts: ProxyTimeouts::default(),
         rewrites: Vec::new(),
         set_headers: Vec::new(),
+        answers: ChangedFields::default(),
         ca: None,
         comments: Vec::new(),
     }

@@ -31,6 +31,12 @@ pub(super) struct Scope<'t> {
     pub(super) internal: Option<&'t Directive>,
     /// The `error_page` directives.
     error_pages: Vec<&'t Directive>,
+    /// The `add_header` directives.
+    pub(super) added_fields: Vec<&'t Directive>,
+    /// The `proxy_hide_header` directives.
+    pub(super) hidden_fields: Vec<&'t Directive>,
+    /// The `proxy_pass_header` directives.
+    pub(super) passed_fields: Vec<&'t Directive>,
     /// The `allow` and `deny` directives.
     access: Vec<&'t Directive>,
     /// The directives that ask a client for more than its address, the last of each name.
@@ -85,6 +91,9 @@ impl<'t> Scope<'t> {
         let level = |name| all(directives, name).collect::<Vec<_>>();
         for (held, name) in [
             (&mut scope.fields, "proxy_set_header"),
+            (&mut scope.added_fields, "add_header"),
+            (&mut scope.hidden_fields, "proxy_hide_header"),
+            (&mut scope.passed_fields, "proxy_pass_header"),
             (&mut scope.certificates, "ssl_certificate"),
             (&mut scope.keys, "ssl_certificate_key"),
             (&mut scope.error_pages, "error_page"),

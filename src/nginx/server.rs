@@ -11,6 +11,7 @@ use crate::nginx::other_directives::note_rest;
 use crate::nginx::phases;
 use crate::nginx::rewrite_phase;
 use crate::nginx::rewrite_phase::Step;
+use crate::nginx::rewrites::is_break;
 use crate::nginx::route;
 use crate::nginx::route::RouteEntry;
 use crate::nginx::scope::Scope;
@@ -80,7 +81,7 @@ pub(super) fn servers(
     let constants = Constants::of(&outline.names, ports)
         .with(file.maps)
         .within(outline.block.inside());
-    let (answered, directives) = answers_of_hosts(&mut outline, &constants, notes);
+    let (mut answered, directives) = answers_of_hosts(&mut outline, &constants, notes);
     let Outline {
         block,
         scope,
@@ -90,7 +91,11 @@ pub(super) fn servers(
     } = outline;
     let mut steps = rewrite_phase::steps(directives, &constants, notes, &mut comments);
     let everywhere = listens.clone();
-    let moved = answers_of_ports(&mut steps, &mut listens, &constants, notes);
+    let mut moved = answers_of_ports(&mut steps, &mut listens, &constants, notes);
+    let of_hosts = answered.iter_mut().map(|(_, route)| route);
+    for route in of_hosts.chain(moved.iter_mut().map(|(_, route)| route)) {
+        route.change_fields(&scope, &constants, notes);
+    }
     // A certificate is asked for before anything else, but not of clients without TLS.
     if let Some((guard, why)) = scope.tls_guard() {
         steps.insert(0, Step::Unknown(guard, why.to_owned(), None));
@@ -217,7 +222,7 @@ fn answers_of_hosts<'t>(
                 one,
                 "every request has a location, none of which inherits it",
             ),
-            "rewrite" => {
+            "rewrite" if is_break(one) => {
                 let why =
                     "the location of another path answers in nginx; `rewrite` stands in a route";
                 comments.push(notes.left(one, why));

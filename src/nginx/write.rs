@@ -7,6 +7,8 @@ use crate::access::Network;
 use crate::config;
 use crate::nginx::Top;
 use crate::nginx::access_rules;
+use crate::nginx::added_fields::AddedValue;
+use crate::nginx::added_fields::ChangedFields;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
@@ -244,6 +246,26 @@ impl Writer<'_> {
         for (name, value) in &route.set_headers {
             self.text += &format!("      {}: {}\n", scalar(name), scalar(value));
         }
+        self.answers(&route.answers, &route.does);
+    }
+
+    /// Writes what changes in the fields of answers.
+    fn answers(&mut self, answers: &ChangedFields, does: &Does) {
+        if !answers.added.is_empty() {
+            self.text.push_str("    add_headers:\n");
+        }
+        for (name, values) in &answers.added {
+            let values: Vec<String> = values.iter().map(added_value).collect();
+            let written = match values.as_slice() {
+                [one] => one.clone(),
+                several => format!("[{}]", several.join(", ")),
+            };
+            self.text += &format!("      {}: {written}\n", scalar(name));
+        }
+        if !answers.hidden.is_empty() && matches!(does, Does::ProxyPass(_)) {
+            let names: Vec<String> = answers.hidden.iter().map(|name| flow(name)).collect();
+            self.text += &format!("    hide_headers: [{}]\n", names.join(", "));
+        }
     }
 
     /// Writes `allow` or `deny`, if there are networks for it.
@@ -278,6 +300,14 @@ impl Writer<'_> {
             self.text += "\n# Not needed here:\n";
             self.comments(&needless, 0);
         }
+    }
+}
+
+/// A value of `add_headers`.
+fn added_value(value: &AddedValue) -> String {
+    match value.always {
+        true => format!("{{ value: {}, always: true }}", flow(&value.text)),
+        false => flow(&value.text),
     }
 }
 

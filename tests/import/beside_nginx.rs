@@ -31,8 +31,10 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 27] = [
-    ("access", &["/admin", "/asked", "/if", "/rewritten"]),
+const FILES: [(&str, &[&str]); 28] = [
+    ("access", &["/admin", "/asked", "/if"]),
+    // A field that is lost.
+    ("answers", &["/lost"]),
     ("certbot", &[]),
     ("client_limits", &[]),
     ("closed_nested", &[]),
@@ -43,7 +45,8 @@ const FILES: [(&str, &[&str]); 27] = [
         &["/sometimes", "/unknown", "sonarr.example.de"],
     ),
     ("debian", &["chat.example.com/.well-known"]),
-    ("default_host", &[]),
+    // In the test no upstream is a Unix socket, of which the host is `localhost`.
+    ("default_host", &["/unix"]),
     ("default_type", &[]),
     ("docker", &[]),
     ("headers", &[]),
@@ -60,7 +63,7 @@ const FILES: [(&str, &[&str]); 27] = [
     ("socketio_path", &[]),
     ("socketio_plain", &[]),
     ("socketio_sticky", &[]),
-    ("sockets", &["/loop"]),
+    ("sockets", &["/loop", "/cable"]),
     ("two_sites", &[]),
     // These names are no wildcards of wsgate's.
     ("wildcards", &["me.example.net", "www.example.de"]),
@@ -91,10 +94,11 @@ const PATHS: [&str; 18] = [
 /// What became of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Came {
-    /// An upstream got it: which, and the target that it was asked for.
-    Upstream(String),
-    /// An answer of its own, and where it leads.
-    Answer(u16, String),
+    /// An upstream got it: which, the target that it was asked for, and the fields `X-…` of its answer, of which one says
+    /// its `Host`.
+    Upstream(String, Vec<String>),
+    /// An answer of its own, where it leads, and its fields `X-…`.
+    Answer(u16, String, Vec<String>),
     Closed,
 }
 
@@ -170,19 +174,24 @@ async fn an_import_does_what_the_original_does() {
 /// How both did the same; `None` if they did not.
 fn same(request: &Request, theirs: &Came, ours: &Came) -> Option<&'static str> {
     match (theirs, ours) {
-        (Came::Upstream(one), Came::Upstream(other)) => (one == other).then_some("upstream"),
+        (Came::Upstream(one, fields), Came::Upstream(other, also)) => {
+            (one == other && fields == also).then_some("upstream")
+        }
         // `redirect: https` keeps methods, and tells a WebSocket client, which follows no redirect.
-        (Came::Answer(301, to), Came::Answer(308, also)) => {
+        (Came::Answer(301, to, _), Came::Answer(308, also, _)) => {
             leads_alike(to, also).then_some("to https")
         }
-        (Came::Answer(301, to), Came::Answer(426, _)) => {
+        (Came::Answer(301, to, _), Came::Answer(426, ..)) => {
             (request.upgrade && to.starts_with("https://")).then_some("to https")
         }
         // The missing slash is added for an upgrade.
-        (Came::Answer(301, to), Came::Upstream(_)) => {
+        (Came::Answer(301, to, _), Came::Upstream(..)) => {
             (request.upgrade && to.split('?').next()?.ends_with('/')).then_some("slash")
         }
-        (Came::Answer(status, to), Came::Answer(other, also)) if status == other => {
+        (Came::Answer(status, to, fields), Came::Answer(other, also, too)) if status == other => {
+            if fields != too {
+                return None;
+            }
             match to.as_str() {
                 "" => also.is_empty().then_some("answer"),
                 to if to.ends_with('/') && to == also => Some("slash"),
@@ -190,14 +199,14 @@ fn same(request: &Request, theirs: &Came, ours: &Came) -> Option<&'static str> {
             }
         }
         // The one status that says that the import has left something out.
-        (_, Came::Answer(501, _)) => Some("no file, no handler"),
+        (_, Came::Answer(501, ..)) => Some("no file, no handler"),
         // nginx knows no file either, but says first that files are only read.
-        (Came::Answer(405, _), Came::Answer(404, _)) if request.method != "GET" => {
+        (Came::Answer(405, ..), Came::Answer(404, ..)) if request.method != "GET" => {
             Some("no file, no method")
         }
         // nginx looks for an index.html, and goes round in a circle without one.
-        (Came::Answer(500, _), Came::Answer(404, _)) => Some("no index.html"),
-        (Came::Closed, Came::Answer(404, _)) => Some("closed is 404"),
+        (Came::Answer(500, ..), Came::Answer(404, ..)) => Some("no index.html"),
+        (Came::Closed, Came::Answer(404, ..)) => Some("closed is 404"),
         _ => None,
     }
 }
@@ -227,7 +236,7 @@ impl Came {
     /// With a `Location` as it is behind the ports that the file names; nginx's own ones have the authority of `host`.
     fn without_port(self, port: u16, host: &str) -> Self {
         match self {
-            Self::Answer(status, to) => {
+            Self::Answer(status, to, fields) => {
                 let host = host.to_ascii_lowercase();
                 let own = ["http", "https"].map(|scheme| format!("{scheme}://{host}:{port}"));
                 let path = own.iter().find_map(|own| to.strip_prefix(own.as_str()));
@@ -235,7 +244,7 @@ impl Came {
                     Some(path) => path.to_owned(),
                     None => to.replace(&format!(":{port}/"), "/"),
                 };
-                Self::Answer(status, to)
+                Self::Answer(status, to, fields)
             }
             other => other,
         }
@@ -397,12 +406,31 @@ async fn ask(request: &Request, (address, tls): (SocketAddr, bool)) -> Came {
                 .split(' ')
                 .next()
                 .is_some_and(|number| number.parse::<usize>().is_ok());
+        let fields = added(&String::from_utf8_lossy(&read[..end]));
         return match said_by_echo {
-            true => Came::Upstream(body),
+            true => Came::Upstream(body, fields),
             false => Came::Answer(
                 head.status(),
                 head.value("location").unwrap_or_default().to_owned(),
+                fields,
             ),
         };
     }
+}
+
+/// The fields `X-…` of a head, sorted. A host is shown in lower case, and without the port that a client names: `$host` is
+/// so in nginx, and goes on as the client wrote it in wsgate. That of a Unix socket is an address here, but not in the file.
+fn added(head: &str) -> Vec<String> {
+    let mut fields: Vec<String> = head
+        .lines()
+        .map(str::to_ascii_lowercase)
+        .filter(|line| line.starts_with("x-"))
+        .map(|line| match line.strip_prefix("x-host: ") {
+            Some(host) if host.starts_with("127.0.0.1:") => line,
+            Some(host) => format!("x-host: {}", host.split(':').next().unwrap()),
+            None => line,
+        })
+        .collect();
+    fields.sort();
+    fields
 }

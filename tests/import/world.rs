@@ -159,6 +159,17 @@ impl<'e> World<'e> {
         let yaml = pass.replace_all(&yaml, |found: &Captures<'_>| {
             format!("    proxy_pass: http://{}", self.address(&found[1]))
         });
+        // What nginx sends as the host of `proxy_pass`.
+        let host = Regex::new(r"(?m)^      Host: (\S+)$").unwrap();
+        let yaml = host.replace_all(&yaml, |found: &Captures<'_>| {
+            let known = [80, 443].map(|port| full(&found[1], port));
+            let known = known.iter().find(|name| self.known.contains_key(*name));
+            let address = known.map(|name| self.address(name));
+            format!(
+                "      Host: \"{}\"",
+                address.as_deref().unwrap_or(&found[1])
+            )
+        });
         format!("threads: 1\n{yaml}")
     }
 }

@@ -1,4 +1,4 @@
-//! Upstreams that say which of them was asked, and for which target.
+//! Upstreams that say which of them was asked, for which target, and with which `Host`.
 
 use std::net::SocketAddr;
 
@@ -53,7 +53,14 @@ async fn serve(mut tcp: TcpStream, number: usize) {
         }
         let target = read.split(|byte| *byte == b' ').nth(1).unwrap();
         let body = [format!("{number} ").as_bytes(), target].concat();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let request = String::from_utf8_lossy(&read);
+        let mut lines = request.lines();
+        let host = lines.find_map(|line| line.strip_prefix("Host: "));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Powered-By: echo\r\nX-Host: {}\r\n\r\n",
+            body.len(),
+            host.unwrap_or_default(),
+        );
         if tcp
             .write_all(&[head.as_bytes(), &body].concat())
             .await
