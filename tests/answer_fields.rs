@@ -1,6 +1,8 @@
 //! What a route changes in the fields of answers, alike on both ways of a request; and how the names are spelled that are
 //! written in `routes.yaml`.
 
+mod beside_nginx;
+
 use crate::support::Head;
 use crate::support::KEY;
 use crate::support::SWITCHING;
@@ -258,5 +260,71 @@ async fn a_request_has_the_names_as_they_are_written() {
         let lines = "GET / HTTP/1.1\r\nHost: chat.test\r\nX-API-KEY: a\r\nx-api-key: b\r\n\r\n";
         client.ask(lines).await;
         assert_eq!(upstream.received().await.head.values("x-api-key"), ["one"]);
+    }
+}
+
+/// An application that calls itself by the host that it was sent, or by none; with nginx's default Host too.
+#[tokio::test]
+async fn by_default_an_application_below_a_path_is_found_where_it_sends_clients() {
+    for (location, path) in [
+        ("/", "/app/"),
+        ("/app/", "/"),
+        ("/a/", "/b/"),
+        ("/a/", "/a/v2/"),
+    ] {
+        for set_host in [None, Some("UPSTREAM"), Some("inner.test")] {
+            for named in ["", "http://"] {
+                for way in Way::BOTH {
+                    let mut upstream = Upstream::scripted().await;
+                    let other = Upstream::saying("other").await;
+                    let address = upstream.address().to_string();
+                    let mut setup = TestServer::setup()
+                        .route("/other", &other)
+                        .route_to(location, &upstream, path)
+                        .of_route("proxy_redirect: default")
+                        .of_route(&format!("proxy_cookie_path: {{ {path}: {location} }}"));
+                    if let Some(host) = set_host {
+                        let host = host.replace("UPSTREAM", &address);
+                        setup = setup.of_route(&format!("set_headers: {{ Host: '{host}' }}"));
+                    }
+                    let gate = setup.start().await;
+                    let mut client = way.client(&gate).await;
+                    let front = gate.address().to_string();
+                    let get =
+                        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: {front}\r\n\r\n");
+                    client.send(get(location)).await;
+                    let mut server = upstream.accept().await;
+                    let head = server.head().await;
+                    let host = if named.is_empty() {
+                        ""
+                    } else {
+                        head.value("host").unwrap()
+                    };
+                    server
+                        .send(format!(
+                            "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nSet-Cookie: a=b; Path={path}\r\n\
+                             Location: {named}{host}{path}login?next={path}\r\n\r\n"
+                        ))
+                        .await;
+                    let answer = client.answer().await.head;
+                    assert_eq!(
+                        answer.value("set-cookie").unwrap(),
+                        format!("a=b; Path={location}")
+                    );
+                    let sent_to = answer.value("location").unwrap();
+                    let target = sent_to
+                        .strip_prefix(&format!("http://{front}"))
+                        .unwrap_or(sent_to);
+                    assert!(target.starts_with(location), "{sent_to}");
+                    client.send(get(target)).await;
+                    let asked = server.head().await.target().to_owned();
+                    let wanted = format!("{path}login?next={path}");
+                    assert_eq!(
+                        asked, wanted,
+                        "{location} {path} {set_host:?} {named} {way:?}"
+                    );
+                }
+            }
+        }
     }
 }

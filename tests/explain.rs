@@ -108,9 +108,11 @@ fn what_a_route_changes_in_answers_is_said() {
         "listen: [{ address: 127.0.0.1:80 }]
 routes:
   - location: /
-    proxy_pass: http://127.0.0.1:5001
+    proxy_pass: http://127.0.0.1:5001/app/
     add_headers: { X-A: \"a $scheme\", Strict-Transport-Security: { value: max-age=1, always: true } }
     hide_headers: [Server, X-Powered-By]
+    proxy_redirect: [default, { \"~^/v1/\": /, http://b.test/: https://$host/ }]
+    proxy_cookie_path: { /app/: / }
   - location: = /gone
     return: 410
     add_headers: { X-A: a, X-B: { value: b, always: true } }
@@ -139,6 +141,10 @@ answer ",
         "adds       X-A: a ${scheme}   to 200, 201, 204, 206, 301, 302, 303, 304, 307, 308
            Strict-Transport-Security: max-age=1   to every answer but a 101
 hides      Server, X-Powered-By
+redirects  /app/ -> /   `default`
+           ~^/v1/ -> /
+           http://b.test/ -> https://$host/
+cookies    Path=/app/ -> /
 "
     );
     assert_eq!(answers("/gone"), "adds       X-B: b\n");
@@ -152,6 +158,12 @@ hides      Server, X-Powered-By
                 { "name": "Strict-Transport-Security", "value": "max-age=1", "always": true },
             ],
             "hides": ["Server", "X-Powered-By"],
+            "redirects": [
+                { "from": "/app/", "to": "/", "default": true },
+                { "from": "~^/v1/", "to": "/", "default": false },
+                { "from": "http://b.test/", "to": "https://$host/", "default": false },
+            ],
+            "cookie_paths": [{ "from": "/app/", "to": "/" }],
         })
     );
 }

@@ -1,4 +1,5 @@
-//! What a route changes in the fields of answers: nginx's `add_header` and `proxy_hide_header`.
+//! What a route changes in the fields of answers: nginx's `add_header`, `proxy_hide_header`, `proxy_redirect` and
+//! `proxy_cookie_path`.
 //!
 //! [`AnswerFields`] is what `routes.yaml` says of a route. [`AnswerChanges`] is that for one request, made when its route is
 //! known, and the one door through which the head of every answer to it goes: an upstream's, in whichever form it is there, and
@@ -6,6 +7,9 @@
 //! ([`is_fixed`]). Pure.
 
 mod added;
+mod cookie_path;
+mod redirect;
+mod replacement;
 
 use std::sync::Arc;
 
@@ -19,6 +23,13 @@ use http::response::Parts;
 pub use crate::answer_fields::added::AddedField;
 pub use crate::answer_fields::added::AddedTo;
 pub use crate::answer_fields::added::SUCCESSES;
+use crate::answer_fields::redirect::AskedAs;
+pub use crate::answer_fields::redirect::DefaultRedirect;
+pub use crate::answer_fields::redirect::RedirectRule;
+pub use crate::answer_fields::replacement::Half;
+pub use crate::answer_fields::replacement::Replacement;
+pub use crate::answer_fields::replacement::ReplacementError;
+use crate::headers::forwarded;
 use crate::headers::hop_by_hop;
 use crate::headers::spelling::Spelling;
 use crate::headers::spelling::WrittenName;
@@ -34,6 +45,10 @@ pub struct AnswerFields {
     pub added: Vec<AddedField>,
     /// What of an upstream's answer does not go on: `hide_headers`.
     pub hidden: Vec<WrittenName>,
+    /// What becomes of where an upstream sends clients: `proxy_redirect`.
+    pub redirects: Vec<RedirectRule>,
+    /// What becomes of the paths of an upstream's cookies: `proxy_cookie_path`.
+    pub cookie_paths: Vec<Replacement>,
 }
 
 /// Whether no route may add, hide or change a field of this name: one of a connection, of a body's framing, or of the opening
@@ -47,7 +62,13 @@ pub fn is_fixed(name: &HeaderName) -> bool {
 impl AnswerFields {
     /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.hidden.is_empty()
+        let Self {
+            added,
+            hidden,
+            redirects,
+            cookie_paths,
+        } = self;
+        added.is_empty() && hidden.is_empty() && redirects.is_empty() && cookie_paths.is_empty()
     }
 
     /// What is changed in the answer to a request for which the variables stand for this.
@@ -55,7 +76,13 @@ impl AnswerFields {
         AnswerChanges {
             fields: Arc::clone(self),
             variables: variables.to_owned(),
+            asked: AskedAs::default(),
         }
+    }
+
+    /// The entries of `proxy_redirect` as they are written, with `None` for `default`.
+    pub fn written_redirects(&self) -> Vec<Option<&Replacement>> {
+        self.redirects.iter().map(RedirectRule::written).collect()
     }
 
     fn hides(&self, name: &[u8]) -> bool {
@@ -69,9 +96,25 @@ impl AnswerFields {
 pub struct AnswerChanges {
     fields: Arc<AnswerFields>,
     variables: OwnedVariables,
+    asked: AskedAs,
 }
 
 impl AnswerChanges {
+    /// The client asked with these fields.
+    pub fn client_asks(&mut self, headers: &HeaderMap) {
+        if !self.fields.redirects.is_empty() {
+            self.asked.client_host = headers.get(header::HOST).cloned();
+        }
+    }
+
+    /// The upstream is asked with these fields.
+    pub fn upstream_is_asked(&mut self, headers: &HeaderMap) {
+        if !self.fields.redirects.is_empty() {
+            self.asked.host = headers.get(header::HOST).cloned();
+            self.asked.scheme = headers.get(forwarded::X_FORWARDED_PROTO).cloned();
+        }
+    }
+
     /// Changes wsgate's own answer: fields are added to it, and nothing else. Returns how the names of these are spelled.
     pub fn change_own(&self, head: &mut Parts) -> Spelling {
         self.add(head)
@@ -96,12 +139,16 @@ impl AnswerChanges {
             .filter(|(field, _)| field.replaces())
             .map(|(field, _)| field.name.as_str().as_bytes())
             .collect();
-        answer.change_lines(|name, _| {
+        let variables = self.variables.borrowed();
+        answer.change_lines(|name, value| {
             let mut replaced = replaced.iter();
             if self.fields.hides(name) || replaced.any(|known| known.eq_ignore_ascii_case(name)) {
                 return LineBecomes::Nothing;
             }
-            LineBecomes::Itself
+            match self.rewritten(name, value, &variables) {
+                Some(value) => LineBecomes::Value(value),
+                None => LineBecomes::Itself,
+            }
         });
         for (field, value) in &added {
             if !value.is_empty() {
@@ -115,6 +162,42 @@ impl AnswerChanges {
         for hidden in &self.fields.hidden {
             headers.remove(hidden.name());
         }
+        if self.fields.redirects.is_empty() && self.fields.cookie_paths.is_empty() {
+            return;
+        }
+        let variables = self.variables.borrowed();
+        for (name, value) in headers {
+            let name = name.as_str().as_bytes();
+            if let Some(changed) = self.rewritten(name, value.as_bytes(), &variables) {
+                *value = changed;
+            }
+        }
+    }
+
+    /// The value that takes the place of what an upstream sent; `None` if that goes on.
+    fn rewritten(
+        &self,
+        name: &[u8],
+        value: &[u8],
+        variables: &Variables<'_>,
+    ) -> Option<HeaderValue> {
+        let AnswerFields {
+            redirects,
+            cookie_paths,
+            ..
+        } = &*self.fields;
+        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
+        let rewritten = if is(header::LOCATION) {
+            redirect::location(redirects, value, variables, &self.asked)
+        } else if is(header::REFRESH) {
+            redirect::refresh(redirects, value, variables, &self.asked)
+        } else if is(header::SET_COOKIE) {
+            cookie_path::set_cookie(cookie_paths, value, variables)
+        } else {
+            None
+        };
+        // A variable may have stood for bytes that no field may have.
+        HeaderValue::try_from(rewritten?).ok()
     }
 
     /// Adds fields; returns how their names are spelled, as far as hyper would not spell them so by itself.

@@ -14,6 +14,9 @@ use crate::answer_fields::AddedField;
 use crate::answer_fields::AddedTo;
 use crate::answer_fields::AnswerChanges;
 use crate::answer_fields::AnswerFields;
+use crate::answer_fields::DefaultRedirect;
+use crate::answer_fields::RedirectRule;
+use crate::answer_fields::Replacement;
 use crate::answer_fields::SUCCESSES;
 use crate::answer_fields::is_fixed;
 use crate::headers::forwarded::Scheme;
@@ -158,6 +161,7 @@ fn a_hidden_field_is_gone_on_all_its_lines() {
     let changes = changes(AnswerFields {
         hidden: vec!["X-Powered-By".parse().unwrap()],
         added: vec![added("X-Powered-By", "mine", AddedTo::Successes)],
+        ..AnswerFields::default()
     });
     let sent = [
         ("x-powered-by", "a"),
@@ -174,6 +178,48 @@ fn a_hidden_field_is_gone_on_all_its_lines() {
     let mut own = head(200, &sent);
     changes.change_own(&mut own);
     assert_eq!(lines(&own).len(), 4);
+}
+
+#[test]
+fn redirects_and_cookies_are_rewritten_in_both_forms() {
+    let mut changes = changes(AnswerFields {
+        redirects: vec![
+            RedirectRule::Default(DefaultRedirect::new(
+                "/",
+                Some("http://10.0.0.5:80".to_owned()),
+                Some("/app/"),
+            )),
+            RedirectRule::Written(Replacement::new("http://$host/", "https://$host/").unwrap()),
+        ],
+        cookie_paths: vec![Replacement::new("/app/", "/").unwrap()],
+        ..AnswerFields::default()
+    });
+    let mut sent_host = head(200, &[("host", "a.test"), ("x-forwarded-proto", "https")]);
+    changes.client_asks(&sent_host.headers);
+    changes.upstream_is_asked(&sent_host.headers);
+    let sent = [
+        ("location", "https://a.test/app/x"),
+        ("Refresh", "5; URL=http://10.0.0.5/app/y"),
+        ("set-cookie", "a=1; Path=/app/"),
+        ("Set-Cookie", "b=2"),
+        ("SET-COOKIE", "c=3;path=/app/z"),
+        ("content-location", "/app/"),
+    ];
+    let gone_on = [
+        "content-location: /app/",
+        "location: https://a.test/x",
+        "refresh: 5; URL=/y",
+        "set-cookie: a=1; Path=/",
+        "set-cookie: b=2",
+        "set-cookie: c=3; path=/z",
+    ];
+    assert_eq!(both(&changes, 302, &sent), gone_on);
+    sent_host = head(101, &sent);
+    changes.change_switch(&mut sent_host);
+    assert_eq!(lines(&sent_host), gone_on);
+    // The first rule that is found changes it.
+    let sent = [("location", "http://a.test/x")];
+    assert_eq!(both(&changes, 302, &sent), ["location: https://a.test/x"]);
 }
 
 #[test]

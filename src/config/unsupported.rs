@@ -64,12 +64,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "not needed: there is no cache",
     ),
     (
-        &[
-            "proxy_redirect",
-            "proxy_cookie_path",
-            "proxy_pass_header",
-            "proxy_pass_request_headers",
-        ],
+        &["proxy_pass_header", "proxy_pass_request_headers"],
         "not needed: answers go to the client as the upstream wrote them",
     ),
     (

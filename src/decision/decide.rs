@@ -265,9 +265,16 @@ pub fn rewrite<T>(
 
 impl Checked {
     /// What the rule that has taken the request changes in its answer, if it changes anything.
-    pub fn answer_changes<T>(&self, rule: &Rule<T>, client: &Client) -> Option<AnswerChanges> {
+    pub fn answer_changes<T>(
+        &self,
+        rule: &Rule<T>,
+        client: &Client,
+        head: &Parts,
+    ) -> Option<Box<AnswerChanges>> {
         let fields = rule.answer_fields.as_ref()?;
-        Some(fields.changes(self.variables(client)))
+        let mut changes = fields.changes(self.variables(client));
+        changes.client_asks(&head.headers);
+        Some(Box::new(changes))
     }
 
     /// What the variables of `return`, `set_headers` and `add_headers` stand for.

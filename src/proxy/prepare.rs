@@ -103,7 +103,7 @@ impl NewRequest<'_> {
         let decision = decision::decide(&proxy.sites, &client, head, &checked);
         if let Some(rule) = decision.rule {
             report.taken_by(rule);
-            *self.changes = checked.answer_changes(rule, &client).map(Box::new);
+            *self.changes = checked.answer_changes(rule, &client, head);
         }
         if let Some(exceeded) = self.connection.exceeded() {
             return Err(ProxyError::Exceeded(exceeded, Persistence::Close));
@@ -130,6 +130,9 @@ impl NewRequest<'_> {
             forward,
         };
         decision::rewrite(head, target, self.framing, &passing).map_err(ProxyError::Request)?;
+        if let Some(changes) = self.changes {
+            changes.upstream_is_asked(&head.headers);
+        }
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
             hop: Hop::choose(&forward.to),

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::answer_fields::AddedField;
 use crate::answer_fields::AddedTo;
 use crate::answer_fields::AnswerFields;
+use crate::answer_fields::RedirectRule;
 use crate::answer_fields::SUCCESSES;
 use crate::config::Config;
 use crate::explain::Outcome;
@@ -37,15 +38,35 @@ pub(super) fn lines(config: &Config, outcome: &Outcome) -> Vec<AnswerLine> {
             },
         });
     }
-    if let Outcome::Upstream { .. } = outcome
-        && !fields.hidden.is_empty()
-    {
-        let hidden: Vec<&str> = fields.hidden.iter().map(|name| name.as_str()).collect();
+    let Outcome::Upstream { .. } = outcome else {
+        return lines;
+    };
+    let mut line = |label, words, aside: &str| {
         lines.push(AnswerLine {
-            label: "hides",
-            words: hidden.join(", "),
-            aside: String::new(),
+            label,
+            words,
+            aside: aside.to_owned(),
         });
+    };
+    if !fields.hidden.is_empty() {
+        let hidden: Vec<&str> = fields.hidden.iter().map(|name| name.as_str()).collect();
+        line("hides", hidden.join(", "), "");
+    }
+    for (at, rule) in fields.redirects.iter().enumerate() {
+        let label = if at == 0 { "redirects" } else { "" };
+        match rule {
+            RedirectRule::Default(default) => {
+                let (from, to) = default.paths();
+                line(label, format!("{from} -> {to}"), "`default`");
+            }
+            RedirectRule::Written(rule) => {
+                line(label, format!("{} -> {}", rule.from(), rule.to()), "");
+            }
+        }
+    }
+    for (at, rule) in fields.cookie_paths.iter().enumerate() {
+        let label = if at == 0 { "cookies" } else { "" };
+        line(label, format!("Path={} -> {}", rule.from(), rule.to()), "");
     }
     lines
 }
@@ -63,9 +84,20 @@ pub(super) fn object(config: &Config, outcome: &Outcome) -> Value {
         })
     });
     let hidden = fields.hidden.iter().map(|name| name.as_str());
+    let redirects = fields.redirects.iter().map(|rule| {
+        let (from, to) = match rule {
+            RedirectRule::Default(default) => default.paths(),
+            RedirectRule::Written(rule) => (rule.from(), rule.to()),
+        };
+        json!({ "from": from, "to": to, "default": rule.written().is_none() })
+    });
+    let cookies = fields.cookie_paths.iter();
+    let cookies = cookies.map(|rule| json!({ "from": rule.from(), "to": rule.to() }));
     json!({
         "adds": added.collect::<Vec<_>>(),
         "hides": hidden.collect::<Vec<_>>(),
+        "redirects": redirects.collect::<Vec<_>>(),
+        "cookie_paths": cookies.collect::<Vec<_>>(),
     })
 }
 

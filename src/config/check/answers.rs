@@ -1,9 +1,15 @@
-//! The rules of a route's keys about the fields of answers: `add_headers` and `hide_headers`.
+//! The rules of a route's keys about the fields of answers: `add_headers`, `hide_headers`, `proxy_redirect` and
+//! `proxy_cookie_path`.
 
 use crate::answer_fields::AddedField;
 use crate::answer_fields::AddedTo;
 use crate::answer_fields::AnswerFields;
+use crate::answer_fields::DefaultRedirect;
+use crate::answer_fields::Half;
+use crate::answer_fields::RedirectRule;
+use crate::answer_fields::Replacement;
 use crate::answer_fields::is_fixed;
+use crate::config::Action;
 use crate::config::check::Checker;
 use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
@@ -14,24 +20,170 @@ use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::headers::spelling::WrittenName;
+use crate::routing::Location;
 use crate::template::Template;
+use crate::upstream::Address;
 
-/// What a route changes in the fields of answers, as far as it is right.
-pub(super) fn answer_fields(fields: &Fields<'_>, checker: &mut Checker<'_>) -> AnswerFields {
-    let added = fields.get("add_headers");
-    let hidden = fields.get("hide_headers");
-    if let (Some(node), Some(_)) = (hidden, fields.get("return")) {
-        checker
-            .error(
-                &node.span,
-                "`hide_headers` has no upstream's answer to change",
-            )
-            .label("a route with `return` asks none")
-            .help("remove `hide_headers`");
+/// What a route with this location, which leads there, changes in the fields of answers, as far as it is right.
+pub(super) fn answer_fields(
+    fields: &Fields<'_>,
+    location: Option<&Location>,
+    to: Option<&Action>,
+    checker: &mut Checker<'_>,
+) -> AnswerFields {
+    if fields.get("return").is_some() {
+        for key in ["hide_headers", "proxy_redirect", "proxy_cookie_path"] {
+            if let Some(node) = fields.get(key) {
+                checker
+                    .error(
+                        &node.span,
+                        format!("`{key}` has no upstream's answer to change"),
+                    )
+                    .label("a route with `return` asks no upstream")
+                    .help(format!("remove `{key}`"));
+            }
+        }
     }
+    let default = location.zip(to).and_then(default_redirect);
+    let read = fields.get("add_headers");
+    let added = read.map_or_else(Vec::new, |node| add_headers(node, checker));
+    let read = fields.get("hide_headers");
+    let hidden = read.map_or_else(Vec::new, |node| hide_headers(node, checker));
+    let read = fields.get("proxy_redirect");
+    let redirects = read.map_or_else(Vec::new, |node| {
+        replacements(node, &PROXY_REDIRECT, checker)
+    });
+    let read = fields.get("proxy_cookie_path");
+    let cookie_paths = read.map_or_else(Vec::new, |node| {
+        replacements(node, &PROXY_COOKIE_PATH, checker)
+    });
     AnswerFields {
-        added: added.map_or_else(Vec::new, |node| add_headers(node, checker)),
-        hidden: hidden.map_or_else(Vec::new, |node| hide_headers(node, checker)),
+        added,
+        hidden,
+        redirects: redirects
+            .into_iter()
+            .filter_map(|written| match written {
+                WrittenRule::Default => Some(RedirectRule::Default(default.clone()?)),
+                WrittenRule::Replacement(replacement) => Some(RedirectRule::Written(replacement)),
+            })
+            .collect(),
+        cookie_paths: cookie_paths
+            .into_iter()
+            .filter_map(|written| match written {
+                WrittenRule::Default => None,
+                WrittenRule::Replacement(replacement) => Some(replacement),
+            })
+            .collect(),
+    }
+}
+
+/// What `proxy_redirect: default` means to a route that leads to an upstream.
+fn default_redirect((location, to): (&Location, &Action)) -> Option<DefaultRedirect> {
+    let Action::ProxyPass(upstream) = to else {
+        return None;
+    };
+    let proxy_pass = upstream.proxy_pass();
+    let origin = match proxy_pass.address() {
+        Address::Port { .. } => Some(proxy_pass.without_uri().to_string()),
+        Address::Unix(_) => None,
+    };
+    Some(DefaultRedirect::new(
+        location.pattern(),
+        origin,
+        proxy_pass.uri(),
+    ))
+}
+
+/// A key whose value is a map of what is looked for and what takes its place, or a list of such maps.
+struct ReplacingKey {
+    name: &'static str,
+    /// The word beside `off` that may stand for a map.
+    word: Option<&'static str>,
+    /// What a message shows.
+    example: &'static str,
+}
+
+const PROXY_REDIRECT: ReplacingKey = ReplacingKey {
+    name: "proxy_redirect",
+    word: Some("default"),
+    example: "write `default`, `off`, or `proxy_redirect: { \"http://127.0.0.1:3000/app/\": / }`",
+};
+
+const PROXY_COOKIE_PATH: ReplacingKey = ReplacingKey {
+    name: "proxy_cookie_path",
+    word: None,
+    example: "write `off`, or `proxy_cookie_path: { /app/: / }`",
+};
+
+/// One entry of such a key.
+enum WrittenRule {
+    Default,
+    Replacement(Replacement),
+}
+
+/// The entries of such a key, in their order.
+fn replacements(node: &Node, key: &ReplacingKey, checker: &mut Checker<'_>) -> Vec<WrittenRule> {
+    match &node.value {
+        Value::Text(text) if text == "off" => Vec::new(),
+        Value::List(entries) if !entries.is_empty() => entries
+            .iter()
+            .flat_map(|entry| replacing_entry(entry, key, checker))
+            .collect(),
+        _ => replacing_entry(node, key, checker),
+    }
+}
+
+fn replacing_entry(node: &Node, key: &ReplacingKey, checker: &mut Checker<'_>) -> Vec<WrittenRule> {
+    match &node.value {
+        Value::Text(text) if key.word == Some(text) => vec![WrittenRule::Default],
+        Value::Map(pairs) if !pairs.is_empty() => {
+            let mut read: Vec<Replacement> = Vec::new();
+            for (from, to) in pairs {
+                let Some(replacement) = replacement(from, to, key, checker) else {
+                    continue;
+                };
+                if read.iter().any(|other| other.from() == replacement.from()) {
+                    let message = format!("{} stands here twice", quoted(replacement.from()));
+                    checker
+                        .error(&from.span, message)
+                        .help("remove one of the two");
+                    continue;
+                }
+                read.push(replacement);
+            }
+            read.into_iter().map(WrittenRule::Replacement).collect()
+        }
+        _ => {
+            let message = format!("`{}` must say what takes the place of what", key.name);
+            checker.error(&node.span, message).help(key.example);
+            Vec::new()
+        }
+    }
+}
+
+/// One pair of what is looked for and what takes its place.
+fn replacement(
+    from: &Node,
+    to: &Node,
+    key: &ReplacingKey,
+    checker: &mut Checker<'_>,
+) -> Option<Replacement> {
+    let read_from = checker.text(from, key.name, "what the value begins with");
+    let read_to = match &to.value {
+        Value::Nothing => Some(""),
+        _ => checker.text(to, key.name, "a text"),
+    };
+    match Replacement::new(read_from?, read_to?) {
+        Ok(replacement) => Some(replacement),
+        Err(error) => {
+            let node = match error.half {
+                Half::From => from,
+                Half::To => to,
+            };
+            let span = node.part(Some(error.span.clone()));
+            checker.error(&span, error.to_string()).help(error.help());
+            None
+        }
     }
 }
 

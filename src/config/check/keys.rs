@@ -183,6 +183,8 @@ const ROUTE: &[KnownKey] = &[
     key("set_headers"),
     named("add_headers", &["add_header", "response_headers"]),
     named("hide_headers", &["proxy_hide_header", "hide_header"]),
+    key("proxy_redirect"),
+    key("proxy_cookie_path"),
     key("allow"),
     key("deny"),
     named(

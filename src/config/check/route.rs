@@ -113,8 +113,8 @@ fn route(
     let access = access::access(fields, checker);
     let rewrites = rewrites(fields, checker);
     let set_headers = set_headers(fields, checker);
-    let answer_fields = answers::answer_fields(fields, checker);
     let to = action(fields, location.as_ref(), context, checker);
+    let answer_fields = answers::answer_fields(fields, location.as_ref(), to.as_ref(), checker);
     Some(Route {
         location: location?,
         hosts: hosts?,

@@ -142,6 +142,13 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if was.hidden != is.hidden {
         found.push("hide_headers".to_owned());
     }
+    // What `default` means may be another thing with another `proxy_pass`, of which the log says so anyhow.
+    if was.written_redirects() != is.written_redirects() {
+        found.push("proxy_redirect".to_owned());
+    }
+    if was.cookie_paths != is.cookie_paths {
+        found.push("proxy_cookie_path".to_owned());
+    }
     let (was, is) = (&before.access, &after.access);
     for (key, was, is) in [
         ("allow", &was.allow, &is.allow),
