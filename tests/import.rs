@@ -4,6 +4,7 @@
 
 mod beside_nginx;
 mod directives;
+mod guards;
 mod world;
 
 use std::fs;

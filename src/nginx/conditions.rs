@@ -274,7 +274,8 @@ fn values(asks: &Asks, has_no_case: bool) -> Option<(Vec<String>, Fit)> {
             regex,
             ignores_case,
         } => {
-            let found = alternatives(regex)?;
+            // A method that contains another is none that a client sends; other values go on behind what is asked for.
+            let found = alternatives(regex).filter(|found| found.is_whole || has_no_case)?;
             let mut texts = found.texts;
             if has_no_case && *ignores_case {
                 texts
@@ -401,23 +402,23 @@ mod tests {
             ("($request_method ~ TRACE)", "-", "-"),
             (
                 "($http_upgrade = websocket)",
-                "when { header: { Upgrade: websocket } }",
-                "when { header: { Upgrade: websocket } }",
+                "when { websocket: true }",
+                "when { websocket: true }",
             ),
             (
                 "($http_upgrade ~* ^websocket$)",
-                "when { header: { Upgrade: websocket } }",
-                "when { header: { Upgrade: websocket } }",
+                "when { websocket: true }",
+                "when { websocket: true }",
             ),
             (
                 "($http_upgrade != '')",
-                "when { header: { Upgrade: websocket } }",
-                "when { header: { Upgrade: websocket } }",
+                "when { websocket: true }",
+                "when { websocket: true }",
             ),
             (
                 "($http_upgrade)",
-                "when { header: { Upgrade: websocket } }",
-                "when { header: { Upgrade: websocket } }",
+                "when { websocket: true }",
+                "when { websocket: true }",
             ),
             (
                 "($http_x_key != secret)",

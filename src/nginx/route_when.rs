@@ -44,11 +44,10 @@ impl RouteWhen {
     /// The value of the key, as YAML on one line; empty if there are no conditions.
     pub(super) fn written(&self) -> String {
         let mut keys = Vec::new();
-        let mut header = self.header.clone();
         if self.websocket {
-            header.insert(0, ("Upgrade".to_owned(), vec!["websocket".to_owned()]));
+            keys.push("websocket: true".to_owned());
         }
-        for (key, named) in [("query", &self.query), ("header", &header)] {
+        for (key, named) in [("query", &self.query), ("header", &self.header)] {
             let named: Vec<String> = named
                 .iter()
                 .map(|(name, values)| {
@@ -177,7 +176,7 @@ mod tests {
         };
         assert_eq!(
             when.written(),
-            "{ query: { EIO: \"3\" }, header: { Upgrade: websocket, Origin: [https://a.test, \"a, b\", \"true\"] }, \
+            "{ websocket: true, query: { EIO: \"3\" }, header: { Origin: [https://a.test, \"a, b\", \"true\"] }, \
              method: GET, port: [80, 443] }"
         );
         assert_eq!(RouteWhen::default().written(), "");

@@ -311,6 +311,8 @@ fn requests(conf: &str, random: &mut Random) -> Vec<Request> {
     }
     let picked = (0..REQUESTS.min(all.len() * 2)).map(|_| {
         let (host, target, port) = &all[random.below(all.len())];
+        let upgrade = random.percent(25);
+        let method = methods[random.below(methods.len())];
         let some = (0..fields.len().min(2)).map(|_| &fields[random.below(fields.len())]);
         let mut lines: Vec<String> = some
             .map(|(name, value)| format!("{}: {value}\r\n", name.replace('_', "-")))
@@ -324,8 +326,9 @@ fn requests(conf: &str, random: &mut Random) -> Vec<Request> {
             host: (*host).clone(),
             target: (*target).clone(),
             port: *port,
-            upgrade: random.percent(25),
-            method: methods[random.below(methods.len())].to_owned(),
+            upgrade,
+            // An upgrade is asked for by GET.
+            method: if upgrade { "GET" } else { method }.to_owned(),
             fields: lines.concat(),
         }
     });
