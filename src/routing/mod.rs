@@ -6,6 +6,7 @@
 
 mod host_pattern;
 mod location;
+mod location_doubt;
 mod location_error;
 mod location_kind;
 mod pattern;
@@ -22,6 +23,7 @@ use crate::routing::regexes::Regexes;
 pub use crate::routing::host_pattern::HostError;
 pub use crate::routing::host_pattern::HostPattern;
 pub use crate::routing::location::Location;
+pub use crate::routing::location_doubt::LocationDoubt;
 pub use crate::routing::location_error::LocationError;
 pub use crate::routing::location_kind::LocationKind;
 pub use crate::routing::pattern::RegexProblem;

@@ -180,7 +180,17 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
         return None;
     }
     match text.parse::<Location>() {
-        Ok(location) => Some(location),
+        Ok(location) => {
+            if let Some(doubt) = location.doubt() {
+                let start = text.trim_end().len() - location.pattern().len();
+                let span = start + doubt.span.start..start + doubt.span.end;
+                checker
+                    .warning(&node.part(Some(span)), doubt.to_string())
+                    .label(doubt.label())
+                    .help(doubt.help());
+            }
+            Some(location)
+        }
         Err(error) => {
             let span = node.part(error.span());
             checker.error(&span, error.to_string()).help(error.help());
