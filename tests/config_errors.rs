@@ -256,6 +256,9 @@ fn directory_with_certificates() -> TempDir {
         );
         write(&format!("{name}.key"), &key.serialize_pem(), 0o600);
     }
+    let wild = rcgen::generate_simple_self_signed(["*.wild.localhost".to_owned()]).unwrap();
+    write("wild.pem", &wild.cert.pem(), 0o644);
+    write("wild.key", &wild.signing_key.serialize_pem(), 0o600);
     let key = fs::read_to_string(certs.join("good.key")).unwrap();
     write("everyone.key", &key, 0o644);
     write("group.key", &key, 0o640);

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rcgen::CertifiedKey;
+use regex::Regex;
 use tempfile::TempDir;
 use wsgate::engineio::Finding;
+
+use crate::support::Authority;
 
 fn read(document: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document")
@@ -26,11 +28,19 @@ fn examples(document: &str) -> Vec<String> {
         .collect()
 }
 
-/// Makes every certificate that an example names, and an authority's.
+/// Makes every certificate that an example names, for all of its hosts, and the authority's that has issued them.
 fn make_certificates(example: &str, folder: &TempDir) {
-    let ca = rcgen::generate_simple_self_signed(["ca.example.com".to_owned()]).expect("it");
+    let authority = Authority::new();
     fs::create_dir_all(folder.path().join("certs")).expect("a folder");
-    fs::write(folder.path().join("certs/ca.pem"), ca.cert.pem()).expect("written");
+    fs::write(folder.path().join("certs/ca.pem"), authority.pem()).expect("written");
+    let mut hosts = vec!["chat.example.com"];
+    let written = Regex::new(r"host: \[?([^\]\n}]*)").expect("a regex");
+    for found in written.captures_iter(example) {
+        let found = found.get(1).expect("a group").as_str().split(',');
+        let found = found.map(|host| host.trim_matches([' ', '"', '\'']));
+        // A certificate cannot have a star at its end.
+        hosts.extend(found.map(|host| host.strip_suffix(".*").unwrap_or(host)));
+    }
     for pair in example.split("cert: ").skip(1) {
         let cert = pair.split(',').next().expect("a path").trim();
         let key = pair
@@ -40,13 +50,9 @@ fn make_certificates(example: &str, folder: &TempDir) {
             .split([' ', '}'])
             .next()
             .expect("a path");
-        let CertifiedKey {
-            cert: made,
-            signing_key,
-        } = rcgen::generate_simple_self_signed(["chat.example.com".to_owned()])
-            .expect("a certificate");
+        let made = authority.issue(&hosts);
         fs::write(folder.path().join(cert), made.pem()).expect("written");
-        write_private(&folder.path().join(key), &signing_key.serialize_pem());
+        write_private(&folder.path().join(key), &made.key_pem());
     }
 }
 

@@ -10,6 +10,7 @@ mod bare_machine;
 mod blame;
 mod broken_answers;
 mod certificate_files;
+mod certificates;
 mod config_errors;
 mod diagnosis;
 mod documentation;

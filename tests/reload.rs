@@ -53,7 +53,7 @@ impl Edited {
         let lines = self.gate.log().next(&mut self.read, REFUSED).await;
         let wrong = lines
             .iter()
-            .filter(|line| line["message"] == "configuration");
+            .filter(|line| line["message"] == "configuration" && line["level"] == "ERROR");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         wrong
             .map(|line| (text(&line["place"]), text(&line["reason"])))

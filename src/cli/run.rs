@@ -172,6 +172,10 @@ async fn watch(
             event = supervisor.next() => match event {
                 Event::Ended(ended) => return ended.and(Err(StartError::Died)),
                 Event::File => Trigger::File,
+                Event::Day => {
+                    voice.remarks(&supervisor.running().terms(OffsetDateTime::now_utc()));
+                    continue;
+                }
                 Event::Upstream(probed) => {
                     voice.upstream(&probed);
                     continue;

@@ -21,9 +21,12 @@ use crate::config::filled_values::FilledValues;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::source::SourceText;
+use crate::routing::HostPattern;
+use crate::tls::Certificate;
 
 mod access;
 mod answers;
+mod certificates;
 mod fields;
 mod https;
 mod keys;
@@ -63,6 +66,10 @@ pub(super) struct Checker<'a> {
     pub(super) found: Vec<Diagnostic>,
     /// The files that the configuration names so far, existing or not.
     pub(super) files: BTreeSet<PathBuf>,
+    /// The certificates of listeners so far, each with the place of its `cert`.
+    pub(super) certificates: Vec<(Range<usize>, Certificate)>,
+    /// The hosts of routes so far, with their places; none for a route of every host.
+    pub(super) hosts: Vec<Option<(Range<usize>, Vec<HostPattern>)>>,
 }
 
 /// Longest wait for connections under way after the signal to stop; less than the 90 s after which service managers
@@ -122,6 +129,7 @@ impl Checker<'_> {
             .require("routes", &listed("routes", ROUTE), self)
             .map(|node| route::routes(node, defaults, &listeners, self))
             .unwrap_or_default();
+        certificates::remark(&listeners, self);
         let promises = fields
             .get("tests")
             .map(|node| promise::promises(node, self))

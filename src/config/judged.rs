@@ -52,6 +52,8 @@ impl Judged {
             unfilled: Vec::new(),
             found: Vec::new(),
             files: BTreeSet::new(),
+            certificates: Vec::new(),
+            hosts: Vec::new(),
         };
         let config = checker.check(root);
         Self {

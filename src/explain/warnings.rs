@@ -1,7 +1,6 @@
 //! Finds what a person should know about a URL, whatever becomes of its requests.
 
 use crate::clients::RequestKind;
-use crate::clients::Url;
 use crate::config::Action;
 use crate::config::Config;
 use crate::config::Listener;
@@ -217,25 +216,13 @@ fn way_to_listener(
             warnings.push(Warning::WeappNeedsTrust(at));
         }
         Some(Tls::SelfSigned { .. }) => warnings.push(Warning::SelfSigned(at)),
-        Some(Tls::Pairs(pairs)) => {
-            let mut names = pairs.iter().flat_map(|pair| pair.names());
-            if !names.any(|name| is_for(name, url)) {
-                warnings.push(Warning::OtherName(at));
-            }
+        Some(Tls::Pairs(pairs)) if !pairs.iter().any(|pair| pair.is_for(url.host())) => {
+            warnings.push(Warning::OtherName(at));
         }
+        Some(Tls::Pairs(_)) => {}
     }
     if listener::is_hidden(listener, url) {
         warnings.push(Warning::Loopback(at));
-    }
-}
-
-/// Whether a certificate with this name is for the URL's host. A star stands for one label (RFC 9525 §6.3).
-fn is_for(name: &str, url: &Url) -> bool {
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    let host = host.strip_suffix('.').unwrap_or(host);
-    match name.strip_prefix("*.") {
-        Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
-        None => name.eq_ignore_ascii_case(host),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Another configuration, or other certificates, while everything goes on.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ use crate::server::listeners::OpeningContext;
 use crate::server::listeners::Sockets;
 use crate::tls::Certificate;
 use crate::tls::CertificateError;
+use crate::tls::KnownRoots;
+use crate::tls::Remark;
 
 /// Longest wait for the threads, which need milliseconds: were one stuck, signals must still be heard.
 const OBEYED: Duration = Duration::from_secs(5);
@@ -34,6 +37,8 @@ pub struct Renewed {
     pub changes: Vec<Change>,
     /// Why others are not: the ones of before are still shown.
     pub kept: Vec<CertificateError>,
+    /// What a person should know about those that are shown from now on.
+    pub remarks: Vec<Remark>,
 }
 
 impl Running {
@@ -89,6 +94,8 @@ impl Running {
     pub async fn renew(&mut self, files: &BTreeSet<PathBuf>, now: OffsetDateTime) -> Renewed {
         let mut renewed = Renewed::default();
         let mut read: BTreeMap<(PathBuf, PathBuf), Certificate> = BTreeMap::new();
+        // Read only if there is something to judge.
+        let known = LazyCell::new(KnownRoots::system);
         for pair in self.pairs() {
             let paths = (pair.path().to_owned(), pair.key_path().to_owned());
             if read.contains_key(&paths) || !(files.contains(&paths.0) || files.contains(&paths.1))
@@ -102,6 +109,7 @@ impl Running {
                     renewed
                         .changes
                         .push(changes::certificate(ChangeSign::Changed, &certificate));
+                    renewed.remarks.extend(certificate.remarks(&known, now));
                     fresh = certificate;
                 }
                 Err(error) => renewed.kept.push(error),
@@ -139,6 +147,13 @@ impl Running {
         let pairs = self.pairs();
         let files = pairs.flat_map(|pair| [pair.path(), pair.key_path()]);
         files.map(ToOwned::to_owned).collect()
+    }
+
+    /// The certificates that are shown of which the end is near, or over; each file once.
+    pub fn terms(&self, now: OffsetDateTime) -> Vec<Remark> {
+        let mut files = BTreeSet::new();
+        let pairs = self.pairs().filter(|pair| files.insert(pair.path()));
+        pairs.flat_map(|pair| pair.terms(now)).collect()
     }
 
     fn pairs(&self) -> impl Iterator<Item = &Certificate> {

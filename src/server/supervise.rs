@@ -1,5 +1,5 @@
-//! What the main thread does in the background while others serve: it follows files, and asks upstreams whether they
-//! answer.
+//! What the main thread does in the background while others serve: it follows files, asks upstreams whether they answer,
+//! and counts the days.
 //!
 //! Here is the one place for such work. Whatever else is to go on beside serving is one more task that [`Supervisor::begin`]
 //! begins, and one more [`Event`] if somebody is to hear of it. A task never blocks: signals are heard at any time.
@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use crate::config::Action;
 use crate::config::Config;
@@ -27,6 +28,9 @@ use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Server;
 
+/// How often certificates are looked at whose files nobody touches.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What happened in the background.
 #[derive(Debug)]
 pub enum Event {
@@ -34,6 +38,8 @@ pub enum Event {
     File,
     /// A server of an upstream was asked whether it answers.
     Upstream(Probed),
+    /// Another day is over: what comes by itself as time passes may have come.
+    Day,
     /// The threads that serve have ended, though nobody told them to. Only a panic does that.
     Ended(Result<(), StartError>),
 }
@@ -76,6 +82,7 @@ impl Supervisor {
         let (happened, events) = mpsc::unbounded_channel();
         let (probes, asked) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
+        tasks.spawn_local(days(DAY, happened.clone()));
         tasks.spawn_local(probe(asked, happened));
         let supervisor = Self {
             running,
@@ -201,6 +208,15 @@ fn probes(config: &Config) -> impl Iterator<Item = Probe> {
     })
 }
 
+/// Tells that `day` is over, again and again.
+async fn days(day: Duration, happened: mpsc::UnboundedSender<Event>) {
+    loop {
+        sleep(day).await;
+        // When the process goes away nobody listens any more.
+        let _ = happened.send(Event::Day);
+    }
+}
+
 /// Asks upstreams one after the other, and tells what comes of each as soon as it is known.
 async fn probe(mut probes: mpsc::UnboundedReceiver<Probe>, happened: mpsc::UnboundedSender<Event>) {
     while let Some(probe) = probes.recv().await {
@@ -219,16 +235,19 @@ async fn probe(mut probes: mpsc::UnboundedReceiver<Probe>, happened: mpsc::Unbou
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tempfile::TempDir;
     use time::OffsetDateTime;
     use tokio::runtime::Builder;
     use tokio::runtime::LocalOptions;
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
 
     use crate::observe::AccessLog;
     use crate::server::Event;
     use crate::server::Supervisor;
+    use crate::server::supervise::days;
     use crate::server::test_support::DEADLINE;
     use crate::server::test_support::config;
     use crate::server::test_support::start;
@@ -241,8 +260,23 @@ mod tests {
                 let place = probed.place.rsplit('/').next().unwrap();
                 format!("{place}: {}", probed.outcome.is_ok())
             }
+            Event::Day => "day".to_owned(),
             Event::Ended(ended) => panic!("{ended:?}"),
         }
+    }
+
+    #[test]
+    fn a_day_comes_again() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (happened, mut events) = mpsc::unbounded_channel();
+            let days = tokio::spawn(days(Duration::from_millis(1), happened));
+            for _ in 0..2 {
+                let event = timeout(DEADLINE, events.recv()).await.unwrap();
+                assert!(matches!(event, Some(Event::Day)));
+            }
+            days.abort();
+        });
     }
 
     #[test]

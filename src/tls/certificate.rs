@@ -19,8 +19,12 @@ use crate::tls::certificate_error::CertificateError;
 use crate::tls::contents;
 use crate::tls::contents::CertificateFile;
 use crate::tls::contents::KeysInside;
+use crate::tls::inspection;
+use crate::tls::known_roots::KnownRoots;
 use crate::tls::names::names;
 use crate::tls::passed_over::PassedOver;
+use crate::tls::remark::Matter;
+use crate::tls::remark::Remark;
 
 /// A certificate with its chain and its key, which were checked: both files could be read, they belong together, and
 /// the certificate is in date.
@@ -101,6 +105,43 @@ impl Certificate {
     /// without either, as was usual long ago, is for its common name if that is a host's name.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether the certificate is for `host`, a name or an IP address in lower case. A star stands for one label (RFC
+    /// 9525 §6.3).
+    pub fn is_for(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = host.strip_suffix('.').unwrap_or(host);
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
+            None => name.eq_ignore_ascii_case(host),
+        })
+    }
+
+    /// What a person should know about it: the reasons for which some clients may refuse it at `now`, to whom the
+    /// `known` authorities are known.
+    pub fn remarks(&self, known: &KnownRoots, now: OffsetDateTime) -> Vec<Remark> {
+        self.remarked(|chain| inspection::matters(chain, known, now))
+    }
+
+    /// Those remarks that come by themselves as time passes: that its end is near, or is over.
+    pub fn terms(&self, now: OffsetDateTime) -> Vec<Remark> {
+        self.remarked(|chain| inspection::terms(chain, now))
+    }
+
+    fn remarked(&self, matters: impl Fn(&[X509Certificate<'_>]) -> Vec<Matter>) -> Vec<Remark> {
+        // It was parsed before, when it was read.
+        let parsed = parse_chain(&self.path, &self.certified.cert).unwrap_or_default();
+        if parsed.is_empty() {
+            return Vec::new();
+        }
+        let matters = matters(&parsed).into_iter();
+        matters
+            .map(|matter| Remark {
+                path: self.path.clone(),
+                matter,
+            })
+            .collect()
     }
 
     /// The last moment at which clients accept the certificate.

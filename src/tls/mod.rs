@@ -6,17 +6,22 @@
 
 mod certificate;
 mod certificate_error;
+mod chain;
 mod contents;
 mod file_fault;
 mod given_file;
 mod handshake;
+mod inspection;
+mod known_roots;
 mod names;
 mod other_form;
 mod passed_over;
 mod pem;
+mod remark;
 mod resolver;
 mod roots;
 pub mod self_signed;
+mod signature;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod test_support;
@@ -47,8 +52,11 @@ pub use crate::tls::given_file::Concerns;
 pub use crate::tls::given_file::GivenFile;
 pub use crate::tls::handshake::HandshakeError;
 pub use crate::tls::handshake::accept;
+pub use crate::tls::inspection::NOTICE;
+pub use crate::tls::known_roots::KnownRoots;
 pub use crate::tls::other_form::OtherForm;
 pub use crate::tls::passed_over::PassedOver;
+pub use crate::tls::remark::Remark;
 pub use crate::tls::roots::NoSystemRoots;
 pub use crate::tls::roots::Roots;
 pub use crate::tls::upstream_name::UpstreamName;

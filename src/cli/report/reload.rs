@@ -17,6 +17,7 @@ use crate::server::Renewed;
 use crate::server::StartError;
 use crate::server::WatchError;
 use crate::tls::CertificateError;
+use crate::tls::Remark;
 
 /// How many changes of one reload get a line of their own.
 const SHOWN: usize = 20;
@@ -99,6 +100,20 @@ impl Voice {
         self.changes(&renewed.changes);
         if !renewed.changes.is_empty() {
             tracing::info!(certificates = renewed.changes.len(), "certificates renewed");
+        }
+        self.remarks(&renewed.remarks);
+    }
+
+    /// Clients may refuse a certificate that is shown.
+    pub(in crate::cli) fn remarks(self, remarks: &[Remark]) {
+        for remark in remarks {
+            let (reason, help) = (remark.to_string(), remark.help());
+            let (reason, help) = (reason.as_str(), help.as_str());
+            if remark.is_error() {
+                tracing::error!(reason, help, "certificate");
+            } else {
+                tracing::warn!(reason, help, "certificate");
+            }
         }
     }
 

@@ -244,6 +244,8 @@ fn pair(node: &Node, map: &[(Node, Node)], checker: &mut Checker<'_>) -> Option<
                     .warning(&node.span, block.to_string())
                     .help(block.help());
             }
+            let place = cert_node.span.clone();
+            checker.certificates.push((place, certificate.clone()));
             Some(certificate)
         }
         Err(error) => {

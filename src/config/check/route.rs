@@ -91,8 +91,16 @@ fn route(
     let node = fields.require("location", "location: /socket.io", checker);
     let location = node.and_then(|node| location(node, checker));
     let hosts = match fields.get("host") {
-        Some(node) => request::hosts(node, checker),
-        None => Some(Vec::new()),
+        Some(node) => {
+            let hosts = request::hosts(node, checker);
+            let placed = hosts.clone().unwrap_or_default();
+            checker.hosts.push(Some((node.span.clone(), placed)));
+            hosts
+        }
+        None => {
+            checker.hosts.push(None);
+            Some(Vec::new())
+        }
     };
     let when = fields
         .get("when")
