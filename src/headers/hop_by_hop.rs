@@ -23,14 +23,31 @@ const ALWAYS: [HeaderName; 9] = [
     header::TRAILER,
 ];
 
-/// What `Connection` cannot remove: without the first two the message would be another one. The others are written anew for
-/// each request, and what a believed proxy says in them must not be taken out by a client whose `Connection` it passed on.
-const NEVER_BY_CONNECTION: [HeaderName; 5] = [
+/// What `Connection` cannot remove, though RFC 9110 §7.6.1 asks to take out whatever it names, and forbids to name what is meant for
+/// all recipients.
+///
+/// The first five say what the message is and where it ends. Those of RFC 6455 are what an upgrade consists of; `Origin` is what
+/// `allowed_origins` judged, and the upstream must judge the same. Who asks is told by the next four, and is no choice of a client
+/// whose `Connection` a proxy in front passed on. `Cookie`, `Authorization` and `Set-Cookie` are credentials, of which the same holds.
+const NEVER_BY_CONNECTION: [HeaderName; 18] = [
     header::HOST,
     header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::LOCATION,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_ACCEPT,
+    header::ORIGIN,
+    forwarded::X_REAL_IP,
     forwarded::X_FORWARDED_FOR,
     forwarded::X_FORWARDED_PROTO,
     forwarded::X_FORWARDED_HOST,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::SET_COOKIE,
 ];
 
 /// Whether a field of this name is removed whatever `Connection` names.
@@ -54,9 +71,9 @@ pub fn remove(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = members(headers, header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| {
-            !NEVER_BY_CONNECTION.contains(name)
+            headers.contains_key(name)
+                && !NEVER_BY_CONNECTION.contains(name)
                 && !ALWAYS.contains(name)
-                && headers.contains_key(name)
         })
         .collect();
     for name in named.iter().chain(&there) {
