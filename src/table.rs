@@ -57,6 +57,7 @@ fn rule<T>(
             location: route.location.clone(),
             rewrites: route.rewrites.clone(),
             uri: upstream.proxy_pass().uri().map(str::to_owned),
+            own_host: upstream.proxy_pass().proxy_host(),
             set_headers: route.set_headers.clone(),
             to: Arc::new(to(route, upstream)),
         }),

@@ -26,7 +26,7 @@ enum Part {
 /// What the variables stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
-    /// The request's host without port, as in nginx in lower case.
+    /// The request's host without port, as in nginx in lower case; empty for a request in HTTP/1.0 that names none.
     pub host: &'a str,
     /// The client's address.
     pub remote_addr: IpAddr,
@@ -202,6 +202,11 @@ impl Template {
             }
         }
         text
+    }
+
+    /// Whether `$host` stands in it.
+    pub fn has_host(&self) -> bool {
+        self.parts.contains(&Part::Host)
     }
 
     /// The text, if it is the same for every request.

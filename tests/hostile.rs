@@ -29,7 +29,7 @@ use crate::support::TestServer;
 use crate::support::Upstream;
 
 /// How many cases the files have.
-pub(crate) const CASES: usize = 1054;
+pub(crate) const CASES: usize = 1058;
 
 /// Files under way at a time, each with a wsgate of its own.
 const LANES: usize = 4;

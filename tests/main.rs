@@ -22,6 +22,7 @@ mod full_queue;
 mod half_close;
 mod hostile;
 mod hosts;
+mod http10;
 mod https_refused;
 mod https_upstream;
 mod hyper_contracts;

@@ -52,7 +52,10 @@ impl Guarded {
 /// wsgate's own refusals: what is wrong with a request, and what its sender is told.
 const REFUSED: [(&str, &str); 17] = [
     ("GET / HTTP/1.1\r\n\r\n", "a request without Host"),
-    ("GET / HTTP/1.0\r\n\r\n", "a request without Host"),
+    (
+        "GET / HTTP/1.0\r\nHost: a.test\r\nHost: a.test\r\n\r\n",
+        "a request with several Host lines",
+    ),
     (
         "GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n",
         "a request with several Host lines",

@@ -251,8 +251,9 @@ pub fn rewrite<T>(
         framing,
         sender: passing.sender,
         scheme: passing.client.scheme,
+        own_host: &passing.forward.own_host,
     };
-    request::rewrite(head, target, &outgoing);
+    request::rewrite(head, target, &outgoing)?;
     if passing.forward.set_headers.is_empty() {
         return Ok(());
     }

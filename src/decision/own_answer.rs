@@ -21,6 +21,9 @@ pub(super) fn moved(to: &str) -> Response<Bytes> {
 /// What `return` says.
 pub(super) fn returned(written: &Return, variables: &Variables<'_>) -> Response<Bytes> {
     match written.content() {
+        ReturnContent::Address(to) if to.has_host() && variables.host.is_empty() => {
+            nowhere(written.status())
+        }
         ReturnContent::Address(to) => redirect(written.status(), &to.fill(variables)),
         ReturnContent::Text(words) => text(written.status(), words.fill(variables)),
         ReturnContent::Nothing => {
@@ -44,6 +47,7 @@ pub(super) fn to_https(to: Redirect, asked: &Asked, variables: &Variables<'_>) -
     };
     let (host, uri) = (variables.host, variables.request_uri);
     match asked {
+        Asked::Nothing if host.is_empty() => nowhere(StatusCode::PERMANENT_REDIRECT),
         Asked::Nothing => redirect(
             StatusCode::PERMANENT_REDIRECT,
             &format!("https://{host}{port}{uri}"),
@@ -60,6 +64,13 @@ pub(super) fn to_https(to: Redirect, asked: &Asked, variables: &Variables<'_>) -
             response
         }
     }
+}
+
+/// A redirect to the host of a request that names none: without `Location`, since whatever stood there would be made up. Who asks
+/// so, which is nearly always a health check, looks at the status alone.
+fn nowhere(status: StatusCode) -> Response<Bytes> {
+    let words = "wsgate: moved to another address of this host, which a request without Host does not name\n";
+    text(status, words.to_owned())
 }
 
 fn redirect(status: StatusCode, to: &str) -> Response<Bytes> {

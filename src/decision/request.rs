@@ -12,6 +12,7 @@ use http::Uri;
 use http::Version;
 use http::header;
 use http::request::Parts;
+use http::uri::Authority;
 use http::uri::PathAndQuery;
 
 use crate::headers::forwarded;
@@ -19,7 +20,8 @@ use crate::headers::forwarded::Scheme;
 use crate::headers::forwarded::Sender;
 use crate::headers::hop_by_hop;
 use crate::headers::host;
-use crate::headers::lists::members;
+use crate::headers::transfer_coding;
+use crate::headers::transfer_coding::TransferCodingError;
 use crate::headers::upgrade;
 use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
@@ -41,8 +43,8 @@ pub enum RequestError {
     OtherAuthority,
     /// The target's path cannot be read.
     Target(TargetError),
-    /// A transfer coding other than `chunked`, or several.
-    TransferCoding,
+    /// Its transfer codings are not `chunked` alone.
+    TransferCoding(TransferCodingError),
     /// See [`UpgradeError`].
     Upgrade(UpgradeError),
     /// The body cannot be read to its end: malformed chunks, or the client left.
@@ -61,7 +63,7 @@ impl RequestError {
             | Self::TargetForm
             | Self::OtherAuthority
             | Self::Target(_)
-            | Self::TransferCoding
+            | Self::TransferCoding(_)
             | Self::Upgrade(_)
             | Self::Body => StatusCode::BAD_REQUEST,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
@@ -83,7 +85,7 @@ impl fmt::Display for RequestError {
                 f.write_str("a request target whose host is not the one in Host")
             }
             Self::Target(error) => write!(f, "{error}"),
-            Self::TransferCoding => f.write_str("a transfer coding other than `chunked`"),
+            Self::TransferCoding(error) => write!(f, "{error}"),
             Self::Upgrade(error) => write!(f, "{error}"),
             Self::Body => f.write_str("a body that breaks off or has malformed chunks"),
             Self::BodyTimeout(limit) => write!(
@@ -103,7 +105,7 @@ pub struct Checked {
     pub asked: Asked,
     /// Path and query as the client wrote them.
     pub target: PathAndQuery,
-    /// The host of `Host`, without port and in lower case.
+    /// The host of `Host`, without port and in lower case. Empty for a request in HTTP/1.0 that names none.
     pub host: String,
 }
 
@@ -115,36 +117,40 @@ pub fn check(request: &Parts, body: Body) -> Result<Checked, RequestError> {
     if request.method == Method::CONNECT {
         return Err(RequestError::Connect);
     }
-    let mut hosts = request.headers.get_all(header::HOST).into_iter();
-    let host = match (hosts.next(), hosts.count()) {
-        (Some(host), 0) => host,
-        (host, more) => return Err(RequestError::Hosts(usize::from(host.is_some()) + more)),
-    };
-    if !host::is_valid(host.as_bytes()) {
-        return Err(RequestError::BadHost);
-    }
+    let host = host_line(request)?;
     let target = origin_form(&request.uri, host)?;
-    if !transfer_coding_is_served(&request.headers) {
-        return Err(RequestError::TransferCoding);
-    }
+    transfer_coding::check(&request.headers).map_err(RequestError::TransferCoding)?;
     let asked = upgrade::asked(&request.method, request.version, &request.headers, body)
         .map_err(RequestError::Upgrade)?;
-    let host = host::without_port(host.to_str().map_err(|_| RequestError::BadHost)?);
+    let host = host.or_else(|| request.uri.authority().map(Authority::as_str));
     Ok(Checked {
         asked,
         target,
-        host,
+        host: host.map_or_else(String::new, host::without_port),
     })
 }
 
+/// The value of `Host`. HTTP/1.0 does without, and HTTP/1.1 has exactly one (RFC 9112 §3.2).
+fn host_line(request: &Parts) -> Result<Option<&str>, RequestError> {
+    let mut hosts = request.headers.get_all(header::HOST).into_iter();
+    let host = match (hosts.next(), hosts.count()) {
+        (Some(host), 0) => host,
+        (None, _) if request.version == Version::HTTP_10 => return Ok(None),
+        (host, more) => return Err(RequestError::Hosts(usize::from(host.is_some()) + more)),
+    };
+    match host.to_str() {
+        Ok(text) if host::is_valid(text.as_bytes()) => Ok(Some(text)),
+        _ => Err(RequestError::BadHost),
+    }
+}
+
 /// The target as a path with a query, out of origin-form or absolute-form (RFC 9112 §3.2).
-fn origin_form(uri: &Uri, host: &HeaderValue) -> Result<PathAndQuery, RequestError> {
+fn origin_form(uri: &Uri, host: Option<&str>) -> Result<PathAndQuery, RequestError> {
     match (uri.scheme_str(), uri.authority()) {
         (None, None) => {}
         (Some(scheme @ ("http" | "https")), Some(authority)) => {
-            let host = host.to_str().map_err(|_| RequestError::BadHost)?;
             if !host::is_valid(authority.as_str().as_bytes())
-                || !host::same(authority.as_str(), host, scheme)
+                || host.is_some_and(|host| !host::same(authority.as_str(), host, scheme))
             {
                 return Err(RequestError::OtherAuthority);
             }
@@ -162,16 +168,6 @@ fn origin_form(uri: &Uri, host: &HeaderValue) -> Result<PathAndQuery, RequestErr
                 .map_err(|_| RequestError::TargetForm)
         }
         _ => Err(RequestError::TargetForm),
-    }
-}
-
-/// `chunked`, once, or none at all. Hyper has made sure that chunks are there when it is named.
-fn transfer_coding_is_served(headers: &HeaderMap) -> bool {
-    let mut codings = members(headers, header::TRANSFER_ENCODING);
-    match (codings.next(), codings.next()) {
-        (None, _) => !headers.contains_key(header::TRANSFER_ENCODING),
-        (Some(coding), None) => coding.eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
     }
 }
 
@@ -200,16 +196,30 @@ pub(super) struct Outgoing<'a> {
     /// From whom the upstream is told that the request came.
     pub(super) sender: Sender<'a>,
     pub(super) scheme: Scheme,
+    /// What the upstream's `Host` is where the client names none: that of its own address.
+    pub(super) own_host: &'a str,
 }
 
 /// Turns a client's head into an upstream's: the target, HTTP/1.1, no hop-by-hop field, and our own fields.
-pub(super) fn rewrite(request: &mut Parts, target: PathAndQuery, outgoing: &Outgoing<'_>) {
+///
+/// # Errors
+/// `own_host` has bytes that no field may have.
+pub(super) fn rewrite(
+    request: &mut Parts,
+    target: PathAndQuery,
+    outgoing: &Outgoing<'_>,
+) -> Result<(), RequestError> {
     let Outgoing {
         asked,
         framing,
         sender,
         scheme,
+        own_host,
     } = *outgoing;
+    if let Some(authority) = request.uri.authority() {
+        // Where there is a Host too it says the same.
+        add_host(&mut request.headers, authority.as_str())?;
+    }
     request.uri = Uri::from(target);
     request.version = Version::HTTP_11;
     let headers = &mut request.headers;
@@ -218,6 +228,7 @@ pub(super) fn rewrite(request: &mut Parts, target: PathAndQuery, outgoing: &Outg
     headers.remove(header::EXPECT);
     remove_underscored(headers);
     forwarded::write(headers, sender, scheme);
+    add_host(headers, own_host)?;
     if framing == Framing::Chunked {
         // Hyper would otherwise send a GET without its body, which then reads as the next request.
         headers.insert(
@@ -230,6 +241,18 @@ pub(super) fn rewrite(request: &mut Parts, target: PathAndQuery, outgoing: &Outg
         headers.remove(header::CONTENT_LENGTH);
         upgrade::write(headers);
     }
+    Ok(())
+}
+
+/// Writes `Host` where a request in HTTP/1.0 has none, in front of all other fields (RFC 9110 §7.2).
+fn add_host(headers: &mut HeaderMap, host: &str) -> Result<(), RequestError> {
+    if !headers.contains_key(header::HOST) {
+        let host = HeaderValue::from_str(host).map_err(|_| RequestError::TargetForm)?;
+        let others = std::mem::take(headers);
+        headers.insert(header::HOST, host);
+        headers.extend(others);
+    }
+    Ok(())
 }
 
 /// Writes a field of `set_headers`; an empty one is taken out, as in nginx.
@@ -315,6 +338,42 @@ mod tests {
     }
 
     #[test]
+    fn http_1_0_needs_no_host_and_its_upstream_gets_one() {
+        for (target, host, sent, told) in [
+            ("/x", "", "own.test", None),
+            (
+                "http://A.test:80/x",
+                "a.test",
+                "A.test:80",
+                Some("A.test:80"),
+            ),
+        ] {
+            let mut request = parts(target, &[("x-first", "1")]);
+            request.version = Version::HTTP_10;
+            let checked = check(&request, Body::None).unwrap();
+            assert_eq!(checked.host, host, "{target}");
+            let outgoing = Outgoing {
+                asked: &Asked::Nothing,
+                framing: Framing::None,
+                sender: Sender::Client(&HeaderValue::from_static("127.0.0.1")),
+                scheme: Scheme::Http,
+                own_host: "own.test",
+            };
+            rewrite(&mut request, checked.target, &outgoing).unwrap();
+            let (name, value) = request.headers.iter().next().unwrap();
+            assert_eq!((name.as_str(), value.as_bytes()), ("host", sent.as_bytes()));
+            let forwarded = request.headers.get("x-forwarded-host");
+            assert_eq!(forwarded.map(|value| value.to_str().unwrap()), told);
+        }
+        let mut request = parts("/x", &[("host", "a"), ("host", "a")]);
+        request.version = Version::HTTP_10;
+        assert_eq!(
+            check(&request, Body::None).unwrap_err(),
+            RequestError::Hosts(2)
+        );
+    }
+
+    #[test]
     fn an_absolute_target_must_name_the_host() {
         assert_eq!(
             checked("http://A.test:80/x?y", &[("host", "a.test")]),
@@ -364,11 +423,9 @@ mod tests {
         );
         for odd in ["gzip", "gzip, chunked", "chunked, chunked", "", "identity"] {
             let request = parts("/x", &[("host", "a"), ("transfer-encoding", odd)]);
-            assert_eq!(
-                check(&request, Body::Some).unwrap_err(),
-                RequestError::TransferCoding,
-                "{odd}"
-            );
+            let error = check(&request, Body::Some).unwrap_err();
+            assert!(matches!(error, RequestError::TransferCoding(_)), "{odd}");
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST, "{odd}");
         }
     }
 
@@ -394,8 +451,10 @@ mod tests {
                 framing: Framing::None,
                 sender: Sender::Client(&HeaderValue::from_static("127.0.0.1")),
                 scheme: Scheme::Http,
+                own_host: "own.test",
             },
-        );
+        )
+        .unwrap();
         assert_eq!(request.headers.get(header::CONTENT_LENGTH), None);
         assert_eq!(request.headers[header::CONNECTION], "Upgrade");
     }
@@ -422,8 +481,10 @@ mod tests {
                 framing: Framing::None,
                 sender: Sender::Client(&HeaderValue::from_static("127.0.0.1")),
                 scheme: Scheme::Http,
+                own_host: "own.test",
             },
-        );
+        )
+        .unwrap();
         let mut names: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(

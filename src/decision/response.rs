@@ -11,6 +11,8 @@ use http::response::Parts;
 
 use crate::headers::hop_by_hop;
 use crate::headers::lists::members;
+use crate::headers::transfer_coding;
+use crate::headers::transfer_coding::TransferCodingError;
 use crate::headers::upgrade;
 
 /// An answer that could be understood differently by the next reader.
@@ -18,21 +20,23 @@ use crate::headers::upgrade;
 pub enum AnswerError {
     /// Both Content-Length and Transfer-Encoding.
     DoublyFramed,
-    /// A transfer coding other than `chunked`, or several.
-    TransferCoding,
+    /// Its transfer codings are not `chunked` alone.
+    TransferCoding(TransferCodingError),
     /// A Content-Length that is no number, or several that differ.
     Length,
 }
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DoublyFramed => "its answer has both Content-Length and Transfer-Encoding",
-            Self::TransferCoding => "its answer has a transfer coding other than `chunked`",
-            Self::Length => {
-                "its answer has a Content-Length that is no number, or several that differ"
+        match self {
+            Self::DoublyFramed => {
+                f.write_str("its answer has both Content-Length and Transfer-Encoding")
             }
-        })
+            Self::TransferCoding(error) => write!(f, "its answer has {error}"),
+            Self::Length => f.write_str(
+                "its answer has a Content-Length that is no number, or several that differ",
+            ),
+        }
     }
 }
 
@@ -58,11 +62,7 @@ pub fn check(headers: &HeaderMap) -> Result<(), AnswerError> {
     if headers.contains_key(header::CONTENT_LENGTH) {
         return Err(AnswerError::DoublyFramed);
     }
-    let mut codings = members(headers, header::TRANSFER_ENCODING);
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(AnswerError::TransferCoding),
-    }
+    transfer_coding::check(headers).map_err(AnswerError::TransferCoding)
 }
 
 /// Removes what concerned the upstream's connection only.
@@ -94,6 +94,8 @@ pub fn rewrite(answer: &mut Parts) {
 
 /// Turns an upstream's 101 into the client's: exactly the two fields that it needs, and all that was agreed.
 pub fn rewrite_switch(answer: &mut Parts) {
+    // Ours, whatever the upstream speaks (RFC 9110 §2.5): no client takes a 101 in HTTP/1.0 for one.
+    answer.version = Version::HTTP_11;
     hop_by_hop::remove(&mut answer.headers);
     // A 101 has no body (RFC 9110 §15.2).
     answer.headers.remove(header::CONTENT_LENGTH);
@@ -105,12 +107,14 @@ pub fn rewrite_switch(answer: &mut Parts) {
 mod tests {
     use http::Response;
     use http::StatusCode;
+    use http::Version;
     use http::response::Parts;
 
     use crate::decision::response::AnswerError;
     use crate::decision::response::check;
     use crate::decision::response::rewrite;
     use crate::decision::response::rewrite_switch;
+    use crate::headers::transfer_coding::TransferCodingError;
 
     fn parts(status: StatusCode, lines: &[(&str, &str)]) -> Parts {
         let mut response = Response::builder().status(status);
@@ -129,11 +133,11 @@ mod tests {
         );
         assert_eq!(
             of(&[("transfer-encoding", "gzip")]),
-            Err(AnswerError::TransferCoding)
+            Err(AnswerError::TransferCoding(TransferCodingError::Other))
         );
         assert_eq!(
             of(&[("transfer-encoding", "")]),
-            Err(AnswerError::TransferCoding)
+            Err(AnswerError::TransferCoding(TransferCodingError::Empty))
         );
         assert_eq!(of(&[("transfer-encoding", "Chunked")]), Ok(()));
         assert_eq!(of(&[("content-length", "3")]), Ok(()));
@@ -176,14 +180,16 @@ mod tests {
         let mut answer = parts(
             StatusCode::SWITCHING_PROTOCOLS,
             &[
-                ("connection", "keep-alive, Upgrade"),
+                ("connection", "keep-alive, Upgrade, Sec-WebSocket-Protocol"),
                 ("upgrade", "WebSocket"),
                 ("content-length", "0"),
                 ("transfer-encoding", "chunked"),
                 ("sec-websocket-protocol", "chat"),
             ],
         );
+        answer.version = Version::HTTP_10;
         rewrite_switch(&mut answer);
+        assert_eq!(answer.version, Version::HTTP_11);
         let mut names: Vec<&str> = answer.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["connection", "sec-websocket-protocol", "upgrade"]);

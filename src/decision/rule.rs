@@ -54,6 +54,8 @@ pub struct Forward<T> {
     pub rewrites: Vec<Rewrite>,
     /// The path of `proxy_pass`, which replaces the location; `None` if it has none, and the target goes on as it is.
     pub uri: Option<String>,
+    /// `Host` for the upstream where the client names none, as only a request in HTTP/1.0 may: nginx's `$proxy_host`.
+    pub own_host: String,
     /// Fields written over the client's and wsgate's own; an empty one is taken out.
     pub set_headers: Vec<(WrittenName, Template)>,
     /// Where to.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::Response;
 use http::Version;
+use http::header;
 use http::response::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -95,6 +96,12 @@ impl ReadyAnswer {
                 // HTTP/1.0 has no chunks.
                 let ends_with_connection =
                     version <= Version::HTTP_10 && body.size_hint().exact().is_none();
+                if ends_with_connection {
+                    // To a client that asked for it hyper would promise that the connection stays, in any version but this.
+                    head.version = version;
+                    head.headers
+                        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 let body = AnswerBody::upstream(body, lease, connection, report);
                 Answered {
                     response: Response::from_parts(*head, body),

@@ -78,6 +78,16 @@ impl ProxyPass {
         }
     }
 
+    /// The server as `Host` names it, which is nginx's `$proxy_host`: without the port that its scheme has by itself, and `localhost`
+    /// for a Unix socket.
+    pub fn proxy_host(&self) -> String {
+        match &self.address {
+            Address::Port { scheme, host, port } if *port == scheme.port() => host.to_string(),
+            Address::Port { .. } => self.authority(),
+            Address::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
     /// This `proxy_pass` without its path.
     pub fn without_uri(&self) -> Self {
         Self {
@@ -303,6 +313,20 @@ mod tests {
                 port: 1
             }
         );
+    }
+
+    #[test]
+    fn its_own_host_is_what_nginx_sends() {
+        for (text, host) in [
+            ("http://127.0.0.1:80/x", "127.0.0.1"),
+            ("http://127.0.0.1:443", "127.0.0.1:443"),
+            ("https://[::1]:443", "[::1]"),
+            ("https://a.test:5003/x", "a.test:5003"),
+            ("http://unix:/run/app.sock", "localhost"),
+        ] {
+            let read: ProxyPass = text.parse().unwrap();
+            assert_eq!(read.proxy_host(), host, "{text}");
+        }
     }
 
     #[test]

@@ -87,7 +87,10 @@ pub(super) fn is_framed_clearly(message: &Message) -> Result<(), String> {
             return wrong(name);
         }
     }
-    if values("x-forwarded-host") != values("host") {
+    // A request in HTTP/1.0 need not name a host: its upstream is told its own, and that nobody named one.
+    let names_none = values("x-forwarded-host").is_empty()
+        && matches!(values("host")[..], [host] if host.starts_with(b"127.0.0.1:"));
+    if !names_none && values("x-forwarded-host") != values("host") {
         return wrong("X-Forwarded-Host");
     }
     let (connection, upgrade) = (values("connection"), values("upgrade"));

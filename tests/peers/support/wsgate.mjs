@@ -16,10 +16,11 @@ export const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgat
 /** Where to listen, plainly and (with `tls`) by TLS; port 0 is the system's choice. */
 const LISTEN = { plain: ['127.0.0.1:0'], secure: ['127.0.0.1:0'] };
 
-export function routesYaml({ routes, tls, top = [], listen: { plain, secure, more = [] } = LISTEN }) {
+export function routesYaml({ routes, tls, top = [], listen: { plain, secure, more = [], redirect } = LISTEN }) {
   const text = JSON.stringify;
   const rest = more.map((line) => `    ${line}`);
   const lines = ['drain_timeout: 1s', ...top, 'listen:', ...plain.flatMap((address) => [`  - address: ${text(address)}`, ...rest])];
+  if (redirect) lines.push('    redirect: https');
   for (const address of tls ? secure : []) {
     lines.push(`  - address: ${text(address)}`, ...rest, '    tls:');
     for (const { cert, key } of tls) lines.push(`      - { cert: ${text(cert)}, key: ${text(key)} }`);
