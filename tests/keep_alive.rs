@@ -1,12 +1,16 @@
 //! Which connection to an upstream a request goes over, and what happens when that one is just closing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
+
+use tokio::net::TcpListener;
 
 use crate::support::AT_ONCE;
 use crate::support::Ending;
 use crate::support::GET;
 use crate::support::LEAVE;
+use crate::support::Over;
 use crate::support::Peer;
 use crate::support::TestServer;
 use crate::support::Upstream;
@@ -333,4 +337,144 @@ async fn a_connection_that_was_idle_for_more_than_4_seconds_is_not_used_again() 
     assert_eq!(client.ask(post("late")).await.text(), "ok");
     assert_eq!(upstream.received().await.connection, 1);
     assert_eq!(upstream.received().await.connection, 2);
+}
+
+/// A server of the kind that `@socket.io/sticky` was before 1.0.4: a connection belongs to the worker of the session that its first
+/// request names, or to a new worker if it names none, and a worker knows the sessions that it has opened and no other.
+async fn sticky_cluster() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok((tcp, _)) = listener.accept().await {
+            connections += 1;
+            tokio::spawn(worker(Peer::plain(tcp), connections));
+        }
+    });
+    address
+}
+
+/// One connection, which is the `number`th. A session's id begins with the number of the worker that knows it.
+async fn worker(mut connection: Peer, number: usize) {
+    let mut worker = None;
+    let mut opened = 0;
+    while connection.has_more().await {
+        let head = connection.head().await;
+        let sid = head.target().split("sid=").nth(1).map(str::to_owned);
+        let knows = |worker: &str| sid.as_deref().is_some_and(|sid| sid.starts_with(worker));
+        let worker = worker.get_or_insert_with(|| match &sid {
+            Some(sid) => sid.split('-').next().unwrap().to_owned(),
+            None => format!("worker{number}"),
+        });
+        let (status, body) = if knows(worker) {
+            (200, format!("2{worker}"))
+        } else if sid.is_some() {
+            (
+                400,
+                "{\"code\":1,\"message\":\"Session ID unknown\"}".to_owned(),
+            )
+        } else if head.target().contains("EIO=") {
+            opened += 1;
+            let open = format!("0{{\"sid\":\"{worker}-{number}-{opened}\",\"upgrades\":[]}}");
+            (200, open)
+        } else {
+            (200, format!("page of {worker} over {number}"))
+        };
+        let length = body.len();
+        // An answer in chunks goes through hyper.
+        let answer = if head.target().contains("chunked") {
+            format!(
+                "HTTP/1.1 {status} x\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+            )
+        } else {
+            format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{body}")
+        };
+        if connection.try_send(answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn opened(client: &mut Peer, more: &str) -> String {
+    let target = format!("/socket.io/?EIO=4&transport=polling{more}");
+    let open = client.get(&target).await;
+    let open = open.text().split('"').nth(3).unwrap().to_owned();
+    assert!(open.starts_with("worker"), "{open}");
+    open
+}
+
+async fn poll(client: &mut Peer, sid: &str, more: &str) -> String {
+    let target = format!("/socket.io/?EIO=4&transport=polling{more}&sid={sid}");
+    let answer = client.get(&target).await;
+    format!("{} {}", answer.status(), answer.text())
+}
+
+#[tokio::test]
+async fn a_kept_connection_belongs_to_the_session_that_began_over_it() {
+    let gate = TestServer::setup()
+        .tls()
+        .proxy_pass("/", format!("http://{}", sticky_cluster().await))
+        .start()
+        .await;
+    for over in Over::BOTH {
+        for more in ["", "&chunked"] {
+            let (mut one, mut two) = (gate.connect_over(over).await, gate.connect_over(over).await);
+            let first = opened(&mut one, more).await;
+            let second = opened(&mut two, more).await;
+            assert_ne!(first, second);
+            // What was opened over a connection goes on over it.
+            let own = |sid: &str| format!("200 2{}", sid.split('-').next().unwrap());
+            let (before, _) = first.split_once('-').unwrap();
+            let page = one.get("/page").await;
+            assert!(
+                page.text().starts_with(&format!("page of {before} ")),
+                "{page:?}"
+            );
+            for _ in 0..3 {
+                // Both in turn over one connection of the client's.
+                assert_eq!(poll(&mut one, &first, more).await, own(&first));
+                assert_eq!(poll(&mut one, &second, more).await, own(&second));
+                assert_eq!(one.get("/page").await.status(), 200);
+                // A session that is opened over another one's connection is found, and so is that other one.
+                let third = opened(&mut one, more).await;
+                assert_eq!(poll(&mut one, &third, more).await, own(&third));
+                assert_eq!(poll(&mut one, &first, more).await, own(&first));
+                assert_eq!(poll(&mut two, &second, more).await, own(&second));
+            }
+        }
+    }
+}
+
+/// A connection that began with a page is some worker's, and not the session's.
+#[tokio::test]
+async fn a_session_does_not_go_over_a_connection_that_began_without_it() {
+    let gate = TestServer::setup()
+        .proxy_pass("/", format!("http://{}", sticky_cluster().await))
+        .start()
+        .await;
+    let mut other = gate.connect().await;
+    let sid = opened(&mut other, "").await;
+    let mut client = gate.connect().await;
+    for _ in 0..3 {
+        assert_eq!(client.get("/page").await.status(), 200);
+        assert!(poll(&mut client, &sid, "").await.starts_with("200 "));
+        assert_eq!(client.get("/page").await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_connection_from_poll_to_poll() {
+    let upstream = Upstream::saying("0{\"sid\":\"abc\"}").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    let mut client = gate.connect().await;
+    client.get("/socket.io/?EIO=4&transport=polling").await;
+    for _ in 0..5 {
+        poll(&mut client, "abc", "").await;
+        let post = "POST /socket.io/?EIO=4&transport=polling&sid=abc HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n2";
+        client.ask(post).await;
+        client.get("/page").await;
+        // No parameter of Engine.IO's, whatever it is called.
+        client.get("/page?sid=other").await;
+    }
+    assert_eq!(upstream.connections(), 1);
 }

@@ -145,6 +145,18 @@ pub fn read_polling(body: &[u8]) -> HandshakeAnswer {
     refusal(text).map_or(HandshakeAnswer::Other, HandshakeAnswer::Refused)
 }
 
+/// The first packet of an answer over HTTP, in the framing of either version; behind it there may be more.
+pub(super) fn first_packet(body: &[u8]) -> Option<&str> {
+    if let Some(packet) = first_in_binary(body) {
+        return Some(packet);
+    }
+    let text = str::from_utf8(body).ok()?;
+    match text.split_once(':') {
+        Some((length, packet)) if length.parse::<usize>().is_ok() => Some(packet),
+        _ => Some(text),
+    }
+}
+
 /// Reads the first bytes that a server sent in a WebSocket. `None` if more are needed.
 ///
 /// It also reads an HTTP answer where a frame should be, which a version 4 server without `allowEIO3` sends there to a

@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use crate::answer_fields::AnswerChanges;
 use crate::headers::spelling::Spelling;
 use crate::proxy::answer_body::AnswerBody;
+use crate::proxy::answer_body::AnswerConnection;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
-use crate::proxy::lease::HttpLease;
 use crate::proxy::refusal::refusal;
 use crate::proxy::report::Report;
 use crate::proxy::switch::Switch;
@@ -33,7 +33,7 @@ pub(super) enum Answer {
     Upstream {
         head: Box<Parts>,
         body: Incoming,
-        lease: HttpLease,
+        over: AnswerConnection,
     },
     /// The upstream agreed to the upgrade.
     Switch {
@@ -87,7 +87,7 @@ impl ReadyAnswer {
             Ok(Answer::Upstream {
                 mut head,
                 body,
-                lease,
+                over,
             }) => {
                 report.answered(head.status, |name| {
                     head.headers.get(name).map(HeaderValue::as_bytes)
@@ -102,7 +102,7 @@ impl ReadyAnswer {
                     head.headers
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                let body = AnswerBody::upstream(body, lease, connection, report);
+                let body = AnswerBody::upstream(body, over, connection, report);
                 Answered {
                     response: Response::from_parts(*head, body),
                     switch: None,

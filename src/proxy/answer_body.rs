@@ -15,8 +15,10 @@ use hyper::body::Incoming;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::Innermost;
 use crate::proxy::lease::HttpLease;
+use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::data_only;
+use crate::proxy::session::SessionNeed;
 
 /// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
 #[derive(Debug)]
@@ -30,9 +32,32 @@ enum Content {
     Own(Bytes),
     Upstream {
         incoming: Incoming,
-        lease: Option<HttpLease>,
+        over: Option<AnswerConnection>,
         connection: Rc<ClientConnection>,
     },
+}
+
+/// The connection over which an upstream answers, and for which session it is kept afterwards.
+#[derive(Debug)]
+pub(super) struct AnswerConnection {
+    pub(super) lease: HttpLease,
+    /// What the request had to do with sessions. A new one is looked for in the first data of the body, with which it comes as a
+    /// rule; where it does not, the session has a connection of its own.
+    pub(super) session: SessionNeed,
+}
+
+impl AnswerConnection {
+    /// The answer's body begins so.
+    fn hears(&mut self, begin: &[u8]) {
+        let need = std::mem::replace(&mut self.session, SessionNeed::Nothing);
+        self.lease.session = need.keeps(self.lease.session, begin);
+    }
+
+    /// The answer is over.
+    fn into_idle(mut self) -> Lease {
+        self.hears(&[]);
+        self.lease.into_idle()
+    }
 }
 
 impl AnswerBody {
@@ -44,17 +69,17 @@ impl AnswerBody {
         }
     }
 
-    /// What the upstream sends over `lease`, which `connection` keeps afterwards.
+    /// What the upstream sends over a connection, which `connection` keeps afterwards.
     pub(super) fn upstream(
         incoming: Incoming,
-        lease: HttpLease,
+        over: AnswerConnection,
         connection: Rc<ClientConnection>,
         report: Report,
     ) -> Self {
         Self {
             content: Content::Upstream {
                 incoming,
-                lease: Some(lease),
+                over: Some(over),
                 connection,
             },
             report: Some(report),
@@ -64,11 +89,11 @@ impl AnswerBody {
     /// The body is whole: what comes next on this connection may use the upstream's again.
     fn finish(&mut self) {
         if let Content::Upstream {
-            lease, connection, ..
+            over, connection, ..
         } = &mut self.content
-            && let Some(lease) = lease.take()
+            && let Some(over) = over.take()
         {
-            connection.keep(lease.into_idle());
+            connection.keep(over.into_idle());
         }
         if let Some(report) = self.report.take() {
             report.completed(0);
@@ -94,6 +119,12 @@ impl http_body::Body for AnswerBody {
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(report), Some(data)) = (&mut this.report, frame.data_ref()) {
                     report.sends(data);
+                }
+                if let (Content::Upstream { over, .. }, Some(data)) =
+                    (&mut this.content, frame.data_ref())
+                    && let Some(over) = over
+                {
+                    over.hears(data);
                 }
             }
             Poll::Ready(Some(Err(error))) => {

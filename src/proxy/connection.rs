@@ -22,6 +22,7 @@ use crate::proxy::current_proxy::CurrentProxy;
 use crate::proxy::error::Innermost;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
+use crate::proxy::route::UpstreamRequest;
 
 /// A client's connection, for as long as it speaks HTTP: who the client is, what it counts as, and the upstream connection
 /// that is kept for it between two requests.
@@ -40,6 +41,8 @@ pub struct ClientConnection {
     lease: RefCell<Option<Lease>>,
     /// Counts the connection for its address, until a tunnel takes that over.
     permit: RefCell<Option<Box<AddressPermit>>>,
+    /// How many polls upstreams have of this client and may hold back.
+    polls: Cell<usize>,
     /// Whether the process is ending what is under way here. Shared, since reports may outlive the connection.
     is_cut: Rc<Cell<bool>>,
 }
@@ -61,8 +64,22 @@ impl ClientConnection {
             address: forwarded::address(client.address.ip()),
             lease: RefCell::default(),
             permit: RefCell::new(permit),
+            polls: Cell::default(),
             is_cut: Rc::default(),
         })
+    }
+
+    /// Notes that an upstream has this request, for as long as the guard is there, if it is one that it may hold back.
+    pub(super) fn polls(&self, to: &UpstreamRequest) -> Option<PollUnderWay<'_>> {
+        to.is_poll.then(|| {
+            self.polls.set(self.polls.get() + 1);
+            PollUnderWay(&self.polls)
+        })
+    }
+
+    /// Whether an upstream holds a poll of this client back: if the client sends no more, then nobody waits for its answer.
+    pub fn is_polling(&self) -> bool {
+        self.polls.get() > 0
     }
 
     /// What the connection is counted by, for the tunnel that it becomes.
@@ -152,5 +169,15 @@ impl ClientConnection {
     /// The upstream connection that was kept, if there is one; from now on it is the caller's.
     pub(super) fn take_lease(&self) -> Option<Lease> {
         self.lease.take()
+    }
+}
+
+/// A poll that an upstream has.
+#[derive(Debug)]
+pub(super) struct PollUnderWay<'c>(&'c Cell<usize>);
+
+impl Drop for PollUnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }

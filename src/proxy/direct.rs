@@ -27,6 +27,8 @@ use crate::proxy::exchange;
 use crate::proxy::exchange::Begun;
 use crate::proxy::first_bytes::FirstBytes;
 use crate::proxy::first_bytes::first_bytes;
+use crate::proxy::lease::BareConnection;
+use crate::proxy::lease::IdleLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::prepare::Prepared;
 use crate::proxy::prepare::PreparedRequest;
@@ -34,6 +36,7 @@ use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::UpstreamRequest;
+use crate::proxy::session::SessionKey;
 use crate::proxy::switch::Switch;
 use crate::stream::PeerAddr;
 use crate::stream::Stream;
@@ -213,6 +216,7 @@ async fn ask_for_tunnel(
     let spelling = &to.hop.route.spelling;
     let message = http1::write_request(&request.parts, &request.names, spelling);
     let asking = DirectRequest {
+        polls_for: None,
         to: &to,
         message: &message,
         clock: &clock,
@@ -251,6 +255,7 @@ async fn ask(
     let mut message = http1::write_request(parts, names, &to.hop.route.spelling);
     message.extend_from_slice(&request.body);
     let asking = DirectRequest {
+        polls_for: Some(connection),
         to: &to,
         message: &message,
         clock: &clock,
@@ -258,9 +263,9 @@ async fn ask(
     };
     let lease = connection.take_lease();
     let mut heard = None;
-    if let Some((stream, address)) = lease.and_then(|lease| lease.bare(&to.hop)) {
-        report.sent_to(Some(address.clone()));
-        let over_kept = asking.ask_over(stream, address, 0).await?;
+    if let Some(kept) = lease.and_then(|lease| lease.bare(&to)) {
+        report.sent_to(Some(kept.address.clone()));
+        let over_kept = asking.ask_over(kept, 0).await?;
         // If the upstream closed it at that moment, the request may go out again.
         if !over_kept.first.broke_off()
             || !decision::may_be_repeated(&parts.method, request.framing)
@@ -275,8 +280,11 @@ async fn ask(
     };
     if let Some(answer) = heard.first.answer.take() {
         if answer.persistence == Persistence::KeepAlive {
-            let idle = IdleConnection::new(heard.stream, heard.address);
-            connection.keep(Lease::Idle(to.hop.server, idle));
+            connection.keep(Lease::Idle(IdleLease {
+                server: to.hop.server,
+                connection: IdleConnection::new(heard.stream, heard.address),
+                session: to.session.keeps(heard.session, &answer.body),
+            }));
         }
         return Ok(DirectOutcome::Bytes(answer));
     }
@@ -290,6 +298,8 @@ async fn ask(
 
 /// A request on its way.
 struct DirectRequest<'a, A> {
+    /// The client whose poll it may be. An upgrade request is none.
+    polls_for: Option<&'a ClientConnection>,
     to: &'a UpstreamRequest,
     /// Its head and its body.
     message: &'a [u8],
@@ -302,6 +312,8 @@ struct DirectRequest<'a, A> {
 struct HeardAnswer<A> {
     stream: Stream,
     address: PeerAddr,
+    /// The session for which the connection was kept.
+    session: Option<SessionKey>,
     first: FirstBytes<A>,
 }
 
@@ -314,23 +326,34 @@ impl<A> DirectRequest<'_, A> {
             sent,
         } = connect(&self.to.hop, self.message, report).await?;
         self.to.is_connected(self.clock);
-        self.ask_over(stream, address, sent).await
+        let anew = BareConnection {
+            stream,
+            address,
+            session: None,
+        };
+        self.ask_over(anew, sent).await
     }
 
     /// Asks over this connection, to which `sent` bytes of the message were written before.
     async fn ask_over(
         &self,
-        mut stream: Stream,
-        address: PeerAddr,
+        over: BareConnection,
         sent: usize,
     ) -> Result<HeardAnswer<A>, ProxyError> {
+        let BareConnection {
+            mut stream,
+            address,
+            session,
+        } = over;
         let deadline = self.clock.moved() + self.to.longest_wait();
+        let _polls = self.polls_for.map(|connection| connection.polls(self.to));
         let first = first_bytes(&mut stream, &self.message[sent..], self.read);
         let first = timeout_at(deadline, first).await;
         Ok(HeardAnswer {
             first: first.map_err(|_| self.to.timed_out())?,
             stream,
             address,
+            session,
         })
     }
 }
@@ -343,6 +366,7 @@ impl<A> HeardAnswer<A> {
             clock,
             stream: self.first.rewind(self.stream),
             address: self.address,
+            session: self.session,
         }
     }
 }

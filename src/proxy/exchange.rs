@@ -17,6 +17,7 @@ use crate::decision::RequestError;
 use crate::decision::response;
 use crate::headers::upgrade::Asked;
 use crate::proxy::answer::Answer;
+use crate::proxy::answer_body::AnswerConnection;
 use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
@@ -24,8 +25,8 @@ use crate::proxy::lease::HttpLease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::route::Hop;
 use crate::proxy::route::UpstreamRequest;
+use crate::proxy::session::SessionKey;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::tunnel::End;
@@ -57,12 +58,15 @@ pub(super) struct Begun {
     /// The upstream's socket, as if the request had not been sent yet.
     pub(super) stream: Rewound,
     pub(super) address: PeerAddr,
+    /// The session for which the connection was kept.
+    pub(super) session: Option<SessionKey>,
 }
 
 /// Lets hyper go on with an exchange. It is told of no body: all of the request is out, and whatever hyper wrote behind its head
 /// could be taken for another request.
 pub(super) async fn go_on(begun: Begun, to: &UpstreamRequest) -> Result<Answer, ProxyError> {
-    let lease = start(to, begun.stream, begun.address).await?;
+    let mut lease = start(to, begun.stream, begun.address).await?;
+    lease.session = begun.session;
     let body = RequestBody::new(None, Rc::new(begun.clock));
     let request = Request::from_parts(begun.head, body);
     let (response, lease) = send(lease, to, request).await?;
@@ -94,7 +98,14 @@ async fn judge(
     })?;
     response::rewrite(&mut head);
     let head = Box::new(head);
-    Ok(Answer::Upstream { head, body, lease })
+    Ok(Answer::Upstream {
+        head,
+        body,
+        over: AnswerConnection {
+            lease,
+            session: to.session,
+        },
+    })
 }
 
 /// An ordinary request: over the connection that was kept, if there is one, and again over a new one if that was just closing.
@@ -104,9 +115,10 @@ async fn ask(
     mut request: Request<RequestBody>,
     report: &mut Report,
 ) -> Result<(Response<Incoming>, HttpLease), ProxyError> {
-    if let Some(lease) = kept(connection, &to.hop).await {
+    if let Some(lease) = kept(connection, to).await {
         report.sent_to(Some(lease.connection.address().clone()));
         let again = copy(&request);
+        let _polls = connection.polls(to);
         match try_send(lease, to, request).await {
             Ok(answered) => return Ok(answered),
             Err(Failed::Unsent(unsent, _)) => request = *unsent,
@@ -116,11 +128,12 @@ async fn ask(
     }
     let lease = open(to, report).await?;
     to.is_connected(request.body().clock());
+    let _polls = connection.polls(to);
     send(lease, to, request).await
 }
 
-async fn kept(connection: &ClientConnection, hop: &Hop) -> Option<HttpLease> {
-    connection.take_lease()?.http(hop).await
+async fn kept(connection: &ClientConnection, to: &UpstreamRequest) -> Option<HttpLease> {
+    connection.take_lease()?.http(to).await
 }
 
 /// A copy to send again, if the request may be repeated. How its names were spelled is left out, since copying that map too would

@@ -1,5 +1,5 @@
-//! The upstream connection that is kept for a client between two of its requests. It belongs to that client alone, and to the
-//! server that it leads to.
+//! The upstream connection that is kept for a client between two of its requests. It belongs to that client alone, to the
+//! server that it leads to, and to the session that began over it, if there is one.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use std::task::Poll;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::Hop;
+use crate::proxy::route::UpstreamRequest;
+use crate::proxy::session::SessionKey;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
@@ -21,44 +23,87 @@ use crate::upstream::Server;
 pub(super) enum Lease {
     /// One over which hyper speaks.
     Http(HttpLease),
-    /// One over which nobody speaks, to this server.
-    Idle(Arc<Server>, IdleConnection),
+    /// One over which nobody speaks.
+    Idle(IdleLease),
+}
+
+/// An upstream connection over which nobody speaks.
+#[derive(Debug)]
+pub(super) struct IdleLease {
+    /// Where it leads to.
+    pub(super) server: Arc<Server>,
+    pub(super) connection: IdleConnection,
+    /// The session for which it is kept.
+    pub(super) session: Option<SessionKey>,
+}
+
+/// An upstream connection for a request without hyper.
+#[derive(Debug)]
+pub(super) struct BareConnection {
+    pub(super) stream: Stream,
+    pub(super) address: PeerAddr,
+    /// The session for which it was kept.
+    pub(super) session: Option<SessionKey>,
 }
 
 impl Lease {
     /// Ready when the connection is of no use any more.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Idle(_, idle) => idle.poll_over(cx),
+            Self::Idle(idle) => idle.connection.poll_over(cx),
             // Its own task sees to it.
             Self::Http(_) => Poll::Pending,
         }
     }
 
-    /// The connection for a request to this hop without hyper, if it leads to that server and nobody speaks over it; otherwise
-    /// it is closed. Once hyper speaks with an upstream, it does with the client, to the end.
-    pub(super) fn bare(self, hop: &Hop) -> Option<(Stream, PeerAddr)> {
-        match self {
-            Self::Idle(server, idle) if Arc::ptr_eq(&server, &hop.server) => idle.wake(),
-            Self::Idle(..) | Self::Http(_) => None,
-        }
+    /// Whether it leads to the server of this request, and to the session that the request belongs to.
+    fn fits(&self, to: &UpstreamRequest) -> bool {
+        let (server, session) = match self {
+            Self::Http(http) => (&http.hop.server, http.session),
+            Self::Idle(idle) => (&idle.server, idle.session),
+        };
+        Arc::ptr_eq(server, &to.hop.server) && to.session.admits(session)
     }
 
-    /// The connection for a request to this hop through hyper, if it leads to that server and may be used; otherwise it is closed.
-    pub(super) async fn http(self, hop: &Hop) -> Option<HttpLease> {
+    /// The connection for this request without hyper, if it fits and nobody speaks over it; otherwise it is closed. Once hyper speaks
+    /// with an upstream, it does with the client, to the end.
+    pub(super) fn bare(self, to: &UpstreamRequest) -> Option<BareConnection> {
+        if !self.fits(to) {
+            return None;
+        }
+        let Self::Idle(idle) = self else {
+            return None;
+        };
+        let (stream, address) = idle.connection.wake()?;
+        Some(BareConnection {
+            stream,
+            address,
+            session: idle.session,
+        })
+    }
+
+    /// The connection for this request through hyper, if it fits and may be used; otherwise it is closed.
+    pub(super) async fn http(self, to: &UpstreamRequest) -> Option<HttpLease> {
+        if !self.fits(to) {
+            return None;
+        }
         match self {
             Self::Http(mut http) => {
-                let fits = Arc::ptr_eq(&http.hop.server, &hop.server)
-                    && http.connection.is_reusable().await;
+                let is_reusable = http.connection.is_reusable().await;
                 // After a reload the route is another one, with other limits perhaps, and the server the same.
-                http.hop = hop.clone();
-                fits.then_some(http)
+                http.hop = to.hop.clone();
+                is_reusable.then_some(http)
             }
-            idle @ Self::Idle(..) => {
-                let (stream, address) = idle.bare(hop)?;
-                HttpLease::start(hop, Rewound::untouched(stream), address)
-                    .await
-                    .ok()
+            idle @ Self::Idle(_) => {
+                let BareConnection {
+                    stream,
+                    address,
+                    session,
+                } = idle.bare(to)?;
+                let stream = Rewound::untouched(stream);
+                let mut http = HttpLease::start(&to.hop, stream, address).await.ok()?;
+                http.session = session;
+                Some(http)
             }
         }
     }
@@ -72,6 +117,8 @@ pub(super) struct HttpLease {
     pub(super) connection: Connection<RequestBody>,
     /// The clock of the request that was answered last, whose body may still be on its way.
     pub(super) clock: Option<Rc<AnswerClock>>,
+    /// The session for which it is kept.
+    pub(super) session: Option<SessionKey>,
 }
 
 impl HttpLease {
@@ -88,6 +135,7 @@ impl HttpLease {
             hop: hop.clone(),
             connection: Connection::start(stream, address).await?,
             clock: None,
+            session: None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use http::Response;
 use http::request::Parts;
 
@@ -26,6 +27,7 @@ use crate::proxy::report::Report;
 use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::UpstreamRequest;
+use crate::proxy::session::SessionNeed;
 
 /// What is to become of a request.
 pub(super) enum Prepared {
@@ -133,9 +135,15 @@ impl NewRequest<'_> {
         if let Some(changes) = self.changes {
             changes.upstream_is_asked(&head.headers);
         }
+        let session = (proxy.session_need)(checked.target.as_str());
+        let is_poll = matches!(session, SessionNeed::Of(_))
+            && checked.asked == Asked::Nothing
+            && head.method == Method::GET;
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
             hop: Hop::choose(&forward.to),
+            session,
+            is_poll,
         }))
     }
 }

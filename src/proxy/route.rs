@@ -13,6 +13,7 @@ use crate::limits::AddressLimits;
 use crate::observe::Observer;
 use crate::proxy::error::ProxyError;
 use crate::proxy::request_body::AnswerClock;
+use crate::proxy::session::SessionNeed;
 use crate::routing::Sites;
 use crate::tunnel;
 use crate::upstream::Server;
@@ -57,6 +58,8 @@ pub struct Proxy {
     pub trusted: Networks,
     /// What each address has and may have.
     pub addresses: AddressLimits,
+    /// Says what a request with this target has to do with sessions.
+    pub session_need: fn(&str) -> SessionNeed,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }
@@ -89,6 +92,11 @@ impl Hop {
 pub(super) struct UpstreamRequest {
     pub(super) asked: Asked,
     pub(super) hop: Hop,
+    /// By which session the connection is chosen that it goes over.
+    pub(super) session: SessionNeed,
+    /// Whether the server may hold it back until there is something to say to its client: a poll of a session. A client that ends
+    /// such a request has left.
+    pub(super) is_poll: bool,
 }
 
 impl UpstreamRequest {

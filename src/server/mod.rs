@@ -15,6 +15,7 @@ mod listeners;
 mod observers;
 mod reload;
 mod serving_table;
+mod sessions;
 mod supervise;
 mod worker;
 
@@ -64,6 +65,7 @@ pub use crate::server::error::StartError;
 pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;
 pub use crate::server::serving_table::serving_table;
+use crate::server::sessions::session_need;
 pub use crate::server::supervise::Event;
 pub use crate::server::supervise::Probed;
 pub use crate::server::supervise::Supervisor;
@@ -135,6 +137,7 @@ impl ThreadSettings {
                 sites: Arc::new(serving_table(config).sites),
                 trusted: config.trusted_proxies.clone(),
                 addresses,
+                session_need,
                 observer: observers.of_requests(config),
             },
             timeouts: listener::ConnectionTimeouts {
