@@ -20,6 +20,7 @@ mod explain;
 mod faults;
 mod full_queue;
 mod half_close;
+mod half_closed_requests;
 mod hostile;
 mod hosts;
 mod http10;

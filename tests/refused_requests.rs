@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use crate::support::AT_ONCE;
 use crate::support::Answer;
 use crate::support::Ending;
+use crate::support::GET;
 use crate::support::Over;
 use crate::support::Peer;
 use crate::support::TestServer;
@@ -130,43 +131,206 @@ async fn requests_that_could_be_understood_differently_are_refused_with_a_reason
     }
 }
 
-/// What hyper refuses before wsgate sees it; its answers are empty.
+/// What hyper refuses before wsgate sees it. The answer and the line in the log are wsgate's all the same.
 #[tokio::test]
 async fn heads_that_are_no_http_are_refused() {
     let mut guarded = Guarded::start().await;
-    for request in [
-        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Folded: a\r\n b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Bare: a\rb\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost : a.test\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Space : 1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\n: 1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\nno colon\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Nul: a\0b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Control: a\x01b\r\n\r\n",
-        "GET /a\0b HTTP/1.1\r\nHost: a.test\r\n\r\n",
-        "GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n",
-        "GET /<a> HTTP/1.1\r\nHost: a.test\r\n\r\n",
-        "GET / HTTP/2.0\r\nHost: a.test\r\n\r\n",
-        "GET / HTTP/1.2\r\nHost: a.test\r\n\r\n",
-        "GET / XTTP/1.1\r\nHost: a.test\r\n\r\n",
-        "G@T / HTTP/1.1\r\nHost: a.test\r\n\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: +5\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: -1\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0x5\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5, 6\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 99999999999999999999\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    for (request, why) in [
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Folded: a\r\n b\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Bare: a\rb\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost : a.test\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Space : 1\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\n: 1\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nno colon\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Nul: a\0b\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX-Control: a\x01b\r\n\r\n",
+            "invalid HTTP header parsed",
+        ),
+        ("GET /a\0b HTTP/1.1\r\nHost: a.test\r\n\r\n", "invalid URI"),
+        (
+            "GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "invalid HTTP version parsed",
+        ),
+        ("GET /<a> HTTP/1.1\r\nHost: a.test\r\n\r\n", "invalid URI"),
+        (
+            "GET / HTTP/2.0\r\nHost: a.test\r\n\r\n",
+            "invalid HTTP version parsed",
+        ),
+        (
+            "GET / HTTP/1.2\r\nHost: a.test\r\n\r\n",
+            "invalid HTTP version parsed",
+        ),
+        (
+            "GET / XTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "invalid HTTP version parsed",
+        ),
+        (
+            "G@T / HTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "invalid HTTP method parsed",
+        ),
+        (
+            "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03\r\n\r\n",
+            "invalid HTTP method parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: +5\r\n\r\nhello",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: -1\r\n\r\nhello",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0x5\r\n\r\nhello",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5, 6\r\n\r\nhello",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 99999999999999999999\r\n\r\nhello",
+            "invalid content-length parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+            "invalid transfer-encoding parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+            "invalid transfer-encoding parsed",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "a transfer coding before `chunked`",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            "the transfer coding `chunked` twice",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            "invalid transfer-encoding parsed",
+        ),
+        (
+            "POST / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "unexpected transfer-encoding parsed",
+        ),
+        (
+            "GET /?a=\"b\" HTTP/1.1\r\nHost: a.test\r\n\r\n",
+            "invalid URI",
+        ),
     ] {
         let (answer, ending) = guarded.refused(request, Over::Ws).await;
         assert_eq!(answer.status(), 400, "{request:?}");
+        assert_eq!(answer.text(), format!("wsgate: {why}\n"), "{request:?}");
+        assert_eq!(
+            answer.head.value("connection"),
+            Some("close"),
+            "{request:?}"
+        );
         assert_eq!(ending, Ending::Fin, "{request:?}");
+    }
+}
+
+/// What came is shown, escaped and not all of it, whichever request of a connection it is.
+#[tokio::test]
+async fn the_log_shows_a_request_that_cannot_be_read() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    for before in ["", GET, "HEAD / HTTP/1.1\r\nHost: chat.test\r\n\r\n"] {
+        for (request, shown) in [
+            (
+                &b"GET /a?token=\"x\" HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+                "GET /a?..",
+            ),
+            (
+                b"GET /\xff\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n",
+                "GET /%FF%1B[31m HTTP/1.1",
+            ),
+            (
+                b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+                "POST /b HTTP/1.1",
+            ),
+            (
+                b"GET /c HTTP/1.1\r\nCookie : secret\r\n\r\n",
+                "GET /c HTTP/1.1",
+            ),
+            (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "%16%03%01%02%00%01"),
+            (b"GET /d\r\n\r\n", "GET /d"),
+        ] {
+            let mut client = gate.connect().await;
+            if !before.is_empty() {
+                client.send(before).await;
+                assert_eq!(client.head().await.status(), 200);
+                if before == GET {
+                    client.take(2).await;
+                }
+            }
+            let port = client.tcp().local_addr().unwrap().to_string();
+            client.send(request).await;
+            assert_eq!(client.answer().await.status(), 400);
+            let line = gate
+                .log()
+                .find("request", |line| {
+                    line["remote_addr"] == port.as_str() && line["status"] == 400
+                })
+                .await;
+            assert_eq!(line["request"], shown);
+            assert!(
+                line["reason"].as_str().unwrap().starts_with("refused: "),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// Its answers go out in order, and the refusal is the last.
+#[tokio::test]
+async fn a_request_that_cannot_be_read_behind_another_is_refused_behind_its_answer() {
+    let upstream = Upstream::saying("ok").await;
+    let gate = TestServer::with_routes(&[("/", &upstream)]).await;
+    for first in [GET, "HEAD / HTTP/1.1\r\nHost: chat.test\r\n\r\n"] {
+        let mut client = gate.connect().await;
+        client
+            .send(format!("{first}GET /<> HTTP/1.1\r\n\r\n"))
+            .await;
+        assert_eq!(client.head().await.status(), 200);
+        if first == GET {
+            assert_eq!(client.take(2).await, b"ok");
+        }
+        let refused = client.answer().await;
+        assert_eq!(
+            (refused.status(), refused.text()),
+            (400, "wsgate: invalid URI\n")
+        );
+        assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
     }
 }
 
@@ -246,7 +410,14 @@ async fn http_2_without_tls_is_not_spoken() {
     let gate = TestServer::with_routes(&[("/", &upstream)]).await;
     let mut client = gate.connect().await;
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    assert_eq!(client.rest().await.0, b"");
+    let answer = client.answer().await;
+    assert_eq!(answer.status(), 505);
+    let words = "HTTP/2 is not spoken here, HTTP/1.1 is";
+    assert_eq!(answer.text(), format!("wsgate: {words}\n"));
+    assert_eq!(client.rest().await, (Vec::new(), Ending::Fin));
+    let line = gate.log().first("request").await;
+    assert_eq!(line["request"], "PRI * HTTP/2.0");
+    assert_eq!(line["reason"], format!("refused: {words}"));
     assert_eq!(upstream.connections(), 0);
 }
 
@@ -295,6 +466,10 @@ async fn more_than_a_hundred_headers_are_431() {
     let request = format!("GET / HTTP/1.1\r\nHost: chat.test\r\n{lines}\r\n");
     let (answer, ending) = guarded.refused(request, Over::Ws).await;
     assert_eq!((answer.status(), ending), (431, Ending::Fin));
+    assert_eq!(
+        answer.text(),
+        "wsgate: a head of more than 100 lines or 64 KiB\n"
+    );
 }
 
 #[tokio::test]
@@ -305,6 +480,10 @@ async fn a_head_of_much_more_than_64_kib_is_431() {
     let request = format!("GET / HTTP/1.1\r\nHost: chat.test\r\nCookie: {cookie}\r\n\r\n");
     let (answer, ending) = guarded.refused(request, Over::Ws).await;
     assert_eq!((answer.status(), ending), (431, Ending::Fin));
+    assert_eq!(
+        answer.text(),
+        "wsgate: a head of more than 100 lines or 64 KiB\n"
+    );
 }
 
 #[tokio::test]

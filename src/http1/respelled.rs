@@ -67,6 +67,11 @@ impl Respelled {
         }
     }
 
+    /// Looks for the end of what the peer sends, while nobody reads it: see [`Stream::poll_end`](crate::stream::Stream::poll_end).
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_end(cx)
+    }
+
     /// The socket, when hyper is done with it.
     pub fn into_inner(self) -> Rewound {
         self.stream

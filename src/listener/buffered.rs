@@ -1,7 +1,7 @@
 //! Requests that come whole, one after the other, each in one piece: they are answered without hyper, until one does not fit.
 
 use std::future::poll_fn;
-use std::mem::MaybeUninit;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::task::Context;
@@ -9,9 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
-use tokio::io::AsyncRead;
 use tokio::io::AsyncWriteExt;
-use tokio::io::ReadBuf;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -24,6 +22,8 @@ use crate::listener::between_requests::next_request;
 use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
 use crate::listener::phase::drain_begins;
+use crate::listener::presence::Looked;
+use crate::listener::presence::Presence;
 use crate::listener::promised::PromisedTunnel;
 use crate::proxy;
 use crate::proxy::Agreed;
@@ -209,30 +209,25 @@ async fn while_there<T>(
     connection: &ClientConnection,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
+    let mut presence = Presence::default();
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => {
             connection.poll_lease(cx);
-            poll_left(client, cx).map(|()| None)
+            presence.poll_left(cx, client, connection).map(|()| None)
         }
     })
     .await
 }
 
-/// Ready when the client has gone. A client that sends before it has its answer hides its end behind these bytes, which wait
-/// until the answer is written.
-fn poll_left(client: &mut End<Stream>, cx: &mut Context<'_>) -> Poll<()> {
-    if !client.early.is_empty() {
-        return Poll::Pending;
+/// A client that sends before it has its answer hides its end behind these bytes, which wait until the answer is written.
+impl Looked for End<Stream> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_end(&mut self.early, cx)
     }
-    let mut room = [MaybeUninit::uninit(); 512];
-    let mut early = ReadBuf::uninit(&mut room);
-    match Pin::new(&mut client.stream).poll_read(cx, &mut early) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(())) if !early.filled().is_empty() => {
-            client.early = Bytes::copy_from_slice(early.filled());
-            Poll::Pending
-        }
-        Poll::Ready(_) => Poll::Ready(()),
+
+    /// An answer is written only when all of it is there.
+    fn is_sending(&mut self) -> bool {
+        false
     }
 }

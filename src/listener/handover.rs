@@ -49,6 +49,11 @@ impl Handover {
         self.deadline
     }
 
+    /// Whether an answer is ready that is no 101.
+    pub(super) fn has_answer(&self) -> bool {
+        self.ready.as_ref().is_some_and(|ready| !ready.is_switch())
+    }
+
     /// The socket, until when the head must be there that it begins with, and the answer to the request of that head.
     pub(super) fn into_parts(self) -> (Rewound, HeadDeadline, Option<Box<ReadyAnswer>>) {
         (self.stream, self.deadline, self.ready)

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1 as server;
 use hyper::service::HttpService;
@@ -18,15 +19,17 @@ use tokio::time::sleep_until;
 use tokio::time::timeout;
 
 use crate::http1;
-use crate::http1::Respelled;
 use crate::listener::Phase;
 use crate::listener::between_requests::next_request;
+use crate::listener::client_socket::ClientSocket;
+use crate::listener::client_socket::CountedBody;
 use crate::listener::closing::LINGER_IDLE;
 use crate::listener::closing::close;
 use crate::listener::closing::linger;
 use crate::listener::handover::Handover;
 use crate::listener::hyper_requests::HyperRequests;
 use crate::listener::phase::drain_begins;
+use crate::listener::presence::Presence;
 use crate::listener::promised::PromisedTunnel;
 use crate::proxy::AnswerBody;
 use crate::proxy::ClientConnection;
@@ -44,7 +47,7 @@ const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
     Connection: close\r\n\r\n\
     wsgate: the head of the request did not come in time\n";
 
-type Http<S> = server::Connection<TokioIo<Respelled>, S>;
+type Http<S> = server::Connection<TokioIo<ClientSocket>, S>;
 
 /// Serves a connection through hyper, to its end or to a tunnel whose 101 is out.
 ///
@@ -102,14 +105,15 @@ async fn serve_requests(
     connection: &Rc<ClientConnection>,
     phase: &watch::Receiver<Phase>,
 ) -> Served {
-    let (stream, deadline, ready) = handover.into_parts();
     // An answer that is ready goes out at once, before what follows could make it the last one.
-    let is_answered = ready.as_ref().is_some_and(|ready| !ready.is_switch());
-    let requests = HyperRequests::new(Rc::clone(connection), deadline, ready, phase.clone());
+    let is_answered = handover.has_answer();
+    let requests = HyperRequests::new(Rc::clone(connection), handover, phase.clone());
     let mut builder = server::Builder::new();
     builder
         .timer(requests.timer.clone())
-        .header_read_timeout(deadline.limit())
+        // Whether a client has left that sends no more is not hyper's to say: see `Presence`.
+        .half_close(true)
+        .header_read_timeout(requests.deadline.limit())
         .max_buf_size(MAX_HEAD)
         .max_headers(http1::MAX_LINES)
         .auto_date_header(false)
@@ -118,19 +122,21 @@ async fn serve_requests(
     if is_answered && *phase.borrow() > Phase::Running {
         builder.keep_alive(false);
     }
-    let socket = TokioIo::new(Respelled::new(stream, Rc::clone(&requests.next)));
+    let socket = TokioIo::new(requests.socket.clone());
     let service = service_fn(|request| requests.answer(request));
     let mut http = builder.serve_connection(socket, service);
     let ended = run(&mut http, &requests, phase.clone()).await;
     let server::Parts { io, read_buf, .. } = http.into_parts();
-    let (stream, early) = io.into_inner().into_inner().unwind(read_buf);
+    let Some((stream, early)) = io.into_inner().unwind(read_buf) else {
+        return Served::Over;
+    };
     let client = End { stream, early };
     match (ended, requests.switch.take()) {
         (Some(HttpEnd::Idle), _) => Served::Idle(client),
         (Some(HttpEnd::Hyper(Ok(()))), Some(switch)) => {
             Served::Tunnel(PromisedTunnel { client, switch })
         }
-        // The client left in the middle of an exchange, or the socket is broken.
+        // The client left in the middle of a request, or the socket is broken.
         (Some(HttpEnd::Hyper(Err(error))), _) if error.is_incomplete_message() => Served::Over,
         // An answer broke off that an end in order would make whole.
         (Some(HttpEnd::Hyper(Err(error))), _)
@@ -139,8 +145,8 @@ async fn serve_requests(
             client.stream.break_off();
             Served::Over
         }
-        // The process is over, in the middle of such an answer perhaps.
-        (None, _) => {
+        // The client left or the process is over, in the middle of such an answer perhaps.
+        (Some(HttpEnd::ClientLeft) | None, _) => {
             if requests.ends_with_connection.get() {
                 client.stream.break_off();
             }
@@ -159,6 +165,8 @@ enum HttpEnd {
     Hyper(Result<(), hyper::Error>),
     /// Between two requests.
     Idle,
+    /// The client left before its answer was over.
+    ClientLeft,
     /// The first head did not come in time.
     Late,
 }
@@ -171,9 +179,10 @@ async fn run<S>(
     mut phase: watch::Receiver<Phase>,
 ) -> Option<HttpEnd>
 where
-    S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
+    S: HttpService<Incoming, ResBody = CountedBody<AnswerBody>, Error = Infallible>,
 {
     let connection = &requests.connection;
+    let (mut socket, mut presence) = (requests.socket.clone(), Presence::default());
     let mut drain_phase = phase.clone();
     // A later head is one that had come as a whole before the answer to the one before it was out: anything else ends in being idle.
     let mut late = pin!(sleep_until(requests.deadline.until()));
@@ -190,6 +199,9 @@ where
                 connection.poll_lease(cx);
                 match Pin::new(&mut *http).poll(cx) {
                     Poll::Pending if requests.are_over() => Poll::Ready(HttpEnd::Idle),
+                    Poll::Pending if requests.is_answering() => presence
+                        .poll_left(cx, &mut socket, connection)
+                        .map(|()| HttpEnd::ClientLeft),
                     outcome => outcome.map(HttpEnd::Hyper),
                 }
             }) => {
@@ -227,20 +239,24 @@ async fn finish(
 ) {
     let End { mut stream, early } = client;
     let connection = &requests.connection;
-    let is_late = matches!(ended, HttpEnd::Late);
-    if is_late {
+    let mut own_words = None;
+    if matches!(ended, HttpEnd::Late) {
         connection.late(requests.deadline.limit());
+        own_words = Some(Bytes::from_static(LATE));
     }
     if let HttpEnd::Hyper(Err(error)) = &ended
         && error.is_parse()
     {
-        connection.unreadable(error);
+        let told = connection.unreadable(error, &requests.socket.beginning());
+        // To HTTP/2 hyper says nothing.
+        let is_silent = requests.socket.is_silent() && error.is_parse_version_h2();
+        own_words = (requests.socket.has_refused() || is_silent).then_some(told);
     }
     if !matches!(ended, HttpEnd::Hyper(Ok(()))) {
         // Hyper may have left the socket open: after an error, or since it was not driven to its end.
         let _ = timeout(LINGER_IDLE, async {
-            if is_late {
-                stream.write_all(LATE).await?;
+            if let Some(words) = own_words {
+                stream.write_all(&words).await?;
             }
             stream.shutdown().await
         })

@@ -15,8 +15,10 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use crate::headers::lists::has_member;
-use crate::http1::NextHead;
 use crate::listener::Phase;
+use crate::listener::client_socket::ClientSocket;
+use crate::listener::client_socket::CountedBody;
+use crate::listener::handover::Handover;
 use crate::listener::head_deadline::HeadDeadline;
 use crate::listener::head_timer::HeadTimer;
 use crate::proxy;
@@ -29,14 +31,14 @@ use crate::proxy::Switch;
 /// of the connection behind the response is noted here, by its driver and for its driver.
 pub(super) struct HyperRequests {
     pub(super) connection: Rc<ClientConnection>,
+    /// The socket that hyper has.
+    pub(super) socket: ClientSocket,
     /// Knows whether hyper waits for a request.
     pub(super) timer: HeadTimer,
     /// Until when the first head must be there.
     pub(super) deadline: HeadDeadline,
     phase: watch::Receiver<Phase>,
     turn: RefCell<RequestTurn>,
-    /// Is told how the next answer is spelled.
-    pub(super) next: Rc<NextHead>,
     /// Only the end of the connection ends the answer that is under way.
     pub(super) ends_with_connection: Cell<bool>,
     /// The tunnel that a 101 has promised.
@@ -59,14 +61,14 @@ enum RequestTurn {
 impl HyperRequests {
     pub(super) fn new(
         connection: Rc<ClientConnection>,
-        deadline: HeadDeadline,
-        ready: Option<Box<ReadyAnswer>>,
+        handover: Handover,
         phase: watch::Receiver<Phase>,
     ) -> Self {
+        let (stream, deadline, ready) = handover.into_parts();
         Self {
             connection,
+            socket: ClientSocket::new(stream),
             timer: HeadTimer::default(),
-            next: Rc::default(),
             deadline,
             phase,
             turn: RefCell::new(RequestTurn::First(ready)),
@@ -82,7 +84,8 @@ impl HyperRequests {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> Result<Response<AnswerBody>, Infallible> {
+    ) -> Result<Response<CountedBody<AnswerBody>>, Infallible> {
+        let under_way = self.socket.answer();
         let turn = self.turn.replace(RequestTurn::Later);
         let has_upgrade =
             request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT;
@@ -101,7 +104,7 @@ impl HyperRequests {
             }
         };
         self.ends_with_connection.set(answered.ends_with_connection);
-        self.next.is_spelled(answered.spelling);
+        self.socket.next_head().is_spelled(answered.spelling);
         let mut response = answered.response;
         match (answered.switch, upgrading) {
             (Some(switch), upgrading) => {
@@ -117,7 +120,12 @@ impl HyperRequests {
             }
             (None, _) => {}
         }
-        Ok(response)
+        Ok(response.map(|body| under_way.with(body)))
+    }
+
+    /// Whether a request was read whose answer is not out.
+    pub(super) fn is_answering(&self) -> bool {
+        !self.socket.is_silent()
     }
 
     /// Whether the client has to be told that this answer, which is no 101, is the last one, and hyper would not. In a drain it does,
@@ -141,7 +149,7 @@ impl HyperRequests {
 
     /// Whether hyper has answered all it has read, and waits for another request.
     pub(super) fn are_over(&self) -> bool {
-        self.has_head() && self.timer.is_waited_for() && self.next.is_flushed()
+        self.has_head() && self.timer.is_waited_for() && self.socket.next_head().is_flushed()
     }
 
     /// Waits until no request for a WebSocket is under way. One that was agreed to stays under way.

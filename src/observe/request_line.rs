@@ -46,9 +46,18 @@ impl RequestLine {
         })))
     }
 
-    /// Of a request whose head could not be read: nothing.
-    pub fn unreadable() -> Self {
-        Self(Form::Unreadable)
+    /// Of a request whose head could not be read, and which began so: its first line, as far as that is there. What looks like no
+    /// request is shown in part only.
+    pub fn unread(beginning: &[u8]) -> Self {
+        let end = beginning.iter().position(|byte| b"\r\n".contains(byte));
+        let line = &beginning[..end.unwrap_or(beginning.len())];
+        if line.is_empty() {
+            return Self(Form::Unreadable);
+        }
+        let mut text = String::new();
+        // Writing to a String cannot go wrong.
+        let _ = write_unread(&mut text, line);
+        Self(Form::Text(text.into()))
     }
 
     /// A request line that shows the same and does not hold the memory of the request's head, for what outlives the request.
@@ -144,6 +153,37 @@ fn write_shown(
     }
 }
 
+/// Most that is shown of a line that cannot be read.
+const UNREAD_SHOWN: usize = 100;
+
+/// Most that is shown of a line that looks like no request: the first bytes of another protocol, or what may be anybody's secret.
+const RUBBISH_SHOWN: usize = 16;
+
+fn write_unread(to: &mut impl Write, line: &[u8]) -> fmt::Result {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let (method, target) = (words.next(), words.next());
+    let is_request = method.is_some_and(|word| word.iter().all(u8::is_ascii_uppercase))
+        && target.is_some_and(|word| word.starts_with(b"/") || word.starts_with(b"http"));
+    let query = line.iter().position(|byte| *byte == b'?');
+    let most = if is_request {
+        UNREAD_SHOWN
+    } else {
+        RUBBISH_SHOWN
+    };
+    let shown = query.unwrap_or(line.len()).min(most);
+    for byte in &line[..shown] {
+        if byte.is_ascii_graphic() || *byte == b' ' {
+            to.write_char(char::from(*byte))?;
+        } else {
+            write!(to, "%{byte:02X}")?;
+        }
+    }
+    if shown < line.len() {
+        to.write_str(if query == Some(shown) { "?.." } else { ".." })?;
+    }
+    Ok(())
+}
+
 /// As [`str::split_once`] at an ASCII character, and faster where texts are short.
 fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|byte| byte == at)?;
@@ -235,7 +275,7 @@ mod tests {
         let line = RequestLine::new(&Method::POST, &target, Version::HTTP_10);
         assert_eq!(line.to_string(), "POST /%C3%A9?EIO=4&.. HTTP/1.0");
         assert_eq!(line.detached().to_string(), line.to_string());
-        assert_eq!(RequestLine::unreadable().detached().to_string(), "");
+        assert_eq!(RequestLine::unread(b"").detached().to_string(), "");
     }
 
     #[test]
@@ -252,7 +292,7 @@ mod tests {
                 [("EIO", "4"), ("transport", "websocket"), ("EIO", "3")]
             );
         }
-        let line = RequestLine::unreadable();
+        let line = RequestLine::unread(b"\r\nGET");
         assert_eq!((line.method(), line.path()), ("", ""));
         assert_eq!(line.parameters().count(), 0);
     }
@@ -269,6 +309,28 @@ mod tests {
             "GET /chat?EIO=secretsecret.. HTTP/1.1"
         );
         assert_eq!(shown("/chat?"), "GET /chat? HTTP/1.1");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_shown_escaped_and_in_part() {
+        let long = format!("GET /{}", "x".repeat(200));
+        for (line, shown) in [
+            (
+                &b"GET /\"a\" HTTP/1.1\r\nHost: a\r\n"[..],
+                "GET /\"a\" HTTP/1.1",
+            ),
+            (
+                b"GET /\xff\x1b[31m HTTP/1.1\r\n",
+                "GET /%FF%1B[31m HTTP/1.1",
+            ),
+            (b"GET /\"?token=secret HTTP/1.1", "GET /\"?.."),
+            (b"\x16\x03\x01\x02\x00", "%16%03%01%02%00"),
+            (b"Cookie: session=secret", "Cookie: session=.."),
+            (b"PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0"),
+            (long.as_bytes(), &format!("{}..", &long[..100])),
+        ] {
+            assert_eq!(RequestLine::unread(line).to_string(), shown);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::StatusCode;
 
@@ -19,10 +20,10 @@ use crate::observe::Observer;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::proxy::current_proxy::CurrentProxy;
-use crate::proxy::error::Innermost;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
 use crate::proxy::route::UpstreamRequest;
+use crate::proxy::unreadable::Unreadable;
 
 /// A client's connection, for as long as it speaks HTTP: who the client is, what it counts as, and the upstream connection
 /// that is kept for it between two requests.
@@ -110,27 +111,27 @@ impl ClientConnection {
         }
     }
 
-    /// Writes the log line of a head that hyper could not read and has answered itself.
-    pub fn unreadable(&self, error: &hyper::Error) {
-        let status = if error.is_parse_too_large() {
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-        } else {
-            StatusCode::BAD_REQUEST
-        };
-        let reason = Reason::Client(format!("refused: {}", Innermost(error)));
-        self.report_without_head().refused(status, reason);
+    /// Writes the log line of a request whose head hyper could not read, of which `beginning` is known; returns what its client is
+    /// told.
+    pub fn unreadable(&self, error: &hyper::Error, beginning: &[u8]) -> Bytes {
+        let unreadable = Unreadable::new(error);
+        let reason = Reason::Client(format!("refused: {}", unreadable.reason()));
+        let line = RequestLine::unread(beginning);
+        self.report_without_head(line)
+            .refused(unreadable.status(), reason);
+        unreadable.message().into()
     }
 
     /// Writes the log line of a head that was not complete within `limit`.
     pub fn late(&self, limit: Duration) {
         let reason = format!("refused: no whole head within {limit:?} (`header_timeout`)");
-        self.report_without_head()
+        self.report_without_head(RequestLine::unread(&[]))
             .refused(StatusCode::REQUEST_TIMEOUT, Reason::Rule(reason));
     }
 
-    fn report_without_head(&self) -> Report {
+    fn report_without_head(&self, line: RequestLine) -> Report {
         let observer = Arc::clone(&self.current_proxy.load().observer);
-        self.report(RequestLine::unreadable(), observer)
+        self.report(line, observer)
     }
 
     /// The report of a request that has just come.

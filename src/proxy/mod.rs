@@ -25,6 +25,7 @@ mod session;
 mod switch;
 mod through_hyper;
 mod tunnel_log;
+mod unreadable;
 
 pub use crate::proxy::answer::Answered;
 pub use crate::proxy::answer::ReadyAnswer;

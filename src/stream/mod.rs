@@ -12,9 +12,11 @@ pub mod vanished;
 use std::cell::RefCell;
 use std::io;
 use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,6 +79,26 @@ impl Stream {
         };
         // Where the system refuses, a lost peer is found later.
         let _ = vanished::doubt(SockRef::from(tcp), doubt);
+    }
+
+    /// Looks for the end of what the peer sends, while nobody reads it: ready when the peer has ended its direction, or with the error
+    /// that broke the socket. Bytes that come before the end go into `early`, and are looked behind only when they are gone from there.
+    ///
+    /// A FIN is an end under TLS too, without the close_notify that tells it from an attack: what the peer has said is not judged here.
+    pub fn poll_end(&mut self, early: &mut Bytes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !early.is_empty() {
+            return Poll::Pending;
+        }
+        let mut room = [MaybeUninit::uninit(); 512];
+        let mut came = ReadBuf::uninit(&mut room);
+        match ready!(Pin::new(self).poll_read(cx, &mut came)) {
+            Ok(()) if !came.filled().is_empty() => {
+                *early = Bytes::copy_from_slice(came.filled());
+                Poll::Pending
+            }
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Poll::Ready(Err(error)),
+            Ok(()) | Err(_) => Poll::Ready(Ok(())),
+        }
     }
 
     /// Reads the bytes that are there, and returns a copy of exactly their size. No bytes are the end.

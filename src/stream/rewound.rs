@@ -85,6 +85,17 @@ impl Rewound {
         self.repeat == Repeat::UnderWay
     }
 
+    /// Looks for the end of what the peer sends, while nobody reads it: see [`Stream::poll_end`].
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let had_bytes = !self.read.is_empty();
+        let end = self.stream.poll_end(&mut self.read, cx);
+        if end.is_ready() || had_bytes == self.read.is_empty() {
+            // The reader may have looked before this came, and would not look again.
+            cx.waker().wake_by_ref();
+        }
+        end
+    }
+
     /// The socket, and the bytes that come before those in it: `unused`, which a reader has read without using them,
     /// then those that it did not come to read again.
     pub fn unwind(self, unused: Bytes) -> (Stream, Bytes) {

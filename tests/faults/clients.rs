@@ -6,6 +6,7 @@ use crate::faults::of_clients::floods;
 use crate::faults::of_clients::half_closes;
 use crate::faults::of_clients::in_the_middle_of_tls;
 use crate::faults::of_clients::leaves;
+use crate::faults::of_clients::only_listens;
 use crate::faults::row::Act::InWorld;
 use crate::faults::row::Cell::Always;
 use crate::faults::row::Cell::ByClient;
@@ -180,7 +181,15 @@ fn ends() -> Vec<Row> {
             act: InWorld(|world| Box::pin(leaves(world, Stage::Chunks, Leaves::HalfClose))),
         },
         Row {
-            fault: "It ends while it waits for the answer",
+            fault: "It ends while it waits for the answer, which comes",
+            over: &Wires::ALL,
+            client: Always("200 `ok`, then the end"),
+            upstream: Always("the request"),
+            log: Always("INFO `request`, 200"),
+            act: InWorld(|world| Box::pin(only_listens(world, Stage::Waiting))),
+        },
+        Row {
+            fault: "The same, and no answer comes within 5 s",
             over: &Wires::ALL,
             client: ByClient("the end", "the end without close_notify"),
             upstream: ByUpstream(
@@ -191,26 +200,31 @@ fn ends() -> Vec<Row> {
             act: InWorld(|world| Box::pin(leaves(world, Stage::Waiting, Leaves::HalfClose))),
         },
         Row {
-            fault: "It ends in the answer",
+            fault: "It ends a poll of its Engine.IO session",
             over: &Wires::ALL,
             client: ByClient("the end", "the end without close_notify"),
             upstream: ByUpstream(
-                "the request, then the end",
-                "the request, then the end without close_notify",
-            ),
-            log: Always("INFO `request`, 200: the client left before the end of the answer"),
-            act: InWorld(|world| Box::pin(leaves(world, Stage::Answer, Leaves::HalfClose))),
-        },
-        Row {
-            fault: "It ends right after its upgrade request",
-            over: &Wires::ALL,
-            client: ByClient("the end", "the end without close_notify"),
-            upstream: ByUpstream(
-                "the upgrade request, then the end",
-                "the upgrade request, then the end without close_notify",
+                "the poll, then the end",
+                "the poll, then the end without close_notify",
             ),
             log: Always("INFO `request`, 499: the client left before the answer"),
-            act: InWorld(|world| Box::pin(leaves(world, Stage::Upgrading, Leaves::HalfClose))),
+            act: InWorld(|world| Box::pin(leaves(world, Stage::Polling, Leaves::HalfClose))),
+        },
+        Row {
+            fault: "It ends in the answer, which goes on",
+            over: &Wires::ALL,
+            client: Always("200 `helloworld`, then the end"),
+            upstream: Always("the request"),
+            log: Always("INFO `request`, 200"),
+            act: InWorld(|world| Box::pin(only_listens(world, Stage::Answer))),
+        },
+        Row {
+            fault: "It ends right after its upgrade request, which is agreed to",
+            over: &Wires::ALL,
+            client: Always("101, `an answer`, then the end"),
+            upstream: Always("the upgrade request, then the end"),
+            log: Always("INFO `tunnel ended`, by client"),
+            act: InWorld(|world| Box::pin(only_listens(world, Stage::Upgrading))),
         },
     ]
 }
@@ -239,15 +253,15 @@ fn truncated() -> Vec<Row> {
             act: InWorld(|world| Box::pin(leaves(world, Stage::Chunks, Leaves::Cut))),
         },
         Row {
-            fault: "Its TLS is truncated while it waits for the answer",
+            fault: "Its TLS is truncated in a poll of its Engine.IO session",
             over: &Wires::OF_WSS,
             client: Always("nothing"),
             upstream: ByUpstream(
-                "the request, then the end",
-                "the request, then the end without close_notify",
+                "the poll, then the end",
+                "the poll, then the end without close_notify",
             ),
             log: Always("INFO `request`, 499: the client left before the answer"),
-            act: InWorld(|world| Box::pin(leaves(world, Stage::Waiting, Leaves::Cut))),
+            act: InWorld(|world| Box::pin(leaves(world, Stage::Polling, Leaves::Cut))),
         },
         Row {
             fault: "Its TLS is truncated right after the 101",

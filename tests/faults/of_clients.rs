@@ -1,5 +1,6 @@
 //! What clients do in the rows.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -13,6 +14,7 @@ use crate::faults::world::World;
 use crate::support::AT_ONCE;
 use crate::support::Flood;
 use crate::support::Peer;
+use crate::support::SWITCHING;
 use crate::support::client_hello;
 use crate::support::upgrade_to;
 
@@ -24,6 +26,8 @@ pub(super) enum Stage {
     Body,
     Chunks,
     Waiting,
+    /// It polls for its session.
+    Polling,
     Answer,
     /// Its upgrade request is out, and not answered.
     Upgrading,
@@ -91,6 +95,11 @@ pub(super) async fn leaves(world: &mut World, stage: Stage, how: Leaves) -> Seen
             let (client, server) = world.asked(&get("/")).await;
             (client, Some(server), "the request")
         }
+        Stage::Polling => {
+            let poll = get("/socket.io/?EIO=4&transport=polling&sid=abc");
+            let (client, server) = world.asked(&poll).await;
+            (client, Some(server), "the poll")
+        }
         Stage::Answer => {
             let (mut client, mut server) = world.asked(&get("/")).await;
             let begin = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
@@ -121,7 +130,13 @@ pub(super) async fn leaves(world: &mut World, stage: Stage, how: Leaves) -> Seen
         None => world.nothing_came(),
         Some(mut server) => {
             let rest = words::rest(&mut server).await;
-            assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+            // A client that only says that it sends no more is waited for.
+            let grace = match (stage, how) {
+                (Stage::Waiting, Leaves::HalfClose) => Duration::from_secs(5),
+                _ => Duration::ZERO,
+            };
+            let took = began.elapsed();
+            assert!((grace..grace + AT_ONCE).contains(&took), "{took:?}");
             format!("{saw}, then {rest}")
         }
     };
@@ -152,6 +167,46 @@ async fn leave(mut client: Peer, stage: Stage, how: Leaves) -> String {
         }
     }
     NOTHING.to_owned()
+}
+
+/// It comes to a stage, ends its direction, and waits for what it is owed.
+pub(super) async fn only_listens(world: &mut World, stage: Stage) -> Seen {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    if stage == Stage::Upgrading {
+        let mut client = world.client().await;
+        client.send(upgrade_to("/", "")).await;
+        client.finish().await;
+        let mut server = world.upstream.accept().await;
+        server.head().await;
+        server.send(SWITCHING).await;
+        let saw = words::rest(&mut server).await;
+        server.send("an answer").await;
+        server.finish().await;
+        assert_eq!(client.head().await.status(), 101);
+        return Seen {
+            client: format!("101, {}", words::rest(&mut client).await),
+            upstream: format!("the upgrade request, then {saw}"),
+            log: world.line("tunnel ended").await,
+        };
+    }
+    let (mut client, mut server) = world.asked(&get("/")).await;
+    let rest = if stage == Stage::Answer {
+        let begin = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+        server.send(begin).await;
+        assert!(client.has_more().await);
+        "world"
+    } else {
+        ok
+    };
+    client.finish().await;
+    server.is_quiet().await;
+    server.send(rest).await;
+    let told = words::answer(&mut client).await;
+    Seen {
+        client: format!("{told}, then {}", words::rest(&mut client).await),
+        upstream: "the request".to_owned(),
+        log: world.line("request").await,
+    }
 }
 
 pub(super) async fn half_closes(world: &mut World) -> Seen {

@@ -1,5 +1,7 @@
 //! How hyper ends the connection of a client.
 
+use std::task::Poll;
+
 use http::HeaderValue;
 use http::StatusCode;
 use http::header;
@@ -134,4 +136,53 @@ fn a_connection_that_has_ended_may_be_polled_again() {
     drop(server.request("GET / HTTP/1.0\r\nHost: a\r\nUpgrade: x\r\n\r\n"));
     assert!(is_done(&server.answer(ok(Words::none()))));
     assert!(is_done(&server.poll()));
+}
+
+/// `src/listener/presence.rs` looks for a client's end itself while an answer is owed to it: hyper neither looks, nor reads what comes
+/// before its time.
+#[test]
+fn nothing_is_read_while_an_answer_is_owed() {
+    let mut server = Server::start();
+    drop(server.request(GET));
+    server.wire.send("early");
+    server.wire.end();
+    assert!(server.poll().is_pending());
+    assert_eq!(server.wire.unread(), "early");
+    assert!(server.answer(ok(Words::whole("ok"))).is_ready());
+    assert!(server.wire.written().ends_with("\r\n\r\nok"));
+}
+
+/// `src/listener/client_socket.rs` takes what hyper writes while no answer is under way for a refusal of hyper's, keeps it back together
+/// with the end behind it, and finds that an answer was flushed before hyper reads on.
+#[test]
+fn a_head_that_cannot_be_read_is_answered_ended_and_then_reported() {
+    for before in [false, true] {
+        let mut server = Server::start();
+        if before {
+            drop(server.request(GET));
+            assert!(server.answer(ok(Words::whole("ok"))).is_pending());
+            assert_eq!(server.wire.did().last(), Some(&Did::Flush));
+        }
+        server.wire.send("GET /< HTTP/1.1\r\n\r\n");
+        let Poll::Ready(Err(error)) = server.poll() else {
+            panic!("no error");
+        };
+        assert!(error.is_parse());
+        let [Did::Write(refusal), Did::Flush, Did::Shutdown] = &server.wire.did()[..] else {
+            panic!("something else");
+        };
+        assert!(refusal.starts_with("HTTP/1.1 400 "), "{refusal}");
+    }
+}
+
+/// `src/listener/hyper_driver.rs` writes an answer to HTTP/2 itself, since hyper leaves it without one.
+#[test]
+fn http_2_gets_no_answer() {
+    let mut server = Server::start();
+    server.wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let Poll::Ready(Err(error)) = server.poll() else {
+        panic!("no error");
+    };
+    assert!(error.is_parse_version_h2());
+    assert_eq!(server.wire.written(), "");
 }

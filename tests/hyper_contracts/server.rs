@@ -69,6 +69,7 @@ impl Server {
         let mut builder = server::Builder::new();
         builder
             .timer(clock.clone())
+            .half_close(true)
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_LINES)

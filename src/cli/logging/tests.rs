@@ -149,7 +149,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         };
         let request = RequestLine::new(&method, &target, version);
         match form {
-            0 => RequestLine::unreadable(),
+            0 => RequestLine::unread(b""),
             1..4 => request.detached(),
             _ => request,
         }
