@@ -47,6 +47,7 @@ mod routing;
 mod shell;
 mod signals;
 mod slow_readers;
+mod start;
 mod streaming;
 mod support;
 mod timeouts;

@@ -75,14 +75,17 @@ enum Sharing {
 
 /// Tries an address without SO_REUSEPORT and lets go of it again: an error if anybody listens there, also another wsgate.
 ///
-/// Addresses in TIME_WAIT do not count, so that a restart works at once. All addresses are tried before the first is
+/// It is bound and does not listen, which Linux refuses for an address that somebody listens on as well; a client that knocks meanwhile
+/// would be let in, and then reset. Addresses in TIME_WAIT do not count, so that a restart works at once. All addresses are tried before the first is
 /// opened, since 0.0.0.0:80 and 127.0.0.1:80 may stand side by side only with SO_REUSEPORT.
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
 pub fn claim(address: SocketAddr) -> Result<(), ListenError> {
-    let claimed = socket(address, Sharing::Alone).and_then(|socket| socket.listen(BACKLOG));
-    claimed.map_err(|source| ListenError { address, source })
+    match socket(address, Sharing::Alone) {
+        Ok(_free) => Ok(()),
+        Err(source) => Err(ListenError { address, source }),
+    }
 }
 
 /// Sockets that have one address and do not listen on it yet, so that nobody has connected when something else fails.
@@ -161,13 +164,40 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::io;
     use std::net::SocketAddr;
+    use std::net::TcpListener;
     use std::net::TcpStream;
 
     use socket2::SockRef;
 
     use crate::listener::socket::bind;
+    use crate::listener::socket::claim;
     use crate::stream::vanished;
+
+    #[test]
+    fn a_trial_finds_who_listens_there_however_that_one_shares() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let any: SocketAddr = address.parse().expect("an address");
+            let bound = bind(any, 2).expect("a port");
+            let shared = bound.address();
+            let _listening = bound.listen().expect("it listens");
+            let alone = TcpListener::bind(any).expect("a port");
+            let alone = alone.local_addr().map(|address| (address, alone));
+            let (alone, _open) = alone.expect("an address");
+            for taken in [shared, alone] {
+                let mut everywhere = taken;
+                everywhere.set_ip(match taken {
+                    SocketAddr::V4(_) => [0, 0, 0, 0].into(),
+                    SocketAddr::V6(_) => [0u16; 8].into(),
+                });
+                for tried in [taken, everywhere] {
+                    let error = claim(tried).expect_err("it is in use");
+                    assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse, "{tried}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn an_accepted_socket_has_what_finds_a_peer_that_vanished() {
