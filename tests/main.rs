@@ -33,6 +33,7 @@ mod last_bytes;
 mod layers;
 mod left_behind;
 mod memory;
+mod names;
 mod nginx_locations;
 
 mod per_ip;

@@ -31,6 +31,7 @@ use crate::upstream::Address;
 use crate::upstream::ConnectError;
 use crate::upstream::Host;
 use crate::upstream::Server;
+use crate::upstream::lookup::look_up;
 
 /// The first wait of a connection to a Unix socket whose queue is full; then it doubles, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -56,8 +57,8 @@ pub struct Connected {
     pub sent: usize,
 }
 
-/// Connects to a server, and does the TLS handshake with one of `https://`. A name is looked up anew for each
-/// connection, and its addresses are tried in the resolver's order, each for its share of what is left of the time.
+/// Connects to a server, and does the TLS handshake with one of `https://`. A name is looked up for each
+/// connection, together with all others of this thread that ask for it at the same time, and its addresses are tried in the resolver's order, each for its share of what is left of the time.
 /// `connect_timeout` is the longest time for all of that: to look up the name, to be accepted, and for the TLS handshake.
 ///
 /// Where a server takes a connection at once, as on the same machine, `first` is written before anything waits: that
@@ -116,17 +117,14 @@ impl Attempt<'_> {
     ) -> Result<(TcpStream, PeerAddr, usize), ConnectError> {
         match host {
             Host::Ip(ip) => self.first_of(&[SocketAddr::new(*ip, port)], first).await,
-            Host::Name(name) => {
-                let looked_up = tokio::net::lookup_host((name.as_str(), port));
-                match timeout_at(self.deadline, looked_up).await {
-                    Err(_) => Err(self.timeout()),
-                    Ok(Err(source)) => Err(ConnectError::Resolve {
-                        upstream: self.to.authority(),
-                        source,
-                    }),
-                    Ok(Ok(found)) => self.first_of(&found.collect::<Vec<_>>(), first).await,
-                }
-            }
+            Host::Name(name) => match timeout_at(self.deadline, look_up(name, port)).await {
+                Err(_) => Err(self.timeout()),
+                Ok(Err(source)) => Err(ConnectError::Resolve {
+                    upstream: self.to.authority(),
+                    source,
+                }),
+                Ok(Ok(found)) => self.first_of(&found, first).await,
+            },
         }
     }
 

@@ -10,6 +10,7 @@ mod connect;
 mod connect_error;
 mod connection;
 mod idle_connection;
+mod lookup;
 mod probe;
 mod proxy_pass;
 mod server;
