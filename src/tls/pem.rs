@@ -234,26 +234,23 @@ fn edge(line: &[u8]) -> Result<Option<Edge<'_>>, PemFault> {
         (_, Some(label)) => Some((Edge::End(label), label)),
         (None, None) => None,
     };
+    let is_meant = contains(line, b"-----BEGIN ") || contains(line, b"-----END ");
     match found {
         Some((edge, label)) if !label.contains(DASHES) => {
             let between = text.strip_prefix(DASHES);
             let between = between.and_then(|rest| rest.strip_suffix(DASHES));
+            let has_dashes = text.starts_with(is_dash) || text.ends_with(is_dash);
             if between == Some(words) {
                 Ok(Some(edge))
-            } else if text.starts_with(is_dash) && text.ends_with(is_dash) && is_known(label) {
+            } else if is_meant || (has_dashes && is_known(label)) {
                 let other = text.chars().find(|c| is_dash(*c) && *c != '-');
                 Err(PemFault::Dashes(other))
             } else {
                 Ok(None)
             }
         }
-        _ if contains(line, b"-----BEGIN ") || contains(line, b"-----END ") => {
-            Err(if contains(line, br"-----\n") {
-                PemFault::EscapedLines
-            } else {
-                PemFault::NotOneLine
-            })
-        }
+        _ if is_meant && contains(line, br"-----\n") => Err(PemFault::EscapedLines),
+        _ if is_meant => Err(PemFault::NotOneLine),
         _ => Ok(None),
     }
 }
@@ -296,3 +293,7 @@ fn mode(file: &File) -> Option<u32> {
 fn mode(_: &File) -> Option<u32> {
     None
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

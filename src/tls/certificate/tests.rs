@@ -513,6 +513,16 @@ fn damaged_pem_is_described_and_never_quoted() {
             "write `-----BEGIN …-----` and `-----END …-----` with five each",
         ),
         (
+            key.replacen("KEY-----", "KEY", 1),
+            "line 1 has not five `-` at its beginning and five at its end",
+            "write `-----BEGIN …-----` and `-----END …-----` with five each",
+        ),
+        (
+            key.replace("-----END", "END"),
+            "line 5 has not five `-` at its beginning and five at its end",
+            "write `-----BEGIN …-----` and `-----END …-----` with five each",
+        ),
+        (
             key.replace("-----BEGIN", "----- BEGIN"),
             "line 1 has not five `-` at its beginning and five at its end",
             "write `-----BEGIN …-----` and `-----END …-----` with five each",

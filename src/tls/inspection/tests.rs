@@ -1,5 +1,6 @@
 //! Tests of what is said about chains: each case is made on the spot, since nobody sells a wrong one.
 
+use proptest::prelude::*;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CustomExtension;
@@ -440,5 +441,22 @@ fn private_names_are_told_from_public_ones() {
         "2001:db8::1",
     ] {
         assert!(!is_private(name), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A certificate with any byte of it changed is judged as any other, if it can be read at all.
+    #[test]
+    fn no_certificate_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let (root, middle, leaf) = three();
+        let mut changed = leaf.to_vec();
+        let at = at.index(changed.len());
+        changed[at] = byte;
+        let changed = Der::from(changed);
+        if X509Certificate::from_der(&changed).is_ok() {
+            said(&[&changed, &middle.der, &changed, &root.der], &[&root]);
+        }
     }
 }
