@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import tls from 'node:tls';
 import WebSocket from 'ws';
-import { certificates, loopback } from '../support/certificates.mjs';
+import { certificates, loopback, threeInAChain } from '../support/certificates.mjs';
 import { start } from '../support/child.mjs';
 import { V2, V4, WEAPP_2, WEAPP_3 } from '../support/clients.mjs';
 import { connected, converse } from '../support/conversation.mjs';
@@ -16,6 +18,7 @@ import { check, wsgate } from '../support/ring.mjs';
 import { httpServer, socketIo } from '../support/servers.mjs';
 import { DEADLINE, within } from '../support/wait.mjs';
 import { message, opened, wsServer } from '../support/websockets.mjs';
+import { startWsgate } from '../support/wsgate.mjs';
 
 const SECURE = { via: ['wsgate', 'nginx'] };
 
@@ -225,4 +228,52 @@ check('a page over https says so to express', SECURE, async (ring) => {
     assert.equal(request.reusedSocket, i > 0, 'the TLS connection is kept alive');
   }
   assert.deepEqual(web.requests.entries.map(({ headers }) => headers['x-forwarded-proto']), ['https', 'https', 'https']);
+});
+
+check('a chain that is not whole fails at a client that verifies, and wsgate has said so', { via: ['wsgate'] }, async (ring) => {
+  const { ca, key, whole, alone } = await threeInAChain(ring);
+  const server = await wsServer(ring);
+  for (const cert of [alone, whole]) {
+    const gate = await ring.gate(server, { location: '/', tls: [{ cert, key, names: ['a.test'] }] });
+    const client = new WebSocket(`wss://a.test:${gate.tlsPort}`, { ca, lookup: loopback });
+    const outcome = opened(ring, client).then(() => 'open', ({ code }) => code);
+    assert.equal(await outcome, cert === whole ? 'open' : 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+    assert.equal(gate.text().includes('is incomplete: a.test was issued by middle'), cert === alone);
+  }
+});
+
+check('an upstream that is asked by its address is verified by its tls_name', { via: ['wsgate'] }, async (ring) => {
+  const { caFile, pairs } = await certificates(ring, { inner: ['chat.inner.test'] });
+  const asked = [];
+  const options = { cert: await readFile(pairs[0].cert), key: await readFile(pairs[0].key) };
+  const upstream = https.createServer(options, (request, response) => {
+    asked.push([request.socket.servername, request.headers.host]);
+    response.end('inner');
+  });
+  upstream.listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  ring.onEnd(() => upstream.close());
+  // The gates of this ring ask their upstreams without TLS.
+  const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-tls-name-'));
+  ring.onEnd(() => rm(folder, { recursive: true, force: true }));
+  const answers = [];
+  for (const name of ['chat.inner.test', 'other.inner.test']) {
+    const file = join(folder, `${name}.yaml`);
+    const to = `https://127.0.0.1:${upstream.address().port}`;
+    await writeFile(file, `listen: [{ address: "127.0.0.1:0" }]\nroutes: [{ location: /, proxy_pass: "${to}", ca: "${caFile}", tls_name: ${name} }]\n`);
+    const gate = await startWsgate({ file });
+    ring.onEnd(() => gate.stop());
+    const { url } = await gate.log.find(({ message }) => message === 'listening');
+    const response = await fetch(url.replace('ws://', 'http://'));
+    answers.push([response.status, await response.text()]);
+    if (response.status === 502) {
+      const { reason } = await gate.log.find(({ message }) => message === 'request');
+      assert.match(reason, /its certificate is for chat\.inner\.test, not for other\.inner\.test \(`tls_name`\)$/);
+    }
+  }
+  assert.deepEqual(answers[0], [200, 'inner']);
+  assert.equal(answers[1][0], 502);
+  assert.equal(asked.length, 1);
+  assert.equal(asked[0][0], 'chat.inner.test');
+  assert.match(asked[0][1], /^127\.0\.0\.1:/);
 });

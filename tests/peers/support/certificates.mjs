@@ -32,6 +32,26 @@ export async function certificates(ring, leaves = LEAVES) {
   return { ca: await readFile(cert), caFile: cert, pairs, folder };
 }
 
+/**
+ * `{ ca, key, whole, alone }`: a certificate for a.test of an authority that is below the one in `ca`, with the certificate of
+ * its authority behind it in the file `whole`, and without it in `alone`.
+ */
+export async function threeInAChain(ring) {
+  const { ca, folder } = await certificates(ring, {});
+  const at = (file) => join(folder, file);
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  await writeFile(at('middle.ext'), 'basicConstraints=critical,CA:true\n');
+  await writeFile(at('leaf.ext'), 'subjectAltName=DNS:a.test\nextendedKeyUsage=serverAuth\n');
+  for (const [name, issuer] of [['middle', 'ca'], ['leaf', 'middle']]) {
+    await run('openssl', ['req', '-new', ...newKey, '-keyout', at(`${name}.key`), '-out', at(`${name}.csr`), '-subj', `/CN=${name}`]);
+    const authority = ['-CA', at(`${issuer}.pem`), '-CAkey', at(`${issuer}.key`), '-CAcreateserial'];
+    const about = ['-days', '90', '-extfile', at(`${name}.ext`)];
+    await run('openssl', ['x509', '-req', '-in', at(`${name}.csr`), ...authority, ...about, '-out', at(`${name}.pem`)]);
+  }
+  await writeFile(at('whole.pem'), (await readFile(at('leaf.pem'), 'utf8')) + (await readFile(at('middle.pem'), 'utf8')));
+  return { ca, key: at('leaf.key'), whole: at('whole.pem'), alone: at('leaf.pem') };
+}
+
 /** Finds every name on the loopback, for `lookup` options. */
 export function loopback(_, options, done) {
   if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }]);
