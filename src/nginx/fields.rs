@@ -51,13 +51,47 @@ pub(super) fn set_headers(
                     .push(notes.left(directive, "a field is set once"));
             }
             Ok(value) => set.push((name.to_owned(), value)),
-            Err(why) => upstream.comments.push(notes.left(directive, why)),
+            Err(why) => {
+                let comment = notes.left(directive, format!("{why}{}", taken_out(name, &set)));
+                upstream.comments.push(comment);
+                if is_claim(name, &set) {
+                    set.push((name.to_owned(), String::new()));
+                }
+            }
         }
     }
     if !has_host {
         set.push(("Host".to_owned(), upstream.proxy_host.clone()));
     }
     set
+}
+
+/// Whether a client could write this field itself where nginx would write over it, and an upstream believe it.
+fn is_claim(name: &str, set: &[(String, String)]) -> bool {
+    let is_set = set
+        .iter()
+        .any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let field = HeaderName::from_bytes(name.as_bytes());
+    // wsgate takes no client's word in these, and drops a client's field with an underscore.
+    let own = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    !is_set
+        && !own.contains(&name.to_ascii_lowercase().as_str())
+        && !name.contains('_')
+        && field.is_ok_and(|field| field != http::header::HOST && !config::is_never_set(&field))
+}
+
+/// What is said about a field that cannot be set, behind the reason.
+fn taken_out(name: &str, set: &[(String, String)]) -> &'static str {
+    match is_claim(name, set) {
+        true => "; it is taken out, so that no client writes it",
+        false => "",
+    }
 }
 
 /// The reason why a field need not be set to this value; `None` if it must be.
