@@ -9,6 +9,7 @@ use crate::support::SWITCHING;
 use crate::support::TestServer;
 use crate::support::Upstream;
 use crate::support::Way;
+use crate::tunnel_cost::calls_during;
 
 const UPGRADE: &str =
     "GET / HTTP/1.1\r\nHost: chat.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
@@ -326,5 +327,49 @@ async fn by_default_an_application_below_a_path_is_found_where_it_sends_clients(
                 }
             }
         }
+    }
+}
+
+/// How often the system is asked to read and to write while a client asks for this 500 times.
+async fn reads_and_writes(gate: &TestServer, target: &str) -> (usize, usize) {
+    let mut client = gate.connect().await;
+    client.get(target).await;
+    let calls = calls_during(gate, async {
+        for _ in 0..500 {
+            assert_eq!(client.get(target).await.text(), "ok");
+        }
+    })
+    .await;
+    let count = |names: [&str; 4]| names.iter().filter_map(|name| calls.get(*name)).sum();
+    (
+        count(["read", "readv", "recvfrom", "recvmsg"]),
+        count(["write", "writev", "sendto", "sendmsg"]),
+    )
+}
+
+/// The answer is changed without hyper, and goes out in one write.
+#[tokio::test]
+async fn an_answer_that_is_changed_costs_no_system_call_more() {
+    let upstream = Upstream::answering(PLAIN).await;
+    let gate = TestServer::setup()
+        .top("threads: 1")
+        .top("access_log: off")
+        .route("/plain", &upstream)
+        .route("/", &upstream)
+        .of_route(KEYS[0])
+        .of_route(KEYS[1])
+        .of_route("proxy_redirect: default")
+        .of_route("proxy_cookie_path: { /: /app/ }")
+        .start()
+        .await;
+    let (plain_reads, plain_writes) = reads_and_writes(&gate, "/plain").await;
+    let (reads, writes) = reads_and_writes(&gate, "/changed").await;
+    // The runtime writes a few times for itself, and reads where nothing is there yet.
+    for (name, reads, writes) in [
+        ("plain", plain_reads, plain_writes),
+        ("changed", reads, writes),
+    ] {
+        assert!((1000..1050).contains(&writes), "{name}: {writes} writes");
+        assert!((1000..1300).contains(&reads), "{name}: {reads} reads");
     }
 }

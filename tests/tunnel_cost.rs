@@ -20,7 +20,7 @@ const ROUND_TRIPS: usize = 1000;
 const BESIDE: usize = 40;
 
 /// Counts the system calls of `gate` while `work` runs.
-async fn calls_during(
+pub(crate) async fn calls_during(
     gate: &TestServer,
     work: impl Future<Output = ()>,
 ) -> BTreeMap<String, usize> {

@@ -123,41 +123,55 @@ enum WrittenRule {
 
 /// The entries of such a key, in their order.
 fn replacements(node: &Node, key: &ReplacingKey, checker: &mut Checker<'_>) -> Vec<WrittenRule> {
+    let mut read = Vec::new();
     match &node.value {
-        Value::Text(text) if text == "off" => Vec::new(),
-        Value::List(entries) if !entries.is_empty() => entries
-            .iter()
-            .flat_map(|entry| replacing_entry(entry, key, checker))
-            .collect(),
-        _ => replacing_entry(node, key, checker),
+        Value::Text(text) if text == "off" => {}
+        Value::List(entries) if !entries.is_empty() => {
+            for entry in entries {
+                replacing_entry(entry, key, &mut read, checker);
+            }
+        }
+        _ => replacing_entry(node, key, &mut read, checker),
     }
+    read
 }
 
-fn replacing_entry(node: &Node, key: &ReplacingKey, checker: &mut Checker<'_>) -> Vec<WrittenRule> {
-    match &node.value {
-        Value::Text(text) if key.word == Some(text) => vec![WrittenRule::Default],
-        Value::Map(pairs) if !pairs.is_empty() => {
-            let mut read: Vec<Replacement> = Vec::new();
-            for (from, to) in pairs {
-                let Some(replacement) = replacement(from, to, key, checker) else {
-                    continue;
-                };
-                if read.iter().any(|other| other.from() == replacement.from()) {
-                    let message = format!("{} stands here twice", quoted(replacement.from()));
-                    checker
-                        .error(&from.span, message)
-                        .help("remove one of the two");
-                    continue;
-                }
-                read.push(replacement);
-            }
-            read.into_iter().map(WrittenRule::Replacement).collect()
+/// Adds what stands in one entry to what stands in those before it.
+fn replacing_entry(
+    node: &Node,
+    key: &ReplacingKey,
+    read: &mut Vec<WrittenRule>,
+    checker: &mut Checker<'_>,
+) {
+    let pairs = match &node.value {
+        Value::Text(text) if key.word == Some(text) => {
+            read.push(WrittenRule::Default);
+            return;
         }
+        Value::Map(pairs) if !pairs.is_empty() => pairs,
         _ => {
             let message = format!("`{}` must say what takes the place of what", key.name);
             checker.error(&node.span, message).help(key.example);
-            Vec::new()
+            return;
         }
+    };
+    for (from, to) in pairs {
+        let Some(rule) = replacement(from, to, key, checker) else {
+            continue;
+        };
+        let is_there = |other: &WrittenRule| match other {
+            WrittenRule::Default => false,
+            WrittenRule::Replacement(other) => other.from() == rule.from(),
+        };
+        if read.iter().any(is_there) {
+            let message = format!("{} stands here twice", quoted(rule.from()));
+            checker
+                .error(&from.span, message)
+                .label("only the first would ever be found")
+                .help("remove one of the two");
+            continue;
+        }
+        read.push(WrittenRule::Replacement(rule));
     }
 }
 

@@ -149,6 +149,24 @@ const TRIED = {
     '{ Connection: x }', '{ upgrade: x }', '{ te: x }', '{ X-A: é }', '{ X-A: [b] }', '{ X-A: { b: c } }', '{}', '[]', 'X-A', '~',
     '{ X-A: "a\\nb" }', '{ "": x }', '{ X-A: b, x-a: c }', '{ Host: "a b" }',
   ],
+  add_headers: [
+    '{ X-A: b }', '{ X-A: 1 }', '{ X-A: true }', '{ X-A: "" }', '{ X_A: $host }', '{ X-A: [a, 1, { value: b }] }', '{ x-a: b, X-B: c }',
+    '{ X-A: { value: a } }', '{ X-A: { value: 1, always: true } }', '{ X-A: { value: a, always: off } }', '{ Date: a, Set-Cookie: b }',
+    '{ X-A: }', '{ X-A: [] }', '{ X-A: {} }', '{ X-A: { always: true } }', '{ X-A: { value: } }', '{ X-A: { value: a, always: maybe } }',
+    '{ X-A: { value: a, when: b } }', '{ X-A: [[a]] }', '{ X-A: $x }', '{ X-A: { value: $x } }', '{ X-A: "a\\nb" }', '{ "X A": b }',
+    '{ Connection: x }', '{ content-length: 1 }', '{ sec-websocket-accept: x }', '{ keep-alive: x }', '{}', '[]', 'X-A', '~',
+    '{ X-A: b, x-a: c }', '{ X-A: é }',
+  ],
+  hide_headers: [
+    'X-A', '[X-A]', '[X_A, x-b]', 'Date', 'X A', '""', '[]', '[[X-A]]', '{}', '~', 'Content-Length', '[TE]', 'sec-websocket-protocol',
+    '[X-A, X-A]', '[X-A, x-a]',
+  ],
+  proxy_redirect: [
+    'default', 'off', '{ /a/: / }', '{ /a/: "" }', '{ /a/: }', '{ "~^/(.*)": /$1 }', '{ "~* ^/A": $scheme }', '[default, { /a/: / }]',
+    '[{ /a/: /, /b/: / }]', '{ 1: 2 }', 'on', 'Default', '/', '""', '~', '{}', '[]', '[off]', '[[default]]', '{ /a/: [/] }', '{ "": / }',
+    '{ /a/: $x }', '{ /a/: /$1 }', '{ "~(": / }', '[{ /a/: / }, { /a/: /b }]',
+  ],
+  proxy_cookie_path: ['off', '{ /a/: / }', '[{ /a/: / }]', '{ "~/(.)": $1 }', 'default', '/', '~', '{}', '[]', '[off]', '{ /a/: {} }', '{ /a/: /$1 }'],
   when: [
     '{ query: { EIO: "3" } }', '{ query: { EIO: 3 } }', '{ query: { a: [1, b, true, 1.5] } }', '{ header: { X-A: yes } }',
     '{ method: GET }', '{ method: [GET, M-SEARCH] }', '{ port: 80 }', '{ port: [80, "443"] }', '{ query: { "": x } }',
@@ -205,6 +223,15 @@ const MISSED = {
     ['{ X-A: b, x-a: c }', '`x-a` is set twice'],
     ['{ Host: "a b" }', 'Host cannot be `a b`'],
   ],
+  add_headers: [['{ X-A: b, x-a: c }', '`x-a` stands here twice']],
+  hide_headers: [['[X-A, x-a]', '`x-a` stands here twice']],
+  proxy_redirect: [
+    ['{ /a/: $x }', 'unknown variable `$x`'],
+    ['{ /a/: /$1 }', '`$1` is a group of a regex, and there is none'],
+    ['{ "~(": / }', 'this regex does not compile: unclosed group'],
+    ['[{ /a/: / }, { /a/: /b }]', '`/a/` stands here twice'],
+  ],
+  proxy_cookie_path: [['{ /a/: /$1 }', '`$1` is a group of a regex, and there is none']],
   allow: [
     ['[all, 0.0.0.0/0]', '`0.0.0.0/0` stands here twice'],
     ['10.0.0.1/8', '`10.0.0.1/8` is an address within a network, not a network'],
@@ -285,5 +312,5 @@ check('the schema refuses no value that wsgate takes, and few that it refuses pa
   }
   assert.deepEqual(alarms, []);
   assert.deepEqual(missed, MISSED);
-  assert.deepEqual([tried, taken], [525, 201], 'values were added or lost, or are taken now');
+  assert.deepEqual([tried, taken], [610, 233], 'values were added or lost, or are taken now');
 });
