@@ -184,6 +184,27 @@ async fn a_connection_keeps_the_limits_with_which_it_came() {
 }
 
 #[tokio::test]
+async fn a_connection_stays_idle_for_as_long_as_was_allowed_when_it_came() {
+    let upstream = Upstream::saying("ok").await;
+    let setup = |limit: &str| {
+        TestServer::setup()
+            .top(&format!("keepalive_timeout: {limit}"))
+            .route("/", &upstream)
+    };
+    let mut edited = Edited::start(setup("1h")).await;
+    let mut old = edited.gate.connect().await;
+    assert_eq!(old.get("/").await.text(), "ok");
+    assert_eq!(
+        edited.save(&setup("300ms")).await,
+        ["~ keepalive_timeout 300ms (was 3600s)"]
+    );
+    let mut new = edited.gate.connect().await;
+    assert_eq!(new.get("/").await.text(), "ok");
+    assert_eq!(new.rest().await, (Vec::new(), Ending::Fin));
+    assert_eq!(old.get("/").await.text(), "ok");
+}
+
+#[tokio::test]
 async fn a_reload_may_allow_more_and_fewer() {
     let upstream = Upstream::saying("ok").await;
     let setup = |most: &str| TestServer::setup().top(most).route("/", &upstream);
