@@ -1,11 +1,11 @@
 //! Texts with nginx's variables in them: `https://$host$request_uri`.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::headers::forwarded::Scheme;
+use crate::stream::ClientAddr;
 
 /// A text in which `$host`, `$remote_addr`, `$scheme` and `$request_uri` stand for what a request has. `${host}` is the
 /// same where letters follow. A dollar that begins no name is a dollar.
@@ -28,8 +28,8 @@ enum Part {
 pub struct Variables<'a> {
     /// The request's host without port, as in nginx in lower case; empty for a request in HTTP/1.0 that names none.
     pub host: &'a str,
-    /// The client's address.
-    pub remote_addr: IpAddr,
+    /// The client's address, of which the port is not shown.
+    pub remote_addr: ClientAddr,
     /// Over what the client came.
     pub scheme: Scheme,
     /// Path and query as the client wrote them.
@@ -52,7 +52,7 @@ impl Variables<'_> {
 #[derive(Clone, Debug)]
 pub struct OwnedVariables {
     host: String,
-    remote_addr: IpAddr,
+    remote_addr: ClientAddr,
     scheme: Scheme,
     request_uri: String,
 }
@@ -196,7 +196,9 @@ impl Template {
             match part {
                 Part::Text(plain) => text.push_str(plain),
                 Part::Host => text.push_str(variables.host),
-                Part::RemoteAddr => text.push_str(&variables.remote_addr.to_string()),
+                Part::RemoteAddr => {
+                    text.push_str(&variables.remote_addr.without_port().to_string())
+                }
                 Part::Scheme => text.push_str(variables.scheme.as_str()),
                 Part::RequestUri => text.push_str(variables.request_uri),
             }
@@ -223,6 +225,7 @@ impl Template {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::headers::forwarded::Scheme;
+    use crate::stream::ClientAddr;
     use crate::template::Template;
     use crate::template::TemplateError;
     use crate::template::Variables;
@@ -230,7 +233,7 @@ mod tests {
     fn filled(text: &str) -> String {
         text.parse::<Template>().unwrap().fill(&Variables {
             host: "a.test",
-            remote_addr: "127.0.0.1".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
             scheme: Scheme::Http,
             request_uri: "/x?y",
         })

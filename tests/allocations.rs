@@ -30,6 +30,7 @@ use wsgate::observe::Opening;
 use wsgate::observe::OrdinaryLines;
 use wsgate::observe::Reason;
 use wsgate::observe::RequestLine;
+use wsgate::stream::ClientAddr;
 use wsgate::stream::PeerAddr;
 use wsgate::stream::Stream;
 use wsgate::tunnel::End;
@@ -130,7 +131,7 @@ fn a_line_of_the_access_log_allocates_nothing() {
     }
     let target = Uri::from_static("/chat/\"é\"?token=x&EIO=4&sid=kkRumerAWARXZW80");
     let exchange = Exchange {
-        remote_addr: "[2001:db8::7]:50000".parse().unwrap(),
+        remote_addr: ClientAddr::Ip("[2001:db8::7]:50000".parse().unwrap()),
         request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
         opening: Opening::Nothing,
         upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),

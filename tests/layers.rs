@@ -18,7 +18,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     // floor 1
     ("http1", &["headers", "stream"]),
     ("observe", &["stream"]),
-    ("template", &["headers"]),
+    ("template", &["headers", "stream"]),
     ("tls", &["stream"]),
     ("tunnel", &["stream"]),
     // floor 2
@@ -37,6 +37,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "headers",
             "returns",
             "routing",
+            "stream",
             "template",
         ],
     ),
@@ -52,6 +53,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "limits",
             "returns",
             "routing",
+            "stream",
             "template",
             "tls",
             "upstream",
@@ -107,14 +109,14 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "explain",
         &[
-            "clients", "config", "decision", "headers", "routing", "table",
+            "clients", "config", "decision", "headers", "routing", "stream", "table",
         ],
     ),
     (
         "server",
         &[
             "config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing",
-            "table", "tls", "tunnel", "upstream",
+            "stream", "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 7
@@ -132,6 +134,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "observe",
             "routing",
             "server",
+            "stream",
             "tls",
             "upstream",
         ],

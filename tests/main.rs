@@ -57,6 +57,7 @@ mod trouble;
 mod trusted_proxies;
 mod tunnel_cost;
 mod two_ways;
+mod unix_listener;
 mod unix_upstream;
 mod upgrade;
 mod who_may;

@@ -29,11 +29,12 @@ pub struct Access {
 }
 
 impl Access {
-    /// Judges the address of a client, which is IPv4 if it can be. Of all networks that hold it the narrowest decides.
+    /// Judges the address of a client, which is IPv4 if it can be, and `None` for one that comes through a Unix socket. Of all
+    /// networks that hold it the narrowest decides.
     ///
     /// # Errors
     /// The client may not ask.
-    pub fn admit(&self, address: IpAddr) -> Result<(), Forbidden> {
+    pub fn admit(&self, address: Option<IpAddr>) -> Result<(), Forbidden> {
         let (allow, deny) = (self.allow.narrowest(address), self.deny.narrowest(address));
         match (allow, deny) {
             (Some((allowed, _)), Some((denied, _))) if allowed > denied => Ok(()),
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn admits(access: &Access, address: &str) -> bool {
-        access.admit(address.parse().unwrap()).is_ok()
+        access.admit(address.parse().ok()).is_ok()
     }
 
     #[test]
@@ -185,15 +186,23 @@ mod tests {
             (&nested, "10.2.3.3", true),
             (&nobody, "10.1.2.3", false),
             (&nobody, "::1", false),
+            // This is no address: who comes through a Unix socket has none.
+            (&everybody, "unix:", true),
+            (&only, "unix:", false),
+            (&but, "unix:", true),
+            (&island, "unix:", true),
+            (&nobody, "unix:", false),
+            (&access(&["unix:"], &["all"]), "unix:", true),
+            (&access(&["all"], &["unix:"]), "unix:", false),
         ] {
             assert_eq!(admits(access, address), may, "{access:?} {address}");
         }
-        let refused = hole.admit("10.1.2.3".parse().unwrap());
+        let refused = hole.admit("10.1.2.3".parse().ok());
         assert_eq!(
             refused,
             Err(Forbidden::Denied("10.1.0.0/16".parse().unwrap()))
         );
-        let refused = hole.admit("192.0.2.7".parse().unwrap());
+        let refused = hole.admit("192.0.2.7".parse().ok());
         assert_eq!(refused, Err(Forbidden::NotAllowed));
         for access in [&everybody, &only, &but, &hole, &island, &nested] {
             assert_eq!(access.closed(), None, "{access:?}");
@@ -240,7 +249,7 @@ mod tests {
             ordered.sort_by_key(|(network, _)| std::cmp::Reverse(network.to_string().rsplit('/').next().unwrap().parse::<u8>().unwrap()));
             let first = ordered.iter().find(|(network, _)| network.contains(address));
             let may = first.map_or(!allows, |(_, allowed)| *allowed);
-            prop_assert_eq!(access.admit(address).is_ok(), may);
+            prop_assert_eq!(access.admit(Some(address)).is_ok(), may);
         }
     }
 }

@@ -15,7 +15,19 @@ use ipnet::Ipv6Net;
 ///
 /// An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is IPv4 here, as that of a client is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Network(IpNet);
+pub struct Network(Members);
+
+/// Who is in a network.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Members {
+    /// Whoever has one of these addresses.
+    Of(IpNet),
+    /// Whoever comes through a Unix socket, and so has no address.
+    Unix,
+}
+
+/// How the network of those who come through a Unix socket is written, as in nginx.
+const UNIX: &str = "unix:";
 
 /// Why a text is no network.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,18 +74,42 @@ impl std::error::Error for NetworkError {}
 impl Network {
     /// The network of all IPv4 addresses, and that of all IPv6 addresses.
     pub const ALL: [Self; 2] = [
-        Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0))),
-        Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))),
+        Self(Members::Of(IpNet::V4(Ipv4Net::new_assert(
+            Ipv4Addr::UNSPECIFIED,
+            0,
+        )))),
+        Self(Members::Of(IpNet::V6(Ipv6Net::new_assert(
+            Ipv6Addr::UNSPECIFIED,
+            0,
+        )))),
     ];
+
+    /// Those who come through a Unix socket.
+    pub const UNIX: Self = Self(Members::Unix);
 
     /// Whether it contains all addresses of `other`.
     pub fn covers(&self, other: &Self) -> bool {
-        self.0.contains(&other.0)
+        match (self.0, other.0) {
+            (Members::Of(network), Members::Of(other)) => network.contains(&other),
+            (Members::Unix, Members::Unix) => true,
+            (Members::Of(_), Members::Unix) | (Members::Unix, Members::Of(_)) => false,
+        }
     }
 
     /// Whether it contains `address`.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address)
+        match self.0 {
+            Members::Of(network) => network.contains(&address),
+            Members::Unix => false,
+        }
+    }
+
+    /// How many bits its addresses have in common.
+    fn prefix_len(&self) -> u8 {
+        match self.0 {
+            Members::Of(network) => network.prefix_len(),
+            Members::Unix => u8::MAX,
+        }
     }
 }
 
@@ -81,6 +117,9 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
+        if text == UNIX {
+            return Ok(Self::UNIX);
+        }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -106,19 +145,21 @@ impl FromStr for Network {
         };
         let network = IpNet::new(address, length).map_err(|_| NetworkError::Length(bits))?;
         if network.trunc() == network {
-            Ok(Self(network))
+            Ok(Self(Members::Of(network)))
         } else {
-            Err(NetworkError::Bits(Self(network.trunc())))
+            Err(NetworkError::Bits(Self(Members::Of(network.trunc()))))
         }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() {
-            write!(f, "{}", self.0.addr())
-        } else {
-            write!(f, "{}", self.0)
+        match self.0 {
+            Members::Unix => f.write_str(UNIX),
+            Members::Of(network) if network.prefix_len() == network.max_prefix_len() => {
+                write!(f, "{}", network.addr())
+            }
+            Members::Of(network) => write!(f, "{network}"),
         }
     }
 }
@@ -128,16 +169,27 @@ impl fmt::Display for Network {
 pub struct Networks(Arc<[Network]>);
 
 impl Networks {
-    /// Whether one of them holds `address`, which is IPv4 if it can be.
-    pub fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+    /// Whether one of them holds `address`, which is IPv4 if it can be; `None` is that of whoever comes through a Unix socket.
+    pub fn contain(&self, address: Option<IpAddr>) -> bool {
+        match address {
+            Some(address) => self.0.iter().any(|network| network.contains(address)),
+            None => self.narrowest(None).is_some(),
+        }
     }
 
-    /// The narrowest of the networks that hold `address`, and the length of its prefix.
-    pub(super) fn narrowest(&self, address: IpAddr) -> Option<(u8, Network)> {
+    /// The narrowest of the networks that hold `address`, and the length of its prefix. Whoever comes through a Unix socket, and
+    /// has no address, is in `unix:` and, as in nginx, in `all`.
+    pub(super) fn narrowest(&self, address: Option<IpAddr>) -> Option<(u8, Network)> {
+        let Some(address) = address else {
+            if self.has(&Network::UNIX) {
+                return Some((Network::UNIX.prefix_len(), Network::UNIX));
+            }
+            let all = Network::ALL.iter().all(|all| self.has(all));
+            return all.then_some((0, Network::ALL[0]));
+        };
         let holding = self.0.iter().filter(|network| network.contains(address));
         holding
-            .map(|network| (network.0.prefix_len(), *network))
+            .map(|network| (network.prefix_len(), *network))
             .max_by_key(|(length, _)| *length)
     }
 
@@ -216,7 +268,6 @@ mod tests {
             ("010.0.0.1", NetworkError::NotAnAddress),
             ("10.0.0.1:80", NetworkError::NotAnAddress),
             ("fe80::1%eth0", NetworkError::NotAnAddress),
-            ("unix:", NetworkError::NotAnAddress),
             ("[::1]", NetworkError::Brackets),
             ("10.0.0.0/", NetworkError::Length(32)),
             ("10.0.0.0/33", NetworkError::Length(32)),
@@ -233,7 +284,7 @@ mod tests {
 
     #[test]
     fn no_network_is_in_none_and_an_ipv6_one_holds_no_ipv4_address() {
-        let address: IpAddr = "10.1.2.3".parse().unwrap();
+        let address = Some(IpAddr::from([10, 1, 2, 3]));
         let networks = |texts: &[&str]| -> Networks {
             texts
                 .iter()
@@ -244,8 +295,14 @@ mod tests {
         assert_eq!(Networks::default().to_string(), "none");
         assert!(!networks(&["::/0", "10.1.2.4"]).contain(address));
         let both = networks(&["::/0", "10.0.0.0/8"]);
-        assert!(both.contain(address) && both.contain("::1".parse().unwrap()));
+        assert!(both.contain(address) && both.contain("::1".parse().ok()));
         assert_eq!(both.to_string(), "::/0, 10.0.0.0/8");
+        // Who comes through a Unix socket has no address.
+        assert!(!both.contain(None) && !networks(&["0.0.0.0/0"]).contain(None));
+        assert!(networks(&["10.0.0.0/8", "unix:"]).contain(None));
+        assert!(networks(&["0.0.0.0/0", "::/0"]).contain(None));
+        assert!(!networks(&["unix:"]).contain(address));
+        assert_eq!(networks(&["unix:"]).to_string(), "unix:");
     }
 
     proptest! {

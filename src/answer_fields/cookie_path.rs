@@ -52,6 +52,7 @@ mod tests {
     use crate::answer_fields::cookie_path::set_cookie;
     use crate::answer_fields::replacement::Replacement;
     use crate::headers::forwarded::Scheme;
+    use crate::stream::ClientAddr;
     use crate::template::Variables;
 
     #[test]
@@ -62,7 +63,7 @@ mod tests {
         ];
         let variables = Variables {
             host: "a.test",
-            remote_addr: "127.0.0.1".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
             scheme: Scheme::Https,
             request_uri: "/x?y",
         };

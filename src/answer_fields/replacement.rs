@@ -267,12 +267,13 @@ mod tests {
     use crate::answer_fields::replacement::Half;
     use crate::answer_fields::replacement::Replacement;
     use crate::headers::forwarded::Scheme;
+    use crate::stream::ClientAddr;
     use crate::template::Variables;
 
     fn replaced(from: &str, to: &str, value: &str) -> Option<String> {
         let variables = Variables {
             host: "a.test",
-            remote_addr: "127.0.0.1".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
             scheme: Scheme::Https,
             request_uri: "/x?y",
         };

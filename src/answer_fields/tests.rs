@@ -23,12 +23,13 @@ use crate::headers::forwarded::Scheme;
 use crate::http1;
 use crate::http1::AnswerState;
 use crate::http1::Persistence;
+use crate::stream::ClientAddr;
 use crate::template::Variables;
 
 fn changes(fields: AnswerFields) -> AnswerChanges {
     Arc::new(fields).changes(Variables {
         host: "a.test",
-        remote_addr: "127.0.0.1".parse().unwrap(),
+        remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
         scheme: Scheme::Https,
         request_uri: "/x?y",
     })
@@ -246,7 +247,7 @@ fn a_value_that_a_variable_makes_unfit_is_left_out() {
     })
     .changes(Variables {
         host: "a.test",
-        remote_addr: "127.0.0.1".parse().unwrap(),
+        remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
         scheme: Scheme::Http,
         request_uri: "/\r\nX-B: 1",
     });

@@ -18,6 +18,7 @@ use crate::config::Route;
 use crate::server::Listening;
 use crate::server::Probed;
 use crate::server::StartError;
+use crate::stream::ListenAddr;
 
 /// Who is spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +35,13 @@ impl Voice {
             LogFormat::Text => say(&started(config, listening)),
             LogFormat::Json => {
                 for listener in listening {
-                    let (ws, _) = urls(listener);
+                    let url = listener
+                        .address
+                        .ip()
+                        .map(|address| urls(address, listener).0);
                     tracing::info!(
                         address = listener.address.to_string().as_str(),
-                        url = ws.as_str(),
+                        url = url.as_deref(),
                         "listening"
                     );
                 }
@@ -125,11 +129,15 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         config.file.display(),
         counted(config.threads.get(), "thread")
     );
-    let urls: Vec<(String, String)> = listening.iter().map(urls).collect();
-    let widest = urls.iter().map(|(ws, _)| ws.len()).max().unwrap_or(0);
-    for (listener, (ws, http)) in listening.iter().zip(&urls) {
-        let _ = write!(text, "  {ws:widest$}   {http}");
-        if listener.address.ip().is_unspecified() {
+    let shown: Vec<(String, String)> = listening.iter().map(shown).collect();
+    let widest = shown.iter().map(|(one, _)| one.len()).max().unwrap_or(0);
+    for (listener, (one, other)) in listening.iter().zip(&shown) {
+        let _ = write!(text, "  {one:widest$}   {other}");
+        if listener
+            .address
+            .ip()
+            .is_some_and(|of| of.ip().is_unspecified())
+        {
             let _ = write!(text, "   on every interface");
         }
         text.push('\n');
@@ -178,17 +186,29 @@ pub(super) fn requests(route: &Route) -> String {
     text
 }
 
-/// A listener's addresses to copy: for a WebSocket client and for a browser.
-fn urls(listener: &Listening) -> (String, String) {
+/// A listener's addresses to copy, or its Unix socket and who may connect to that.
+fn shown(listener: &Listening) -> (String, String) {
+    match &listener.address {
+        ListenAddr::Ip(address) => urls(*address, listener),
+        ListenAddr::Unix(_) => {
+            let tls = if listener.tls.is_some() { ", TLS" } else { "" };
+            let mode = format!("mode {:04o}{tls}", listener.mode);
+            (listener.address.to_string(), mode)
+        }
+    }
+}
+
+/// The addresses of a listener for a WebSocket client and for a browser.
+fn urls(address: SocketAddr, listener: &Listening) -> (String, String) {
     let (ws, http, default_port) = match listener.tls {
         None => ("ws", "http", 80),
         Some(_) => ("wss", "https", 443),
     };
-    let port = match listener.address.port() {
+    let port = match address.port() {
         port if port == default_port => String::new(),
         port => format!(":{port}"),
     };
-    let host = match listener.address {
+    let host = match address {
         address if address.ip().is_unspecified() => "localhost".to_owned(),
         SocketAddr::V4(address) => address.ip().to_string(),
         SocketAddr::V6(address) => match IpAddr::V6(*address.ip()).to_canonical() {

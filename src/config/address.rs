@@ -5,10 +5,53 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
-/// Reads `8080` and `*:8080` (every IPv4 interface), `127.0.0.1:8080` and `[::]:8080`. Port 0 lets the system choose.
-pub(super) fn read(text: &str) -> Result<SocketAddr, AddressError> {
+use crate::stream::ListenAddr;
+
+/// Reads `8080` and `*:8080` (every IPv4 interface), `127.0.0.1:8080`, `[::]:8080`, and `unix:/run/wsgate.sock`. Port 0 lets the
+/// system choose.
+pub(super) fn read(text: &str) -> Result<ListenAddr, AddressError> {
     let text = text.trim();
+    match text.strip_prefix("unix:") {
+        Some(path) => unix(path).map(ListenAddr::Unix),
+        None => ip(text).map(ListenAddr::Ip),
+    }
+}
+
+/// The longest path that a socket's address holds: `sun_path` has 108 bytes, and the last is a NUL (unix(7)).
+const LONGEST_PATH: usize = 107;
+
+/// Reads the path of a Unix socket.
+fn unix(path: &str) -> Result<Arc<Path>, AddressError> {
+    if path.is_empty() {
+        Err(AddressError::NoSocket)
+    } else if path.starts_with('@') {
+        Err(AddressError::AbstractSocket)
+    } else if !path.starts_with('/') {
+        Err(AddressError::RelativeSocket)
+    } else if path.contains(char::is_control) {
+        Err(AddressError::ControlInSocket)
+    } else if path.len() > LONGEST_PATH {
+        Err(AddressError::LongSocket { length: path.len() })
+    } else if path.ends_with('/') {
+        Err(AddressError::Folder)
+    } else {
+        Ok(Path::new(path).into())
+    }
+}
+
+/// Reads the permission bits of a Unix socket's file: `0660`, `660`, or `0o660`, which is how YAML 1.2 writes octal numbers.
+pub(super) fn mode(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let is_octal = digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = u32::from_str_radix(digits, 8).ok()?;
+    ((3..=4).contains(&digits.len()) && is_octal && mode <= 0o777).then_some(mode)
+}
+
+/// Reads an address and a port.
+fn ip(text: &str) -> Result<SocketAddr, AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
@@ -42,13 +85,8 @@ pub(super) fn read(text: &str) -> Result<SocketAddr, AddressError> {
     }
 }
 
-/// Why a text is no address, if it is a Unix socket, a URL, or has parameters as nginx's `listen` takes them.
+/// Why a text is no address, if it is a URL, or has parameters as nginx's `listen` takes them.
 fn something_else(text: &str) -> Option<AddressError> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Some(AddressError::Unix {
-            path: path.to_owned(),
-        });
-    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let instead = rest.split('/').next().unwrap_or_default().to_owned();
         return Some(AddressError::Url {
@@ -96,7 +134,12 @@ fn port(text: &str) -> Result<u16, AddressError> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum AddressError {
     Empty,
-    Unix { path: String },
+    NoSocket,
+    AbstractSocket,
+    RelativeSocket,
+    ControlInSocket,
+    LongSocket { length: usize },
+    Folder,
     Url { instead: String, tls: bool },
     Parameters { address: String, parameters: String },
     Port { text: String },
@@ -116,7 +159,14 @@ impl AddressError {
             Self::Empty | Self::Nothing | Self::NotIpv4 => {
                 "write a port for every interface, as in `8080`, or address and port, as in `127.0.0.1:8080`".to_owned()
             }
-            Self::Unix { .. } => "listen on a port of 127.0.0.1".to_owned(),
+            Self::NoSocket | Self::RelativeSocket | Self::Folder => {
+                "write the whole path of a file that is made at the start, as in `unix:/run/wsgate/wsgate.sock`".to_owned()
+            }
+            Self::AbstractSocket => {
+                "everybody on this machine could connect to it; write a path, whose `mode` says who may".to_owned()
+            }
+            Self::ControlInSocket => "write a path that can be seen".to_owned(),
+            Self::LongSocket { .. } => format!("a path to a socket has at most {LONGEST_PATH} bytes; write a shorter one"),
             Self::Url { instead, tls: false } => format!("write `{instead}`, without scheme and path"),
             Self::Url { instead, tls: true } => {
                 format!("write `{instead}` and, below it, the key `tls` with `cert` and `key`")
@@ -153,7 +203,23 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("`address` is empty"),
-            Self::Unix { path } => write!(f, "cannot listen on a Unix socket: `{path}`"),
+            Self::NoSocket => f.write_str("`address` has no path after `unix:`"),
+            Self::AbstractSocket => {
+                f.write_str("`address` is an abstract socket, which has no permissions")
+            }
+            Self::RelativeSocket => {
+                f.write_str("the path of a Unix socket does not begin with a slash")
+            }
+            Self::ControlInSocket => {
+                f.write_str("the path of a Unix socket has a control character")
+            }
+            Self::LongSocket { length } => {
+                write!(
+                    f,
+                    "the path of a Unix socket has {length} bytes, which is too long"
+                )
+            }
+            Self::Folder => f.write_str("the path of a Unix socket is that of a folder"),
             Self::Url { .. } => f.write_str("`address` is no URL"),
             Self::Parameters { parameters, .. } => {
                 write!(
@@ -182,6 +248,8 @@ impl fmt::Display for AddressError {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::address::AddressError;
+    use crate::config::address::mode;
     use crate::config::address::read;
 
     #[test]
@@ -194,6 +262,7 @@ mod tests {
             (" 10.0.0.1:65535 ", "10.0.0.1:65535"),
             ("[::]:443", "[::]:443"),
             ("[::1]:80", "[::1]:80"),
+            ("unix:/run/a b:c.sock", "unix:/run/a b:c.sock"),
         ] {
             assert_eq!(
                 read(text).map(|address| address.to_string()),
@@ -204,10 +273,54 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_be_as_long_as_the_system_allows() {
+        let path = |length| format!("unix:/{}", "x".repeat(length - 1));
+        assert!(read(&path(107)).is_ok());
+        let length = 108;
+        assert_eq!(
+            read(&path(length)),
+            Err(AddressError::LongSocket { length })
+        );
+    }
+
+    #[test]
+    fn a_mode_is_octal() {
+        for (text, bits) in [
+            ("0660", Some(0o660)),
+            ("660", Some(0o660)),
+            ("0o600", Some(0o600)),
+            ("777", Some(0o777)),
+            ("1777", None),
+            ("0888", None),
+            ("66", None),
+            ("00660", None),
+            ("+660", None),
+            ("", None),
+            ("rw-rw----", None),
+            ("432", Some(0o432)),
+        ] {
+            assert_eq!(mode(text), bits, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_told_apart() {
         for (text, message) in [
             ("", "`address` is empty"),
-            ("unix:/x", "cannot listen on a Unix socket: `/x`"),
+            ("unix:", "`address` has no path after `unix:`"),
+            (
+                "unix:@x",
+                "`address` is an abstract socket, which has no permissions",
+            ),
+            (
+                "unix:x",
+                "the path of a Unix socket does not begin with a slash",
+            ),
+            (
+                "unix:/a\tb",
+                "the path of a Unix socket has a control character",
+            ),
+            ("unix:/", "the path of a Unix socket is that of a folder"),
             ("https://*:443/", "`address` is no URL"),
             (
                 "443 ssl",

@@ -38,6 +38,7 @@ mod request;
 mod rewrite;
 mod route;
 mod scalar;
+mod unix;
 mod variables;
 
 #[cfg(test)]
@@ -134,7 +135,7 @@ impl Checker<'_> {
             .get("tests")
             .map(|node| promise::promises(node, self))
             .unwrap_or_default();
-        Some(Config {
+        let config = Config {
             file: self.file.to_owned(),
             listeners,
             routes,
@@ -147,7 +148,9 @@ impl Checker<'_> {
             limits,
             promises,
             filled: self.filled.clone(),
-        })
+        };
+        unix::note_clients_without_address(&config, &fields, self);
+        Some(config)
     }
 
     /// A path that is written in the file: a relative one is relative to the directory of the file.

@@ -22,7 +22,6 @@ mod unsupported;
 mod values;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
@@ -55,6 +54,7 @@ use crate::routing::HostPattern;
 use crate::routing::Location;
 use crate::routing::Rewrite;
 use crate::routing::When;
+use crate::stream::ListenAddr;
 use crate::template::Template;
 use crate::tls::Certificate;
 use crate::upstream::ProxyPass;
@@ -139,7 +139,9 @@ pub enum Expect {
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// The address to listen on; with port 0 the system chooses a port.
-    pub address: SocketAddr,
+    pub address: ListenAddr,
+    /// Who may connect to a Unix socket, as the permission bits of its file. Without meaning for a port.
+    pub mode: u32,
     /// Whether a second process may listen on this address too: nginx's `reuseport`.
     pub reuseport: bool,
     /// Whether each connection begins with a PROXY header, which only a trusted proxy can send.

@@ -19,6 +19,7 @@ use crate::config::Timeouts;
 use crate::limits::PerAddress;
 use crate::routing::Location;
 use crate::routing::When;
+use crate::stream::ListenAddr;
 
 impl Config {
     /// A configuration of these listeners and routes for tests, whose other values are the simplest there are.
@@ -44,7 +45,8 @@ impl Listener {
     /// A plain listener at this address for tests, on line 1.
     pub(crate) fn at(address: SocketAddr) -> Self {
         Self {
-            address,
+            address: ListenAddr::Ip(address),
+            mode: 0,
             reuseport: false,
             proxy_protocol: false,
             tls: None,

@@ -282,7 +282,7 @@ impl Checked {
     pub fn variables<'a>(&'a self, client: &Client) -> Variables<'a> {
         Variables {
             host: self.host.as_str(),
-            remote_addr: client.address.ip(),
+            remote_addr: client.address,
             scheme: client.scheme,
             request_uri: self.target.as_str(),
         }

@@ -1,19 +1,18 @@
 //! Who asked, where a trusted proxy in front says so: nginx's `real_ip_header X-Forwarded-For` with `real_ip_recursive on`.
 
-use std::net::SocketAddr;
-
 use http::HeaderMap;
 use http::HeaderValue;
 
 use crate::access::Networks;
 use crate::headers::forwarded;
 use crate::headers::forwarded::Sender;
+use crate::stream::ClientAddr;
 
 /// What a trusted proxy says of its client.
 #[derive(Clone, Debug)]
 pub struct RealIp {
     /// The client; its port is 0 if that was not said.
-    pub client: SocketAddr,
+    pub client: ClientAddr,
     /// The client's address as upstreams are told.
     address: HeaderValue,
     /// `X-Forwarded-For` for the upstream.
@@ -23,22 +22,22 @@ pub struct RealIp {
 impl RealIp {
     /// If `peer` is one of the `trusted`: each proxy has added to the list from whom it had the request, so that the last
     /// entry which is none of them is the client. What stands before it, anybody may have written.
-    pub fn find(trusted: &Networks, peer: SocketAddr, headers: &HeaderMap) -> Option<Self> {
+    pub fn find(trusted: &Networks, peer: ClientAddr, headers: &HeaderMap) -> Option<Self> {
         if !trusted.contain(peer.ip()) {
             return None;
         }
         let passed = forwarded::passed_on(headers);
         let mut client = peer;
         for (address, _) in passed.iter().rev() {
-            client = *address;
-            if !trusted.contain(address.ip()) {
+            client = address.map_or(ClientAddr::Unix, ClientAddr::Ip);
+            if !trusted.contain(client.ip()) {
                 break;
             }
         }
         Some(Self {
             client,
-            address: forwarded::address(client.ip()),
-            chain: forwarded::chain(&passed, peer.ip()),
+            address: forwarded::address(client.without_port()),
+            chain: forwarded::chain(&passed, peer.without_port()),
         })
     }
 
@@ -61,9 +60,10 @@ mod tests {
     use crate::access::Network;
     use crate::access::Networks;
     use crate::decision::real_ip::RealIp;
+    use crate::stream::ClientAddr;
 
     fn find(peer: &str, lines: &[&str]) -> Option<(String, String)> {
-        let trusted = ["10.0.0.0/8", "fd00::/8"];
+        let trusted = ["10.0.0.0/8", "fd00::/8", "unix:"];
         let trusted: Networks = trusted
             .iter()
             .map(|text| text.parse::<Network>().unwrap())
@@ -73,7 +73,11 @@ mod tests {
             let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
             headers.append("x-forwarded-for", line);
         }
-        let found = RealIp::find(&trusted, peer.parse().unwrap(), &headers)?;
+        let peer = match peer {
+            "unix:" => ClientAddr::Unix,
+            peer => ClientAddr::Ip(peer.parse().unwrap()),
+        };
+        let found = RealIp::find(&trusted, peer, &headers)?;
         let chain = found.chain.to_str().unwrap().to_owned();
         Some((found.client.to_string(), chain))
     }
@@ -82,20 +86,20 @@ mod tests {
     fn the_client_is_the_last_entry_that_is_no_believed_proxy() {
         for (lines, client, chain) in [
             (&[][..], "10.0.0.1:5", "10.0.0.1"),
-            (&["192.0.2.7"], "192.0.2.7:0", "192.0.2.7, 10.0.0.1"),
+            (&["192.0.2.7"], "192.0.2.7", "192.0.2.7, 10.0.0.1"),
             (
                 &["6.6.6.6, 192.0.2.7"],
-                "192.0.2.7:0",
+                "192.0.2.7",
                 "6.6.6.6, 192.0.2.7, 10.0.0.1",
             ),
             (
                 &["6.6.6.6,192.0.2.7 ,10.9.9.9", "fd00::1"],
-                "192.0.2.7:0",
+                "192.0.2.7",
                 "6.6.6.6, 192.0.2.7, 10.9.9.9, fd00::1, 10.0.0.1",
             ),
             (
                 &["10.2.2.2, 10.1.1.1"],
-                "10.2.2.2:0",
+                "10.2.2.2",
                 "10.2.2.2, 10.1.1.1, 10.0.0.1",
             ),
             (
@@ -110,10 +114,15 @@ mod tests {
             ),
             (
                 &["::ffff:192.0.2.7, ::ffff:10.1.1.1"],
-                "192.0.2.7:0",
+                "192.0.2.7",
                 "::ffff:192.0.2.7, ::ffff:10.1.1.1, 10.0.0.1",
             ),
             (&[", ,"], "10.0.0.1:5", "10.0.0.1"),
+            (
+                &["192.0.2.7, unix:, 10.2.2.2"],
+                "192.0.2.7",
+                "192.0.2.7, unix:, 10.2.2.2, 10.0.0.1",
+            ),
         ] {
             let found = find("10.0.0.1:5", lines).unwrap();
             assert_eq!(found, (client.to_owned(), chain.to_owned()), "{lines:?}");
@@ -138,7 +147,7 @@ mod tests {
             let lines = format!("6.6.6.6, {odd}, 10.1.1.1");
             assert_eq!(
                 find("10.0.0.1:5", &[&lines]),
-                Some(("10.1.1.1:0".to_owned(), "10.1.1.1, 10.0.0.1".to_owned())),
+                Some(("10.1.1.1".to_owned(), "10.1.1.1, 10.0.0.1".to_owned())),
                 "{odd}"
             );
             let last = find("10.0.0.1:5", &["6.6.6.6", odd]);
@@ -146,8 +155,20 @@ mod tests {
             assert_eq!(last, Some(peer), "{odd}");
             // Behind the client's entry it changes nothing about who that is.
             let (client, chain) = find("10.0.0.1:5", &[odd, "192.0.2.7"]).unwrap();
-            assert_eq!(client, "192.0.2.7:0", "{odd}");
+            assert_eq!(client, "192.0.2.7", "{odd}");
             assert_eq!(chain, "192.0.2.7, 10.0.0.1", "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_before_a_unix_socket_is_believed_and_may_say_nothing() {
+        for (lines, client, chain) in [
+            (&["192.0.2.7"][..], "192.0.2.7", "192.0.2.7, unix:"),
+            (&["6.6.6.6, x"], "unix:", "unix:"),
+            (&[], "unix:", "unix:"),
+        ] {
+            let found = find("unix:", lines).unwrap();
+            assert_eq!(found, (client.to_owned(), chain.to_owned()), "{lines:?}");
         }
     }
 
@@ -169,7 +190,7 @@ mod tests {
                 line += &format!(", 10.0.1.{hop}");
             }
             let (client, chain) = find("10.0.0.1:5", &[&line]).unwrap();
-            prop_assert_eq!(client, "192.0.2.7:0");
+            prop_assert_eq!(client, "192.0.2.7");
             prop_assert!(chain.contains("192.0.2.7") && chain.ends_with("10.0.0.1"));
         }
     }

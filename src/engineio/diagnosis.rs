@@ -115,6 +115,7 @@ mod tests {
     use crate::observe::Exchange;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
+    use crate::stream::ClientAddr;
     use crate::stream::PeerAddr;
 
     #[derive(Clone, Default)]
@@ -134,7 +135,7 @@ mod tests {
     fn exchange(route: Option<&str>) -> Exchange {
         let target = Uri::from_static("/chat?token=x");
         Exchange {
-            remote_addr: "192.0.2.7:50000".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("192.0.2.7:50000".parse().unwrap()),
             request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
             opening: Opening::Whole,
             upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),

@@ -1,6 +1,7 @@
 //! Finds the listener that accepts a client's connection, by port, by address, and by whether it speaks TLS.
 
 use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::clients::Url;
 use crate::config::Config;
@@ -82,42 +83,46 @@ impl Leads {
     }
 }
 
-/// The listener that a URL leads to. One with port 0 may have any port, since the system chooses.
+/// The listener that a URL leads to. One with port 0 may have any port, since the system chooses. Where none has the port, a
+/// proxy in front may, which passes everything on through a Unix socket.
 pub(super) fn find(config: &Config, url: &Url) -> Result<usize, NoListener> {
     let of_port = |port: u16| {
         let all = config.listeners.iter().enumerate();
-        all.filter(move |(_, listener)| listener.address.port() == port)
+        let with_ip = all.filter_map(|(at, listener)| Some((at, listener, listener.address.ip()?)));
+        with_ip.filter(move |(_, _, address)| address.port() == port)
     };
-    let mut candidates: Vec<(usize, &Listener)> = of_port(url.port()).collect();
+    let mut candidates: Vec<(usize, &Listener, SocketAddr)> = of_port(url.port()).collect();
     if candidates.is_empty() {
         candidates = of_port(0).collect();
     }
-    let Some((first, _)) = candidates.first().copied() else {
-        return Err(NoListener::Port);
+    let Some((first, ..)) = candidates.first().copied() else {
+        // Whatever a proxy in front listens on, it can pass on through a Unix socket.
+        let mut all = config.listeners.iter();
+        let unix = all.position(|listener| listener.address.path().is_some());
+        return unix.ok_or(NoListener::Port);
     };
     let leads = Leads::new(url.host());
-    candidates.retain(|(_, listener)| leads.reaches(listener.address.ip()));
+    candidates.retain(|(_, _, address)| leads.reaches(address.ip()));
     // The system prefers a listener at the very address to one at every address. A name can lead to any of them, so
     // TLS tells them apart.
     let fits = |listener: &Listener| listener.tls.is_some() == url.scheme().is_tls();
-    let chosen = candidates.iter().min_by_key(|(_, listener)| {
-        let by_name = matches!(leads, Leads::Anywhere) || listener.address.port() == 0;
-        (
-            by_name && !fits(listener),
-            listener.address.ip().is_unspecified(),
-        )
+    let chosen = candidates.iter().min_by_key(|(_, listener, address)| {
+        let by_name = matches!(leads, Leads::Anywhere) || address.port() == 0;
+        (by_name && !fits(listener), address.ip().is_unspecified())
     });
     match chosen {
         None => Err(NoListener::Address(first)),
-        Some((at, listener)) if fits(listener) => Ok(*at),
-        Some((at, listener)) if listener.tls.is_some() => Err(NoListener::SpeaksTls(*at)),
-        Some((at, _)) => Err(NoListener::IsPlain(*at)),
+        Some((at, listener, _)) if fits(listener) => Ok(*at),
+        Some((at, listener, _)) if listener.tls.is_some() => Err(NoListener::SpeaksTls(*at)),
+        Some((at, ..)) => Err(NoListener::IsPlain(*at)),
     }
 }
 
 /// Whether a listener is on the loopback, so that only this machine reaches it, and the URL does not show that.
 pub(super) fn is_hidden(listener: &Listener, url: &Url) -> bool {
-    matches!(Leads::new(url.host()), Leads::Anywhere) && listener.address.ip().is_loopback()
+    let is_loopback = |address: SocketAddr| address.ip().is_loopback();
+    matches!(Leads::new(url.host()), Leads::Anywhere)
+        && listener.address.ip().is_some_and(is_loopback)
 }
 
 /// Whether a URL leads to the client's own machine, whose pages browsers trust without TLS.

@@ -11,7 +11,6 @@ mod verdict;
 mod warnings;
 
 use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -43,6 +42,7 @@ use crate::headers::upgrade::Asked;
 use crate::headers::upgrade::Body;
 use crate::routing;
 use crate::routing::Target;
+use crate::stream::ClientAddr;
 use crate::table::Table;
 
 pub use crate::explain::listener::NoListener;
@@ -193,17 +193,20 @@ impl<'c> Explainer<'c> {
     fn client(&self, url: &Url, listener: usize) -> Client {
         let listener = &self.config.listeners[listener];
         Client {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            address: ClientAddr::Ip((Ipv4Addr::LOCALHOST, 0).into()),
             scheme: match &listener.tls {
                 None => Scheme::Http,
                 Some(_) => Scheme::Https,
             },
             port: match listener.address.port() {
-                0 => url.port(),
-                port => port,
+                Some(0) => url.port(),
+                Some(port) => port,
+                // A Unix socket has none, so that no condition for a port holds.
+                None => 0,
             },
             redirect: listener.redirect.map(|to| Redirect {
-                port: self.config.listeners[to].address.port(),
+                // The rules send nobody to a Unix socket.
+                port: self.config.listeners[to].address.port().unwrap_or(0),
             }),
         }
     }
@@ -336,7 +339,7 @@ fn outgoing(
         mut head,
         checked,
     } = asked;
-    let address = forwarded::address(client.address.ip());
+    let address = forwarded::address(client.address.without_port());
     let passing = Passing {
         checked: &checked,
         client,

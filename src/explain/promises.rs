@@ -147,9 +147,14 @@ fn in_a_shell(word: &str) -> String {
 
 /// The addresses of all listeners, as a sentence.
 pub fn listeners(config: &Config) -> String {
-    let all = config.listeners.iter().map(|listener| {
-        let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
-        format!("{scheme}://{}", listener.address)
-    });
+    let all =
+        config
+            .listeners
+            .iter()
+            .map(|listener| match (listener.address.ip(), &listener.tls) {
+                (None, _) => listener.address.to_string(),
+                (Some(address), None) => format!("ws://{address}"),
+                (Some(address), Some(_)) => format!("wss://{address}"),
+            });
     format!("the listeners are {}", all.collect::<Vec<_>>().join(", "))
 }

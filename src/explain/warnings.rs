@@ -249,7 +249,7 @@ fn unreachable_routes(config: &Config, warnings: &mut Vec<Warning>) {
     let ports: Vec<u16> = config
         .listeners
         .iter()
-        .map(|listener| listener.address.port())
+        .filter_map(|listener| listener.address.port())
         .collect();
     for (at, route) in config.routes.iter().enumerate() {
         let wanted = &route.when.port;

@@ -1,5 +1,6 @@
 //! Who asked, told to the upstream: `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP`.
 
+use std::fmt;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
@@ -77,7 +78,7 @@ pub fn write(headers: &mut HeaderMap, sender: Sender<'_>, scheme: Scheme) {
 
 /// The entries of `X-Forwarded-For` over all its lines, in their order and as they are written, from the first one behind
 /// any that is no address. A port that is not written is 0; an IPv4 address in IPv6's clothes is IPv4.
-pub fn passed_on(headers: &HeaderMap) -> Vec<(SocketAddr, &str)> {
+pub fn passed_on(headers: &HeaderMap) -> Vec<(Option<SocketAddr>, &str)> {
     let mut entries = Vec::new();
     for member in members(headers, X_FORWARDED_FOR) {
         match str::from_utf8(member)
@@ -91,7 +92,11 @@ pub fn passed_on(headers: &HeaderMap) -> Vec<(SocketAddr, &str)> {
     entries
 }
 
-fn entry(text: &str) -> Option<SocketAddr> {
+/// An entry; within it `None` for `unix:`, which is how nginx calls a client that came through a Unix socket.
+fn entry(text: &str) -> Option<Option<SocketAddr>> {
+    if text == "unix:" {
+        return Some(None);
+    }
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));
@@ -101,11 +106,11 @@ fn entry(text: &str) -> Option<SocketAddr> {
         (.., Some(bare)) => (bare.parse::<Ipv6Addr>().ok()?.into(), 0),
         (.., None) => return None,
     };
-    Some(SocketAddr::new(address.to_canonical(), port))
+    Some(Some(SocketAddr::new(address.to_canonical(), port)))
 }
 
 /// `X-Forwarded-For` as a proxy writes it that got a request with these entries from `peer`.
-pub fn chain(passed_on: &[(SocketAddr, &str)], peer: IpAddr) -> HeaderValue {
+pub fn chain<T>(passed_on: &[(T, &str)], peer: impl fmt::Display) -> HeaderValue {
     let mut text = String::new();
     for (_, entry) in passed_on {
         text += entry;
@@ -121,7 +126,7 @@ pub fn chain(passed_on: &[(SocketAddr, &str)], peer: IpAddr) -> HeaderValue {
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
 
 /// An address as [`write()`] takes it.
-pub fn address(client: IpAddr) -> HeaderValue {
+pub fn address(client: impl fmt::Display) -> HeaderValue {
     // Digits, letters, dots and colons are valid, so that it is said of none.
     HeaderValue::try_from(client.to_string()).unwrap_or(UNKNOWN)
 }
@@ -145,7 +150,7 @@ mod tests {
         headers.insert("forwarded", HeaderValue::from_static("for=1.1.1.1"));
         headers.insert("x-forwarded-host", HeaderValue::from_static("evil.test"));
         headers.insert("host", HeaderValue::from_static("chat.test:8080"));
-        let client = address("127.0.0.9".parse().unwrap());
+        let client = address("127.0.0.9");
         write(&mut headers, Sender::Client(&client), Scheme::Https);
         let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         assert_eq!(all, ["127.0.0.9"]);

@@ -134,13 +134,13 @@ impl AddressLimits {
     }
 
     /// Permits another connection of `address`, which is counted until the permit is dropped. `None` where there is no
-    /// limit.
+    /// limit. All who come through a Unix socket, and have no address, count as one.
     ///
     /// # Errors
     /// The connection is to be closed without an answer.
     pub fn connect(
         &self,
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
         match NonZeroU32::new(self.0.connections.load(Ordering::Relaxed)) {
             None => Ok(None),
@@ -151,7 +151,7 @@ impl AddressLimits {
     fn connect_at(
         &self,
         now: Instant,
-        address: IpAddr,
+        address: Option<IpAddr>,
         most: NonZeroU32,
     ) -> Result<Box<AddressPermit>, ConnectionRefusal> {
         let of = AddressKey::of(address);
@@ -177,7 +177,7 @@ impl AddressLimits {
     ///
     /// # Errors
     /// The address has begun as many as it may.
-    pub fn handshake(&self, address: IpAddr) -> Result<(), Exceeded> {
+    pub fn handshake(&self, address: Option<IpAddr>) -> Result<(), Exceeded> {
         match NonZeroU32::new(self.0.handshakes_per_second.load(Ordering::Relaxed)) {
             None => Ok(()),
             Some(most) => self.handshake_at(Instant::now(), address, most),
@@ -187,7 +187,7 @@ impl AddressLimits {
     fn handshake_at(
         &self,
         now: Instant,
-        address: IpAddr,
+        address: Option<IpAddr>,
         most: NonZeroU32,
     ) -> Result<(), Exceeded> {
         let of = AddressKey::of(address);
@@ -272,7 +272,13 @@ impl Drop for AddressPermit {
 }
 
 impl AddressKey {
-    fn of(address: IpAddr) -> Self {
+    /// The key of no address: no client has the address `::`.
+    const UNIX: Self = Self(0);
+
+    fn of(address: Option<IpAddr>) -> Self {
+        let Some(address) = address else {
+            return Self::UNIX;
+        };
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits() & CUSTOMER,
@@ -286,9 +292,12 @@ impl AddressKey {
     }
 }
 
-/// Writes the address as the log has it: `192.0.2.7`, or `2001:db8::/64`.
+/// Writes the address as the log has it: `192.0.2.7`, `2001:db8::/64`, or `unix:`.
 impl fmt::Display for AddressKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::UNIX {
+            return f.write_str("unix:");
+        }
         let address = Ipv6Addr::from_bits(self.0);
         match address.to_ipv4_mapped() {
             Some(address) => write!(f, "{address}"),
@@ -369,8 +378,8 @@ mod tests {
     use crate::limits::addresses::QUIET;
     use crate::limits::addresses::SHARDS;
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("an address"))
     }
 
     fn limited(connections: u32, handshakes_per_second: u32) -> AddressLimits {
@@ -462,7 +471,10 @@ mod tests {
         for number in 0..20_000_u32 {
             let other = IpAddr::from((number | 1 << 31).to_be_bytes());
             let now = begin + Duration::from_millis(2);
-            assert_eq!(addresses.handshake_at(now, other, NonZeroU32::MIN), Ok(()));
+            assert_eq!(
+                addresses.handshake_at(now, Some(other), NonZeroU32::MIN),
+                Ok(())
+            );
         }
         assert!(again(Duration::from_millis(3)).is_err());
         assert_eq!(again(Duration::from_secs(1)), Ok(()));
@@ -546,7 +558,10 @@ mod tests {
         for number in 0..100_000_u32 {
             let one = IpAddr::from(number.to_be_bytes());
             let now = begin + Duration::from_millis(u64::from(number));
-            assert_eq!(addresses.handshake_at(now, one, NonZeroU32::MIN), Ok(()));
+            assert_eq!(
+                addresses.handshake_at(now, Some(one), NonZeroU32::MIN),
+                Ok(())
+            );
         }
         // A thousand of them a second, of which those of the last second matter.
         let left = entries(&addresses);

@@ -6,40 +6,36 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Context as TaskContext;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::task::yield_now;
 
 use crate::listener::Context;
 use crate::listener::LiveListener;
+use crate::listener::acceptor::AcceptedSocket;
+use crate::listener::acceptor::Acceptor;
 use crate::listener::connection;
 use crate::listener::phase::drain_begins;
 use crate::listener::promised::PromisedTunnel;
 use crate::listener::tasks::Task;
 use crate::observe::AcceptPause;
+use crate::stream::ClientAddr;
 
 /// Connections that are begun before others get their turn: a millisecond or two of work.
 const BEGUN_IN_A_ROW: usize = 64;
-
-/// Connections that are taken from the system before they are begun. Its queue is short, and whoever finds it full is turned
-/// away and tries again after a second; here there is room for twice as many.
-const TAKEN_AHEAD: usize = 8192;
 
 /// How long accepting pauses when the process or the system has no room for another connection, before it looks again.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that is taken from the system, with its place among all.
 struct TakenConnection {
-    tcp: TcpStream,
-    peer: SocketAddr,
+    socket: AcceptedSocket,
+    peer: ClientAddr,
     task: Task,
 }
 
@@ -61,11 +57,11 @@ enum AcceptStep {
 ///
 /// What waits is taken before what was taken is served (the runtime would stop after 128): the system's queue is short, and
 /// a client that finds it full tries again only after a second, while one that was taken waits for its turn in little room.
-pub async fn accept(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context>) {
+pub async fn accept(listener: Acceptor, live: Rc<LiveListener>, context: Rc<Context>) {
     unconstrained(take(listener, live, context)).await;
 }
 
-async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context>) {
+async fn take(listener: Acceptor, live: Rc<LiveListener>, context: Rc<Context>) {
     let mut phase = context.phase.clone();
     let mut over = pin!(async {
         tokio::select! {
@@ -83,7 +79,7 @@ async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context
             AcceptStep::Over => break,
             AcceptStep::Accepted(connection) => {
                 taken.push_back(connection);
-                if taken.len() < TAKEN_AHEAD {
+                if taken.len() < listener.taken_ahead() {
                     continue;
                 }
                 true
@@ -116,7 +112,7 @@ async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context
                 () = &mut over => break,
                 () = tokio::time::sleep(PAUSE) => {}
             }
-        } else if !taken.is_empty() {
+        } else if begun > 0 {
             yield_now().await;
         }
     }
@@ -128,7 +124,7 @@ async fn take(listener: TcpListener, live: Rc<LiveListener>, context: Rc<Context
 
 /// What the socket says. Nothing is waited for while there are connections in `taken`, which are to be begun.
 fn poll_next(
-    listener: &TcpListener,
+    listener: &Acceptor,
     context: &Context,
     taken: &VecDeque<TakenConnection>,
     cx: &mut TaskContext<'_>,
@@ -137,9 +133,9 @@ fn poll_next(
     let next = match context.tasks.permit() {
         None => Poll::Ready(AcceptStep::Full),
         Some(permit) => listener.poll_accept(cx).map(|accepted| match accepted {
-            Ok((tcp, peer)) => {
+            Ok((socket, peer)) => {
                 let task = permit.take();
-                AcceptStep::Accepted(TakenConnection { tcp, peer, task })
+                AcceptStep::Accepted(TakenConnection { socket, peer, task })
             }
             Err(error) if is_about_one_connection(&error) => AcceptStep::Gone,
             Err(error) => AcceptStep::Refused(error),
@@ -154,20 +150,16 @@ fn poll_next(
 }
 
 /// Serves what the system has accepted already, as far as there is room, and closes the socket.
-fn take_last(listener: TcpListener, live: &Rc<LiveListener>, context: &Rc<Context>) {
-    // Closing the socket would reset those that wait in it. The system is asked, since the runtime may not know of them yet.
-    let Ok(listener) = listener.into_std() else {
+fn take_last(listener: Acceptor, live: &Rc<LiveListener>, context: &Rc<Context>) {
+    // Closing the socket would reset those that wait in it.
+    let Ok(last) = listener.into_last() else {
         return;
     };
     while let Some(permit) = context.tasks.permit() {
-        match listener.accept() {
-            Ok((tcp, peer)) => {
-                if tcp.set_nonblocking(true).is_ok()
-                    && let Ok(tcp) = TcpStream::from_std(tcp)
-                {
-                    let task = permit.take();
-                    begin(TakenConnection { tcp, peer, task }, live, context);
-                }
+        match last.accept() {
+            Ok((socket, peer)) => {
+                let task = permit.take();
+                begin(TakenConnection { socket, peer, task }, live, context);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(_) => return,
@@ -177,9 +169,9 @@ fn take_last(listener: TcpListener, live: &Rc<LiveListener>, context: &Rc<Contex
 
 /// Serves one connection.
 fn begin(taken: TakenConnection, live: &Rc<LiveListener>, context: &Rc<Context>) {
-    let TakenConnection { tcp, peer, task } = taken;
+    let TakenConnection { socket, peer, task } = taken;
     let sweep = Rc::clone(&context.sweep);
-    let serving = connection::serve(tcp, peer, Rc::clone(live), Rc::clone(context));
+    let serving = connection::serve(socket, peer, Rc::clone(live), Rc::clone(context));
     let serving = Box::pin(serving);
     tokio::task::spawn_local(async move {
         if let Some(PromisedTunnel { client, switch }) = serving.await {

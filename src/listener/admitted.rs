@@ -1,18 +1,17 @@
 //! Whether a connection is one too many of its address.
 
-use std::net::SocketAddr;
-
 use crate::limits::AddressPermit;
 use crate::limits::ConnectionRefusal;
 use crate::listener::Context;
 use crate::observe::ConnectionFailure;
+use crate::stream::ClientAddr;
 
 /// What is counted of a client that has just come, if anything is.
 ///
 /// # Errors
 /// It is to be closed at once, and the observer has heard of it.
 pub(super) fn admitted(
-    address: SocketAddr,
+    address: ClientAddr,
     context: &Context,
 ) -> Result<Option<Box<AddressPermit>>, ConnectionRefusal> {
     let serving = context.current_proxy.load();

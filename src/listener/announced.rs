@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::listener::Context;
@@ -16,6 +14,8 @@ use crate::observe::ProxyHeaderFailure;
 use crate::proxy_protocol::ConnectionSource;
 use crate::proxy_protocol::ProxyHeaderError;
 use crate::proxy_protocol::proxy_header;
+use crate::stream::ClientAddr;
+use crate::stream::Look;
 
 /// How much is looked at to find where a header ends; most are shorter.
 const LOOK: usize = 256;
@@ -74,17 +74,17 @@ impl AnnounceError {
 /// Whose connection the `proxy` says that it passes on. If it may not, or does not say it well, the observer hears of it.
 /// `None` also if the process drains before anything was said.
 pub(super) async fn client_of(
-    tcp: &mut TcpStream,
-    proxy: SocketAddr,
+    socket: &mut impl Look,
+    proxy: ClientAddr,
     context: &Context,
-) -> Option<SocketAddr> {
+) -> Option<ClientAddr> {
     let announced = async {
         if !context.current_proxy.load().trusted.contain(proxy.ip()) {
             return Some(Err(AnnounceError::NotTrusted));
         }
         tokio::select! {
             biased;
-            client = announced(tcp, proxy, context.timeouts.get().header) => Some(client),
+            client = announced(socket, proxy, context.timeouts.get().header) => Some(client),
             () = drain_settles(context.phase.clone()) => None,
         }
     };
@@ -109,23 +109,23 @@ pub(super) async fn client_of(
 /// # Cancel safety
 /// Part of the header is lost.
 async fn announced(
-    tcp: &mut TcpStream,
-    proxy: SocketAddr,
+    socket: &mut impl Look,
+    proxy: ClientAddr,
     limit: Duration,
-) -> Result<SocketAddr, AnnounceError> {
-    match timeout(limit, read(tcp)).await {
-        Ok(Ok(ConnectionSource::Client(client))) => Ok(client),
+) -> Result<ClientAddr, AnnounceError> {
+    match timeout(limit, read(socket)).await {
+        Ok(Ok(ConnectionSource::Client(client))) => Ok(client.into()),
         Ok(Ok(ConnectionSource::Proxy)) => Ok(proxy),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(AnnounceError::Timeout(limit)),
     }
 }
 
-async fn read(tcp: &mut TcpStream) -> Result<ConnectionSource, AnnounceError> {
+async fn read(socket: &mut impl Look) -> Result<ConnectionSource, AnnounceError> {
     let mut header = Vec::new();
     let mut look = [0; LOOK];
     loop {
-        let seen = tcp.peek(&mut look).await.map_err(AnnounceError::Io)?;
+        let seen = socket.look(&mut look).await.map_err(AnnounceError::Io)?;
         let before = header.len();
         if seen == 0 {
             return Err(match before {
@@ -137,7 +137,7 @@ async fn read(tcp: &mut TcpStream) -> Result<ConnectionSource, AnnounceError> {
         let whole = proxy_header(&header).map_err(AnnounceError::Header)?;
         let own = whole.map_or(header.len(), |(_, length)| length) - before;
         // They are there, so this waits for nothing.
-        let taken = tcp.read_exact(&mut look[..own]).await;
+        let taken = socket.read_exact(&mut look[..own]).await;
         taken.map_err(AnnounceError::Io)?;
         if let Some((source, _)) = whole {
             return Ok(source);
@@ -148,7 +148,6 @@ async fn read(tcp: &mut TcpStream) -> Result<ConnectionSource, AnnounceError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::net::SocketAddr;
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
@@ -158,6 +157,7 @@ mod tests {
 
     use crate::listener::announced::AnnounceError;
     use crate::listener::announced::announced;
+    use crate::stream::ClientAddr;
 
     const LONG: Duration = Duration::from_secs(10);
 
@@ -169,8 +169,8 @@ mod tests {
         (client.unwrap(), accepted.unwrap().0)
     }
 
-    fn proxy() -> SocketAddr {
-        "10.0.0.1:5".parse().unwrap()
+    fn proxy() -> ClientAddr {
+        ClientAddr::Ip("10.0.0.1:5".parse().unwrap())
     }
 
     #[tokio::test]

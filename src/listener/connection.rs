@@ -1,10 +1,8 @@
 //! One client connection: what comes before its first request, its requests, and then perhaps a tunnel.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::decision::Client;
@@ -13,6 +11,7 @@ use crate::limits::AddressPermit;
 use crate::listener::ConnectionTimeouts;
 use crate::listener::Context;
 use crate::listener::LiveListener;
+use crate::listener::acceptor::AcceptedSocket;
 use crate::listener::admitted::admitted;
 use crate::listener::announced::client_of;
 use crate::listener::buffered::BufferedEnd;
@@ -25,14 +24,16 @@ use crate::listener::promised::PromisedTunnel;
 use crate::listener::tls_failure;
 use crate::observe::ConnectionFailure;
 use crate::proxy::ClientConnection;
+use crate::stream::ClientAddr;
 use crate::stream::Stream;
 use crate::tls;
+use crate::tls::HandshakeError;
 use crate::tunnel::End;
 
 /// Serves one connection until it ends or becomes a tunnel.
 pub(super) async fn serve(
-    tcp: TcpStream,
-    peer: SocketAddr,
+    socket: AcceptedSocket,
+    peer: ClientAddr,
     live: Rc<LiveListener>,
     context: Rc<Context>,
 ) -> Option<PromisedTunnel> {
@@ -42,7 +43,7 @@ pub(super) async fn serve(
         permit,
         stream,
         timeouts,
-    } = open(tcp, peer, &live, &context).await?;
+    } = open(socket, peer, &live, &context).await?;
     let (client_end, deadline) = first_bytes(stream, timeouts, &client, &context).await?;
     if client_end.early.is_empty() {
         Box::pin(close(client_end.stream, phase)).await;
@@ -82,16 +83,19 @@ struct Opened {
 /// What comes before the first byte of a request: the PROXY header, where the listener has one; whether the client is one too many
 /// of its address; and the TLS handshake.
 async fn open(
-    mut tcp: TcpStream,
-    peer: SocketAddr,
+    mut socket: AcceptedSocket,
+    peer: ClientAddr,
     live: &LiveListener,
     context: &Context,
 ) -> Option<Opened> {
-    let mut address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let mut address = peer.canonical();
     let tls = live.tls();
     let timeouts = context.timeouts.get();
     if live.proxy_protocol() {
-        address = Box::pin(client_of(&mut tcp, address, context)).await?;
+        address = match &mut socket {
+            AcceptedSocket::Tcp(tcp) => Box::pin(client_of(tcp, address, context)).await?,
+            AcceptedSocket::Unix(unix) => Box::pin(client_of(unix, address, context)).await?,
+        };
     }
     let permit = admitted(address, context).ok()?;
     let client = Client {
@@ -104,18 +108,18 @@ async fn open(
         port: live.port(),
         redirect: live.redirect().get(),
     };
-    let stream = match tls {
-        None => Stream::Plain(tcp),
-        Some(config) => {
-            // Boxed, so that a plain connection does not carry the room for it.
-            match Box::pin(tls::accept(tcp, config, timeouts.tls_handshake)).await {
-                Ok(tls) => Stream::Tls(tls),
-                Err(error) => {
-                    let failure = tls_failure::of(&error);
-                    context.observer.connection_failed(client.address, failure);
-                    return None;
-                }
-            }
+    let limit = timeouts.tls_handshake;
+    // Boxed, so that a plain connection does not carry the room for a TLS handshake.
+    let stream = match (socket, tls) {
+        (AcceptedSocket::Tcp(tcp), None) => Stream::Plain(tcp),
+        (AcceptedSocket::Unix(unix), None) => Stream::Unix(unix),
+        (AcceptedSocket::Tcp(tcp), Some(config)) => {
+            let secured = Box::pin(tls::accept(tcp, config, limit)).await;
+            Stream::Tls(told(secured, &client, context)?)
+        }
+        (AcceptedSocket::Unix(unix), Some(config)) => {
+            let secured = Box::pin(tls::accept(unix, config, limit)).await;
+            Stream::UnixTls(told(secured, &client, context)?)
         }
     };
     Some(Opened {
@@ -124,6 +128,16 @@ async fn open(
         stream,
         timeouts,
     })
+}
+
+/// What a TLS handshake has led to. The observer hears of one that failed.
+fn told<T>(secured: Result<T, HandshakeError>, client: &Client, context: &Context) -> Option<T> {
+    secured
+        .inspect_err(|error| {
+            let failure = tls_failure::of(error);
+            context.observer.connection_failed(client.address, failure);
+        })
+        .ok()
 }
 
 /// Waits for the first bytes, and says until when a head must be there. A silent connection owns no buffer. The runtime takes what was

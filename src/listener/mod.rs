@@ -1,6 +1,7 @@
 //! From listening sockets to requests, and for tunnels on to their 101.
 
 mod accept;
+mod acceptor;
 mod admitted;
 mod announced;
 mod between_requests;
@@ -13,6 +14,7 @@ mod head_deadline;
 mod head_timer;
 mod hyper_driver;
 mod hyper_requests;
+mod listen_error;
 mod live_listener;
 mod phase;
 mod presence;
@@ -20,6 +22,7 @@ mod promised;
 mod socket;
 mod tasks;
 mod tls_failure;
+mod unix_socket;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -33,15 +36,19 @@ use crate::proxy::CurrentProxy;
 use crate::tunnel::IdleSweep;
 
 pub use crate::listener::accept::accept;
+pub use crate::listener::acceptor::Acceptor;
+pub use crate::listener::listen_error::ListenError;
 pub use crate::listener::live_listener::ListenerSettings;
 pub use crate::listener::live_listener::LiveListener;
 pub use crate::listener::phase::Phase;
 pub use crate::listener::socket::Bound;
-pub use crate::listener::socket::ListenError;
+pub use crate::listener::socket::ListeningSocket;
+pub use crate::listener::socket::Wanted;
 pub use crate::listener::socket::bind;
 pub use crate::listener::socket::claim;
 pub use crate::listener::socket::overlap;
 pub use crate::listener::tasks::Tasks;
+pub use crate::listener::unix_socket::SocketFile;
 
 /// What a connection obeys before a request is there.
 #[derive(Clone, Copy, Debug)]

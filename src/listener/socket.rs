@@ -2,7 +2,6 @@
 //!
 //! Every thread has a socket of its own on each address (SO_REUSEPORT), so that a connection lives and dies on one thread.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
@@ -11,57 +10,35 @@ use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 
+use crate::listener::listen_error::ListenError;
+use crate::listener::unix_socket;
+use crate::listener::unix_socket::BoundUnix;
+use crate::listener::unix_socket::SocketFile;
+use crate::stream::ListenAddr;
 use crate::stream::vanished;
 
 /// Connections that the system keeps until they are accepted; it cuts this to `net.core.somaxconn`. Large, since a
 /// restarted upstream brings thousands of clients back within a second.
 const BACKLOG: i32 = 4096;
 
-/// An address cannot be listened on.
+/// A listening socket that no runtime has yet.
 #[derive(Debug)]
-pub struct ListenError {
-    address: SocketAddr,
-    source: io::Error,
+pub enum ListeningSocket {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
 }
 
-impl ListenError {
-    /// What to do about it.
-    pub fn help(&self) -> String {
-        let port = self.address.port();
-        match self.source.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "another process listens there: end it (`ss -ltnp 'sport = :{port}'` names it) or choose another port"
-            ),
-            io::ErrorKind::PermissionDenied => format!(
-                "ports below 1024 need a permission: start as root, give the binary \
-                 `setcap cap_net_bind_service=+ep`, in systemd `AmbientCapabilities=CAP_NET_BIND_SERVICE`, \
-                 or choose a port such as {}",
-                u32::from(port) + 8000
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                "no interface of this machine has this address (`ip address` lists them); 0.0.0.0 stands for all".to_owned()
-            }
-            _ => "choose another address".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: ", self.address)?;
-        match self.source.kind() {
-            io::ErrorKind::AddrInUse => f.write_str("address already in use"),
-            io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
-            io::ErrorKind::AddrNotAvailable => f.write_str("address not available"),
-            _ => write!(f, "{}", self.source),
-        }
-    }
-}
-
-impl std::error::Error for ListenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
+/// What is to be listened on.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The address or the file.
+    pub address: &'a ListenAddr,
+    /// Who may connect to a Unix socket, as the permission bits of its file.
+    pub mode: u32,
+    /// Whether another process may listen there too, or listens there and is to be relieved.
+    pub is_shared: bool,
 }
 
 /// Whether others may listen on the same address.
@@ -81,47 +58,85 @@ enum Sharing {
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
-pub fn claim(address: SocketAddr) -> Result<(), ListenError> {
+pub fn claim(address: &ListenAddr) -> Result<(), ListenError> {
+    let address = match address {
+        ListenAddr::Ip(address) => *address,
+        ListenAddr::Unix(path) => {
+            let found = unix_socket::found(path);
+            let free = found.and_then(|found| found.free());
+            return free.map_err(|fault| ListenError::new(address.clone(), fault));
+        }
+    };
     match socket(address, Sharing::Alone) {
         Ok(_free) => Ok(()),
-        Err(source) => Err(ListenError { address, source }),
+        Err(source) => Err(ListenError::of_ip(address, source)),
     }
 }
 
 /// Sockets that have one address and do not listen on it yet, so that nobody has connected when something else fails.
 #[derive(Debug)]
-pub struct Bound {
-    address: SocketAddr,
-    sockets: Vec<Socket>,
+pub enum Bound {
+    /// Sockets of an address and a port.
+    Ip {
+        /// The address that they have.
+        address: SocketAddr,
+        /// One for each thread.
+        sockets: Vec<Socket>,
+    },
+    /// A Unix socket.
+    Unix(BoundUnix),
 }
 
 impl Bound {
     /// The address that they have: a port 0 has become one of the system's.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> ListenAddr {
+        match self {
+            Self::Ip { address, .. } => ListenAddr::Ip(*address),
+            Self::Unix(bound) => ListenAddr::Unix(bound.path()),
+        }
     }
 
-    /// Begins to listen.
+    /// Begins to listen. A Unix socket has a file, which is removed when what is returned is dropped.
     ///
     /// # Errors
     /// The system refuses.
-    pub fn listen(self) -> Result<Vec<std::net::TcpListener>, ListenError> {
-        let address = self.address;
-        let listening = self.sockets.into_iter().map(|socket| {
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        });
-        let listening: io::Result<_> = listening.collect();
-        listening.map_err(|source| ListenError { address, source })
+    pub fn listen(self) -> Result<(Vec<ListeningSocket>, Option<SocketFile>), ListenError> {
+        match self {
+            Self::Ip { address, sockets } => {
+                let listening = sockets.into_iter().map(|socket| {
+                    socket.listen(BACKLOG)?;
+                    Ok(ListeningSocket::Tcp(socket.into()))
+                });
+                let listening: io::Result<_> = listening.collect();
+                let listening = listening.map_err(|source| ListenError::of_ip(address, source))?;
+                Ok((listening, None))
+            }
+            Self::Unix(bound) => {
+                let address = ListenAddr::Unix(bound.path());
+                let listening = bound.listen(BACKLOG);
+                let (sockets, file) =
+                    listening.map_err(|fault| ListenError::new(address, fault))?;
+                let sockets = sockets.into_iter().map(ListeningSocket::Unix);
+                Ok((sockets.collect(), Some(file)))
+            }
+        }
     }
 }
 
-/// Gives one address to `count` sockets.
+/// Gives one address to `count` sockets. Those of a Unix socket are one, which the threads share.
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
-pub fn bind(address: SocketAddr, count: usize) -> Result<Bound, ListenError> {
-    let error = |source| ListenError { address, source };
+pub fn bind(wanted: Wanted<'_>, count: usize) -> Result<Bound, ListenError> {
+    let address = match wanted.address {
+        ListenAddr::Ip(address) => *address,
+        ListenAddr::Unix(path) => {
+            let bound = BoundUnix::new(path, wanted.mode, wanted.is_shared, count);
+            let bound = bound.map_err(|fault| ListenError::new(wanted.address.clone(), fault));
+            return Ok(Bound::Unix(bound?));
+        }
+    };
+    let error = |source| ListenError::of_ip(address, source);
     let first = socket(address, Sharing::Shared).map_err(error)?;
     let bound = first.local_addr().map_err(error)?;
     let bound = bound.as_socket().unwrap_or(address);
@@ -129,14 +144,18 @@ pub fn bind(address: SocketAddr, count: usize) -> Result<Bound, ListenError> {
     for _ in 1..count {
         sockets.push(socket(bound, Sharing::Shared).map_err(error)?);
     }
-    Ok(Bound {
+    Ok(Bound::Ip {
         address: bound,
         sockets,
     })
 }
 
 /// Whether nobody could listen on one of the two while somebody else listens on the other.
-pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub fn overlap(one: &ListenAddr, other: &ListenAddr) -> bool {
+    let (one, other) = match (one, other) {
+        (ListenAddr::Ip(one), ListenAddr::Ip(other)) => (one, other),
+        (one, other) => return one == other,
+    };
     one.port() == other.port()
         && one.is_ipv4() == other.is_ipv4()
         && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
@@ -164,23 +183,33 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::io;
     use std::net::SocketAddr;
     use std::net::TcpListener;
     use std::net::TcpStream;
 
     use socket2::SockRef;
 
+    use crate::listener::socket::ListeningSocket;
+    use crate::listener::socket::Wanted;
     use crate::listener::socket::bind;
     use crate::listener::socket::claim;
+    use crate::stream::ListenAddr;
     use crate::stream::vanished;
+
+    fn wanted(address: &ListenAddr) -> Wanted<'_> {
+        Wanted {
+            address,
+            mode: 0,
+            is_shared: false,
+        }
+    }
 
     #[test]
     fn a_trial_finds_who_listens_there_however_that_one_shares() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let any: SocketAddr = address.parse().expect("an address");
-            let bound = bind(any, 2).expect("a port");
-            let shared = bound.address();
+            let bound = bind(wanted(&ListenAddr::Ip(any)), 2).expect("a port");
+            let shared = bound.address().ip().expect("an address");
             let _listening = bound.listen().expect("it listens");
             let alone = TcpListener::bind(any).expect("a port");
             let alone = alone.local_addr().map(|address| (address, alone));
@@ -192,8 +221,9 @@ mod tests {
                     SocketAddr::V6(_) => [0u16; 8].into(),
                 });
                 for tried in [taken, everywhere] {
-                    let error = claim(tried).expect_err("it is in use");
-                    assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse, "{tried}");
+                    let error = claim(&ListenAddr::Ip(tried)).expect_err("it is in use");
+                    let said = format!("cannot listen on {tried}: address already in use");
+                    assert_eq!(error.to_string(), said);
                 }
             }
         }
@@ -202,12 +232,16 @@ mod tests {
     #[test]
     fn an_accepted_socket_has_what_finds_a_peer_that_vanished() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = bind(any, 1).expect("a port");
-        let address = bound.address();
-        let listeners = bound.listen().expect("it listens");
-        listeners[0].set_nonblocking(false).expect("it waits");
+        let bound = bind(wanted(&ListenAddr::Ip(any)), 1).expect("a port");
+        let address = bound.address().ip().expect("an address");
+        let (mut listeners, file) = bound.listen().expect("it listens");
+        assert!(file.is_none());
+        let Some(ListeningSocket::Tcp(listener)) = listeners.pop() else {
+            panic!("TCP");
+        };
+        listener.set_nonblocking(false).expect("it waits");
         let _client = TcpStream::connect(address).expect("connected");
-        let (accepted, _) = listeners[0].accept().expect("accepted");
+        let (accepted, _) = listener.accept().expect("accepted");
         let socket = SockRef::from(&accepted);
         assert!(vanished::is_found(&socket).expect("options"));
         assert!(socket.tcp_nodelay().expect("an option"));

@@ -1,6 +1,5 @@
 //! Observers made of others: two that hear the same, and one that is shared.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -12,6 +11,7 @@ use crate::observe::ExchangeEnd;
 use crate::observe::Observer;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
+use crate::stream::ClientAddr;
 
 /// Each hears all that one of them wants to listen to.
 impl<A: Observer, B: Observer> Observer for (A, B) {
@@ -25,7 +25,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.connection_ended();
     }
 
-    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+    fn connection_failed(&self, client: ClientAddr, failure: ConnectionFailure<'_>) {
         self.0.connection_failed(client, failure);
         self.1.connection_failed(client, failure);
     }
@@ -79,7 +79,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
         self.as_ref().connection_ended();
     }
 
-    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+    fn connection_failed(&self, client: ClientAddr, failure: ConnectionFailure<'_>) {
         self.as_ref().connection_failed(client, failure);
     }
 
@@ -119,7 +119,6 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::Mutex;
     use std::time::Duration;
@@ -140,6 +139,7 @@ mod tests {
     use crate::observe::RequestLine;
     use crate::observe::TunnelEnd;
     use crate::observe::TunnelId;
+    use crate::stream::ClientAddr;
 
     /// Listens to one status, and until it has heard so many bytes.
     #[derive(Debug)]
@@ -170,7 +170,7 @@ mod tests {
 
     fn exchange() -> Exchange {
         Exchange {
-            remote_addr: "192.0.2.7:50000".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("192.0.2.7:50000".parse().unwrap()),
             request: RequestLine::new(&Method::GET, &Uri::from_static("/"), Version::HTTP_11),
             opening: Opening::Nothing,
             upstream_addr: None,
@@ -199,7 +199,7 @@ mod tests {
             self.note("connection_ended");
         }
 
-        fn connection_failed(&self, _: SocketAddr, _: ConnectionFailure<'_>) {
+        fn connection_failed(&self, _: ClientAddr, _: ConnectionFailure<'_>) {
             self.note("connection_failed");
         }
 

@@ -1,7 +1,6 @@
 //! The lines of the log about connections that come to no request: what an operator may have to act on. Clients that
 //! leave before they say anything have no line, since port scans and health checks do that.
 
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::observe::ConnectionFailure;
 use crate::observe::Observer;
 use crate::observe::ProxyHeaderFailure;
 use crate::observe::TlsFailure;
+use crate::stream::ClientAddr;
 
 /// How long nothing more is said of one cause for which no connections are accepted: connections that come and go make
 /// room for one another many times a second.
@@ -41,7 +41,7 @@ impl Observer for ConnectionLog {
         }
     }
 
-    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+    fn connection_failed(&self, client: ClientAddr, failure: ConnectionFailure<'_>) {
         let remote_addr = || client.to_string();
         match failure {
             ConnectionFailure::PerIp { is_news: false, .. }

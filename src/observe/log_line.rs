@@ -11,6 +11,7 @@ use crate::observe::line_encoder::Heading;
 use crate::observe::line_encoder::LineEncoder;
 use crate::observe::line_encoder::field_name;
 use crate::observe::line_sink::LineSink;
+use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
 
 /// The fields of one line in the order in which they are written; one that is `None` is left out.
@@ -71,9 +72,16 @@ impl<'a> LogLine<'a> {
 
     fn encode(&self, mut line: LineEncoder<'_>) {
         let exchange = self.exchange;
-        match exchange.remote_addr.port() {
-            0 => line.ip_addr(field_name!("remote_addr"), exchange.remote_addr.ip()),
-            _ => line.socket_addr(field_name!("remote_addr"), exchange.remote_addr),
+        match exchange.remote_addr {
+            ClientAddr::Ip(address) if address.port() == 0 => {
+                line.ip_addr(field_name!("remote_addr"), address.ip());
+            }
+            ClientAddr::Ip(address) => line.socket_addr(field_name!("remote_addr"), address),
+            ClientAddr::Unix => {
+                line.written(field_name!("remote_addr"), |to| {
+                    write!(to, "{}", ClientAddr::Unix)
+                });
+            }
         }
         line.written(field_name!("request"), |to| exchange.request.write_to(to));
         match &exchange.upstream_addr {

@@ -17,7 +17,6 @@ mod request_line;
 mod timestamp;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -25,6 +24,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
 
 pub use crate::observe::access_log::AccessLog;
@@ -55,7 +55,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
 
     /// A connection ended before there was a request on it. The address is the client's as far as it was known: that of the
     /// proxy in front where its PROXY header is what failed. [`connection_ended`](Self::connection_ended) follows.
-    fn connection_failed(&self, client: SocketAddr, failure: ConnectionFailure<'_>) {
+    fn connection_failed(&self, client: ClientAddr, failure: ConnectionFailure<'_>) {
         let _ = (client, failure);
     }
 
@@ -108,8 +108,8 @@ pub trait Observer: fmt::Debug + Send + Sync {
 /// What is known of a request while it is under way.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// The client's socket address. Its port is 0 if it is known by the word of a proxy in front alone.
-    pub remote_addr: SocketAddr,
+    /// The client's address. Its port is 0 if it is known by the word of a proxy in front alone.
+    pub remote_addr: ClientAddr,
     /// The request line as it may be shown.
     pub request: RequestLine,
     /// What it had of a WebSocket's opening handshake.
@@ -126,10 +126,7 @@ pub struct Exchange {
 impl Exchange {
     /// The client's address as it is shown: without a port that nobody knows.
     pub fn shown_addr(&self) -> String {
-        match self.remote_addr.port() {
-            0 => self.remote_addr.ip().to_string(),
-            _ => self.remote_addr.to_string(),
-        }
+        self.remote_addr.to_string()
     }
 }
 

@@ -62,7 +62,7 @@ impl ClientConnection {
             current_proxy,
             client,
             redirect,
-            address: forwarded::address(client.address.ip()),
+            address: forwarded::address(client.address.without_port()),
             lease: RefCell::default(),
             permit: RefCell::new(permit),
             polls: Cell::default(),

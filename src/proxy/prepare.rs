@@ -1,7 +1,6 @@
 //! The first half of every request's way, whoever read its head: checked, decided, counted, and rewritten for its route's upstream;
 //! then one of the upstream's servers is chosen. Does no I/O.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +27,7 @@ use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::UpstreamRequest;
 use crate::proxy::session::SessionNeed;
+use crate::stream::ClientAddr;
 
 /// What is to become of a request.
 pub(super) enum Prepared {
@@ -154,7 +154,7 @@ impl NewRequest<'_> {
 /// It is one too many of its address.
 fn address_permit(
     proxy: &Proxy,
-    client: SocketAddr,
+    client: ClientAddr,
 ) -> Result<Option<Box<AddressPermit>>, ProxyError> {
     let exceeded = |exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive);
     let permit = proxy.addresses.connect(client.ip());

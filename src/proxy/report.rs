@@ -1,7 +1,6 @@
 //! One request's line in the log, written once, when the request is over, however it ends.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,6 +25,7 @@ use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::Said;
 use crate::proxy::route::ServedRule;
+use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
@@ -88,7 +88,7 @@ pub(super) struct TunnelRecord {
 impl Report {
     /// A request of this client that has just come. `is_cut` is set once the process ends what is under way.
     pub(super) fn begin(
-        remote_addr: SocketAddr,
+        remote_addr: ClientAddr,
         request: RequestLine,
         observer: Arc<dyn Observer>,
         is_cut: Rc<Cell<bool>>,
@@ -120,7 +120,7 @@ impl Report {
     }
 
     /// A trusted proxy says that this is its client.
-    pub(super) fn comes_from(&mut self, client: SocketAddr) {
+    pub(super) fn comes_from(&mut self, client: ClientAddr) {
         self.exchange.remote_addr = client;
     }
 

@@ -299,6 +299,7 @@ mod tests {
     use crate::routing::Rewrite;
     use crate::routing::Target;
     use crate::routing::rewritten;
+    use crate::stream::ClientAddr;
     use crate::template::Variables;
 
     /// What becomes of `raw`; `None` if no regex is found.
@@ -309,7 +310,7 @@ mod tests {
             .collect();
         let variables = Variables {
             host: "a.test",
-            remote_addr: "127.0.0.1".parse().unwrap(),
+            remote_addr: ClientAddr::Ip("127.0.0.1:0".parse().unwrap()),
             scheme: Scheme::Https,
             request_uri: raw,
         };

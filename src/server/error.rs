@@ -5,6 +5,7 @@ use std::io;
 
 use crate::listener::ListenError;
 use crate::server::descriptors::is_about_descriptors;
+use crate::stream::ListenAddr;
 use crate::tls::self_signed::SelfSignedError;
 
 /// What to do where there are too few descriptors.
@@ -20,6 +21,15 @@ pub enum StartError {
         place: String,
         /// Why.
         source: ListenError,
+    },
+    /// The permissions of a Unix socket's file cannot be changed.
+    Mode {
+        /// Where it is written.
+        place: String,
+        /// The socket.
+        address: ListenAddr,
+        /// Why.
+        source: io::Error,
     },
     /// The files of `tls: self_signed` cannot be made.
     SelfSigned {
@@ -43,6 +53,7 @@ impl StartError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Listen { source, .. } => Some(source.help()),
+            Self::Mode { .. } => Some("let the user that runs wsgate own the file".to_owned()),
             Self::SelfSigned { source, .. } => Some(source.help()),
             Self::Tickets(_) => None,
             Self::Descriptors(_) => Some(MORE_DESCRIPTORS.to_owned()),
@@ -63,6 +74,14 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { place, source } => write!(f, "{place}: error: {source}"),
+            Self::Mode {
+                place,
+                address,
+                source,
+            } => write!(
+                f,
+                "{place}: error: cannot change the mode of {address}: {source}"
+            ),
             Self::SelfSigned { place, source } => write!(f, "{place}: error: {source}"),
             Self::Tickets(source) => {
                 write!(f, "error: cannot make keys for session tickets: {source}")
@@ -82,6 +101,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { source, .. } => Some(source),
+            Self::Mode { source, .. } => Some(source),
             Self::SelfSigned { source, .. } => Some(source),
             Self::Tickets(source) => Some(source),
             Self::Descriptors(source) | Self::Thread(source) => Some(source),

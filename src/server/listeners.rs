@@ -1,9 +1,8 @@
 //! The listeners of a configuration, as they are or shall be open on every thread.
 //!
 //! A listener is its address. One that is in the old configuration and in the new one keeps its sockets, whatever else is
-//! different about it.
+//! different about it. A Unix socket whose file somebody has removed is opened anew.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -15,9 +14,13 @@ use crate::config::Tls;
 use crate::decision::Redirect;
 use crate::listener;
 use crate::listener::ListenerSettings;
+use crate::listener::ListeningSocket;
+use crate::listener::SocketFile;
+use crate::listener::Wanted;
 use crate::server::Listening;
 use crate::server::Shown;
 use crate::server::StartError;
+use crate::stream::ListenAddr;
 use crate::tls;
 use crate::tls::Certificate;
 
@@ -30,9 +33,13 @@ pub(super) struct ListenerId(usize);
 pub(super) struct OpenListener {
     pub(super) id: ListenerId,
     /// As the file has it: port 0 stays 0.
-    written: SocketAddr,
+    written: ListenAddr,
     /// The address that its sockets have.
-    pub(super) address: SocketAddr,
+    pub(super) address: ListenAddr,
+    /// Who may connect to a Unix socket.
+    pub(super) mode: u32,
+    /// The file of a Unix socket.
+    file: Option<Arc<SocketFile>>,
     /// In the order of the file; none without TLS.
     pub(super) pairs: Vec<Certificate>,
     tls: Option<Arc<ServerConfig>>,
@@ -46,7 +53,8 @@ impl OpenListener {
         ListenerSettings {
             tls: self.tls.clone(),
             proxy_protocol: self.proxy_protocol,
-            port: self.address.port(),
+            // A Unix socket has none, and 0 is nobody's.
+            port: self.address.port().unwrap_or(0),
             redirect: self.redirect,
         }
     }
@@ -61,11 +69,24 @@ impl OpenListener {
             )
         });
         Listening {
-            address: self.address,
+            address: self.address.clone(),
+            mode: self.mode,
             tls: self.tls.is_some().then(|| Shown {
                 certificates: certificates.collect(),
             }),
         }
+    }
+
+    /// Removes the file of a Unix socket, so that nobody connects any more. Who has connected is still accepted.
+    pub(super) fn remove_file(&self) {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+    }
+
+    /// Whether the file of its Unix socket is gone, so that nobody can connect.
+    fn is_lost(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_lost())
     }
 
     /// Shows these from the next TLS handshake on.
@@ -92,7 +113,7 @@ pub(super) struct OpeningContext<'a> {
 }
 
 /// The sockets of listeners, one for each thread.
-pub(super) type Sockets = Vec<(ListenerId, Vec<std::net::TcpListener>)>;
+pub(super) type Sockets = Vec<(ListenerId, Vec<ListeningSocket>)>;
 
 impl Listeners {
     /// Those of `config`, and sockets for those that are not open yet. Either all of this works or nothing has changed:
@@ -119,21 +140,28 @@ impl Listeners {
         let mut bound = Vec::new();
         let mut all = Vec::new();
         for ((listener, open), (pairs, tls)) in config.listeners.iter().zip(open).zip(secured) {
-            let (id, address) = match open {
-                Some(open) => (open.id, open.address),
+            let (id, address, file) = match open {
+                Some(open) => (open.id, open.address.clone(), open.file.clone()),
                 None => {
-                    let sockets = listener::bind(listener.address, opening.threads)
+                    let wanted = Wanted {
+                        address: &listener.address,
+                        mode: listener.mode,
+                        is_shared: listener.reuseport,
+                    };
+                    let sockets = listener::bind(wanted, opening.threads)
                         .map_err(|source| refused(config, listener, source))?;
                     let (id, address) = (ListenerId(next), sockets.address());
                     next += 1;
                     bound.push((id, listener, sockets));
-                    (id, address)
+                    (id, address, None)
                 }
             };
             all.push(OpenListener {
                 id,
-                written: listener.address,
+                written: listener.address.clone(),
                 address,
+                mode: listener.mode,
+                file,
                 pairs,
                 tls,
                 redirect: None,
@@ -143,17 +171,39 @@ impl Listeners {
         // A port 0 is known only now.
         for (at, listener) in config.listeners.iter().enumerate() {
             all[at].redirect = listener.redirect.map(|to| Redirect {
-                port: all[to].address.port(),
+                // The rules send nobody to a Unix socket.
+                port: all[to].address.port().unwrap_or(0),
             });
         }
-        let sockets = bound.into_iter().map(|(id, listener, bound)| {
-            let sockets = bound
-                .listen()
-                .map_err(|source| refused(config, listener, source))?;
-            Ok((id, sockets))
-        });
-        let sockets = sockets.collect::<Result<_, _>>()?;
-        Ok((Self { all, next }, sockets))
+        let mut listening = Vec::new();
+        for (id, listener, bound) in bound {
+            let listens = bound.listen();
+            let (sockets, file) = listens.map_err(|source| refused(config, listener, source))?;
+            listening.push((id, sockets));
+            if let Some(open) = all.iter_mut().find(|open| open.id == id) {
+                open.file = file.map(Arc::new);
+            }
+        }
+        for (listener, open) in config.listeners.iter().zip(&all) {
+            if let Some(file) = &open.file {
+                let changed = file.set_mode(listener.mode);
+                changed.map_err(|source| StartError::Mode {
+                    place: config.place(listener.line),
+                    address: open.address.clone(),
+                    source,
+                })?;
+            }
+        }
+        Ok((Self { all, next }, listening))
+    }
+
+    /// Removes the files of those Unix sockets that are not among `others`.
+    pub(super) fn remove_files_but_of(&self, others: &Self) {
+        for open in &self.all {
+            if !others.all.iter().any(|other| other.id == open.id) {
+                open.remove_file();
+            }
+        }
     }
 
     /// For each listener of `config` the open one that it is: the one that has this very port, though the file may have left
@@ -177,9 +227,9 @@ impl Listeners {
     /// Tries an address that is to be opened. Where one of ours overlaps it, that one would be in the way of the trial; it was
     /// tried itself, and whoever listens beside it without SO_REUSEPORT is still found when the address is bound.
     fn claim(&self, config: &Config, listener: &config::Listener) -> Result<(), StartError> {
-        let address = listener.address;
-        let ours = |open: &OpenListener| listener::overlap(open.address, address);
-        if listener.reuseport || address.port() == 0 || self.all.iter().any(ours) {
+        let address = &listener.address;
+        let ours = |open: &OpenListener| listener::overlap(&open.address, address);
+        if listener.reuseport || address.is_any_port() || self.all.iter().any(ours) {
             return Ok(());
         }
         listener::claim(address).map_err(|source| refused(config, listener, source))
@@ -187,11 +237,11 @@ impl Listeners {
 }
 
 fn has_address(open: &OpenListener, listener: &config::Listener) -> bool {
-    open.address == listener.address
+    open.address == listener.address && !open.is_lost()
 }
 
 fn is_written(open: &OpenListener, listener: &config::Listener) -> bool {
-    open.written == listener.address
+    open.written == listener.address && !open.is_lost()
 }
 
 fn is_written_alike(open: &OpenListener, listener: &config::Listener) -> bool {

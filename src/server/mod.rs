@@ -32,7 +32,6 @@ mod panic_tests;
 #[allow(clippy::unwrap_used)]
 mod test_support;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -56,6 +55,7 @@ use crate::server::listeners::Sockets;
 use crate::server::observers::Observers;
 use crate::server::worker::Order;
 use crate::server::worker::Worker;
+use crate::stream::ListenAddr;
 use crate::tls;
 
 pub use crate::server::changes::Change;
@@ -76,8 +76,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A listener as it was opened.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// The address with the port that the system gave.
-    pub address: SocketAddr,
+    /// The address with the port that the system gave, or a Unix socket.
+    pub address: ListenAddr,
+    /// Who may connect to a Unix socket, as the permission bits of its file.
+    pub mode: u32,
     /// What TLS shows, on a TLS listener.
     pub tls: Option<Shown>,
 }
@@ -268,8 +270,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops accepting. What is under way goes on.
+    /// Stops accepting. What is under way goes on. The files of Unix sockets are removed first: whoever has connected is still
+    /// accepted, and another process may listen there.
     pub fn drain(&self) {
+        self.listeners.remove_files_but_of(&Listeners::default());
         self.phase.send_replace(Phase::Draining);
     }
 

@@ -1,6 +1,5 @@
 //! Who hears of what happens does so from the start of the process to its end, whatever configuration is served.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -26,6 +25,7 @@ use crate::server::test_support::config;
 use crate::server::test_support::read;
 use crate::server::test_support::start;
 use crate::server::test_support::upgrade;
+use crate::stream::ClientAddr;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -75,7 +75,7 @@ impl Observer for Counts {
         self.add(|counted| counted.ended += 1);
     }
 
-    fn connection_failed(&self, _: SocketAddr, failure: ConnectionFailure<'_>) {
+    fn connection_failed(&self, _: ClientAddr, failure: ConnectionFailure<'_>) {
         let failure = match failure {
             ConnectionFailure::PerIp { limit, is_news, .. } => format!("{limit}, {is_news}"),
             ConnectionFailure::ProxyHeader { kind, .. } => format!("{kind:?}"),

@@ -137,7 +137,7 @@ async fn start(folder: &TempDir, log: &Arc<Log>) -> (Running, SocketAddr) {
         config.routes[at].to = Action::ProxyPass(alternating(&[&both[0], &both[1]]));
     }
     let opened = server::open(config, OffsetDateTime::now_utc()).unwrap();
-    let address = opened.listening()[0].address;
+    let address = opened.listening()[0].address.ip().unwrap();
     let observers = Observers::with(Arc::clone(log) as Arc<dyn Observer>);
     (opened.start_telling(observers).unwrap(), address)
 }

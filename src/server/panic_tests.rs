@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::config::Environment;
+use crate::listener::ListeningSocket;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
@@ -153,7 +154,10 @@ async fn a_thread_that_dies_is_an_error_while_the_others_live() {
     let (listeners, mut sockets) = running.listeners.prepare(&config, opening).unwrap();
     for (_, sockets) in &mut sockets {
         sockets.truncate(1);
-        sockets[0].set_nonblocking(false).unwrap();
+        let ListeningSocket::Tcp(socket) = &sockets[0] else {
+            panic!("TCP");
+        };
+        socket.set_nonblocking(false).unwrap();
     }
     running.listeners = listeners;
     running.order(sockets).await;

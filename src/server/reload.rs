@@ -80,6 +80,7 @@ impl Running {
         let _before = std::mem::replace(&mut self.thread_settings, thread_settings);
         let most = descriptors::most_connections(&config, self.workers.len());
         self.connections.allow(most);
+        self.listeners.remove_files_but_of(&listeners);
         self.listeners = listeners;
         self.config = config;
         self.order(sockets).await;

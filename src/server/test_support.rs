@@ -67,7 +67,7 @@ pub(super) async fn start(
         "{keys}listen:\n  - address: 127.0.0.1:0\nroutes:\n  - location: /\n    proxy_pass: http://{to}\n"
     );
     let opened = server::open(config(folder, &text), OffsetDateTime::now_utc()).unwrap();
-    let address = opened.listening()[0].address;
+    let address = opened.listening()[0].address.ip().unwrap();
     let running = opened.start_telling(Observers::with(observer));
     (running.unwrap(), address)
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::task::Poll;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
@@ -21,8 +20,10 @@ use tokio::time::timeout;
 
 use crate::limits::Connections;
 use crate::listener;
+use crate::listener::Acceptor;
 use crate::listener::Context;
 use crate::listener::ListenerSettings;
+use crate::listener::ListeningSocket;
 use crate::listener::LiveListener;
 use crate::listener::Phase;
 use crate::listener::Tasks;
@@ -42,7 +43,7 @@ pub(super) struct Order {
     /// Every listener there shall be; others are closed.
     pub(super) settings: Vec<(ListenerId, ListenerSettings)>,
     /// The sockets of those that are new.
-    pub(super) sockets: Vec<(ListenerId, std::net::TcpListener)>,
+    pub(super) sockets: Vec<(ListenerId, ListeningSocket)>,
     /// Dropped when it is done.
     pub(super) done: mpsc::UnboundedSender<()>,
 }
@@ -210,7 +211,7 @@ impl ServingThread {
                     (live, accepting)
                 }
                 (None, Some(socket)) => {
-                    let socket = match TcpListener::from_std(socket) {
+                    let socket = match Acceptor::new(socket) {
                         Ok(socket) => socket,
                         Err(error) => {
                             refused = Some(StartError::Thread(error));

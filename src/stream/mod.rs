@@ -4,6 +4,9 @@
 //! `Stream` exists. Accepting, connecting, and decisions by what the bytes say are left to other modules.
 
 mod byte_queue;
+mod client_addr;
+mod listen_addr;
+mod look;
 mod peer_addr;
 mod rewound;
 mod tls;
@@ -31,6 +34,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::stream::vanished::Doubt;
 
+pub use crate::stream::client_addr::ClientAddr;
+pub use crate::stream::listen_addr::ListenAddr;
+pub use crate::stream::look::Look;
 pub use crate::stream::peer_addr::PeerAddr;
 pub use crate::stream::rewound::Rewound;
 pub use crate::stream::tls::Tls;
@@ -55,6 +61,8 @@ pub enum Stream {
     UpstreamTls(Box<TlsStream<TcpStream>>),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over a Unix socket with a client.
+    UnixTls(Box<Tls<UnixStream>>),
 }
 
 impl Stream {
@@ -75,7 +83,7 @@ impl Stream {
             Self::Tls(tls) => tls.socket(),
             Self::UpstreamTls(tls) => tls.get_ref().0,
             // Nothing is lost on the way to it.
-            Self::Unix(_) => return,
+            Self::Unix(_) | Self::UnixTls(_) => return,
         };
         // Where the system refuses, a lost peer is found later.
         let _ = vanished::doubt(SockRef::from(tcp), doubt);
@@ -154,6 +162,7 @@ impl AsyncRead for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::UpstreamTls(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+            Self::UnixTls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
@@ -169,6 +178,7 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::UpstreamTls(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+            Self::UnixTls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
@@ -182,6 +192,7 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::UpstreamTls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+            Self::UnixTls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -191,6 +202,7 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => tls.is_write_vectored(),
             Self::UpstreamTls(tls) => tls.is_write_vectored(),
             Self::Unix(unix) => unix.is_write_vectored(),
+            Self::UnixTls(tls) => tls.is_write_vectored(),
         }
     }
 
@@ -200,6 +212,7 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
             Self::UpstreamTls(tls) => Pin::new(tls).poll_flush(cx),
             Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
+            Self::UnixTls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
@@ -210,6 +223,7 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::UpstreamTls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Self::UnixTls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -14,8 +14,8 @@ use rustls::PeerIncompatible;
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
+use crate::stream::Look;
 use crate::stream::Tls;
 use crate::tls::reason;
 
@@ -60,29 +60,29 @@ pub enum HandshakeError {
 ///
 /// # Cancel safety
 /// Dropped before it is ready, it closes the connection.
-pub async fn accept(
-    tcp: TcpStream,
+pub async fn accept<S: Look>(
+    socket: S,
     config: Arc<ServerConfig>,
     limit: Duration,
-) -> Result<Box<Tls<TcpStream>>, HandshakeError> {
+) -> Result<Box<Tls<S>>, HandshakeError> {
     let mut plain_http = false;
     let handshake = async {
-        match first_byte(&tcp).await? {
+        match first_byte(&socket).await? {
             TLS_HANDSHAKE => {
                 let session =
                     UnbufferedServerConnection::new(config).map_err(HandshakeError::Tls)?;
-                Ok(Tls::handshake(tcp, session).await?)
+                Ok(Tls::handshake(socket, session).await?)
             }
             // Every method of HTTP begins with a capital letter.
             b'A'..=b'Z' => {
                 plain_http = true;
                 // The answer is a courtesy: whether it arrives changes nothing.
-                let _ = refuse_plain_http(tcp).await;
+                let _ = refuse_plain_http(socket).await;
                 Err(HandshakeError::PlainHttp)
             }
             _ => {
                 // Bytes left unread would turn the close into a reset.
-                let _ = tcp.try_read(&mut [0; 4096]);
+                let _ = socket.try_read(&mut [0; 4096]);
                 Err(HandshakeError::NotTls)
             }
         }
@@ -96,9 +96,9 @@ pub async fn accept(
 
 /// Waits for the first byte, and leaves it in the socket. rustls does not see it before, so that a byte that is not TLS
 /// gets no alert and a silent connection has no buffer.
-async fn first_byte(tcp: &TcpStream) -> Result<u8, HandshakeError> {
+async fn first_byte(socket: &impl Look) -> Result<u8, HandshakeError> {
     let mut first = [0];
-    match tcp.peek(&mut first).await? {
+    match socket.look(&mut first).await? {
         0 => Err(HandshakeError::Closed),
         _ => Ok(first[0]),
     }
@@ -106,14 +106,14 @@ async fn first_byte(tcp: &TcpStream) -> Result<u8, HandshakeError> {
 
 /// Answers in plain HTTP, then reads on until the client closes: bytes left unread would reset the connection, and the
 /// client would never see the answer. A client that sends on and on is cut off.
-async fn refuse_plain_http(mut tcp: TcpStream) -> io::Result<()> {
-    tcp.write_all(PLAIN_HTTP).await?;
-    tcp.shutdown().await?;
+async fn refuse_plain_http(mut socket: impl Look) -> io::Result<()> {
+    socket.write_all(PLAIN_HTTP).await?;
+    socket.shutdown().await?;
     for _ in 0..LINGERING_READS {
-        tcp.readable().await?;
+        socket.readable().await?;
         // This buffer lives between two waits only, so that it is no part of the future.
         let mut ignored = [0; 4096];
-        match tcp.try_read(&mut ignored) {
+        match socket.try_read(&mut ignored) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

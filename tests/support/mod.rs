@@ -42,6 +42,7 @@ pub(crate) use crate::support::server::Over;
 pub(crate) use crate::support::server::TestServer;
 pub(crate) use crate::support::setup::Setup;
 pub(crate) use crate::support::tls::begin as begin_tls;
+pub(crate) use crate::support::tls::begin_over as begin_tls_over;
 pub(crate) use crate::support::tls::certificate_pem;
 pub(crate) use crate::support::tls::client_hello;
 pub(crate) use crate::support::tls::try_begin as try_begin_tls;

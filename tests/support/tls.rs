@@ -13,8 +13,11 @@ use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::peer::Peer;
 use crate::support::within;
@@ -54,10 +57,16 @@ pub(crate) async fn begin(tcp: TcpStream) -> Peer {
 
 /// For when the other side may be gone already.
 pub(crate) async fn try_begin(tcp: TcpStream) -> io::Result<Peer> {
+    begin_over(tcp).await.map(Peer::tls)
+}
+
+/// A TLS handshake over a socket of any kind.
+pub(crate) async fn begin_over<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+) -> io::Result<TlsStream<S>> {
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::clone(&CLIENT));
-    let tls = within("a TLS handshake", connector.connect(name, tcp)).await?;
-    Ok(Peer::tls(tls))
+    within("a TLS handshake", connector.connect(name, socket)).await
 }
 
 /// The first bytes of a TLS handshake: a whole ClientHello.

@@ -153,7 +153,8 @@ impl Page {
                 let listener = &config.listeners[*at];
                 let tls = if listener.tls.is_some() { ", TLS" } else { "" };
                 let any = match listener.address.port() {
-                    0 => ", whatever port the system gives it",
+                    Some(0) => ", whatever port the system gives it",
+                    None => ", behind a proxy that passes everything on",
                     _ => "",
                 };
                 let words = format!("{}{tls}{any}", listener.address);

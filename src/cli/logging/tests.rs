@@ -36,6 +36,7 @@ use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
+use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
 
 thread_local! {
@@ -165,7 +166,8 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         path.prop_map(|path| PeerAddr::Unix(path.into())),
     ];
     let shared = || of(text().prop_map(Arc::from));
-    let parts = (address, request, of(upstream_addr), shared(), shared());
+    let client = prop_oneof![address.prop_map(ClientAddr::Ip), Just(ClientAddr::Unix)];
+    let parts = (client, request, of(upstream_addr), shared(), shared());
     parts.prop_map(
         |(remote_addr, request, upstream_addr, location, route)| Exchange {
             remote_addr,
@@ -234,7 +236,7 @@ proptest! {
 fn a_line_has_its_fields_in_this_order() {
     let target = Uri::from_static("/chat?token=x&EIO=4");
     let exchange = Exchange {
-        remote_addr: "192.0.2.7:50000".parse().unwrap(),
+        remote_addr: ClientAddr::Ip("192.0.2.7:50000".parse().unwrap()),
         request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
         opening: Opening::Nothing,
         upstream_addr: Some(PeerAddr::Ip("[2001:db8::1]:3000".parse().unwrap())),

@@ -145,6 +145,7 @@ const LISTEN: &[KnownKey] = &[
     named("tls", &["ssl", "https"]),
     key("redirect"),
     key("reuseport"),
+    named("mode", &["socket_mode"]),
     key("proxy_protocol"),
 ];
 

@@ -9,6 +9,7 @@ use crate::config::check::Checker;
 use crate::config::check::LISTEN;
 use crate::config::check::fields::Fields;
 use crate::config::check::keys::Within;
+use crate::config::check::unix;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
@@ -32,6 +33,24 @@ struct ListenEntry<'n> {
     redirect: Option<&'n Node>,
 }
 
+/// Whether an entry has TLS, and whether clients can be sent there: a Unix socket has no port that a URL could name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum TlsAt {
+    Nothing,
+    UnixSocket,
+    Port,
+}
+
+impl TlsAt {
+    fn of(entry: &ListenEntry<'_>) -> Self {
+        match (entry.has_tls, entry.listener.address.port()) {
+            (false, _) => Self::Nothing,
+            (true, None) => Self::UnixSocket,
+            (true, Some(_)) => Self::Port,
+        }
+    }
+}
+
 /// The listeners of `listen`, as far as they are right. `trusted` is the value of `trusted_proxies`, without which no
 /// PROXY header can be believed.
 pub(super) fn listeners(
@@ -53,13 +72,13 @@ pub(super) fn listeners(
             entries.push(entry);
         }
     }
-    let has_tls: Vec<bool> = entries.iter().map(|entry| entry.has_tls).collect();
+    let tls: Vec<TlsAt> = entries.iter().map(TlsAt::of).collect();
     let entries = entries.into_iter().enumerate();
     entries
         .map(|(at, entry)| Listener {
             redirect: entry
                 .redirect
-                .and_then(|node| redirect(&has_tls, at, node, checker)),
+                .and_then(|node| redirect(&tls, at, node, checker)),
             ..entry.listener
         })
         .collect()
@@ -77,7 +96,8 @@ fn entry<'n>(
         .and_then(|node| checker.switch(node, "reuseport"));
     let proxy_protocol = proxy_protocol(fields, trusted, checker);
     let node = fields.require("address", "address: 8080", checker)?;
-    let text = checker.text(node, "address", "a port, or an IP address and a port")?;
+    let expected = "a port, an IP address and a port, or a Unix socket";
+    let text = checker.text(node, "address", expected)?;
     let address = match address::read(text) {
         Ok(address) => address,
         Err(error) => {
@@ -87,12 +107,15 @@ fn entry<'n>(
             return None;
         }
     };
+    let mode = unix::mode(fields, &address, checker);
+    unix::note_untrusted_announcements(fields, &address, trusted, checker);
     Some(ListenEntry {
         has_tls: tls.is_some(),
         redirect: fields.get("redirect"),
         listener: Listener {
             redirect: None,
             address,
+            mode,
             reuseport: reuseport.unwrap_or(false),
             proxy_protocol,
             tls: tls.flatten(),
@@ -126,8 +149,9 @@ fn note_duplicate_address(
     before: &[ListenEntry<'_>],
     checker: &mut Checker<'_>,
 ) {
-    let address = entry.listener.address;
-    let same = |other: &&ListenEntry<'_>| other.listener.address == address && address.port() != 0;
+    let address = &entry.listener.address;
+    let same =
+        |other: &&ListenEntry<'_>| other.listener.address == *address && !address.is_any_port();
     let Some(first) = before.iter().find(same) else {
         return;
     };
@@ -143,12 +167,7 @@ fn note_duplicate_address(
 }
 
 /// The listener to which `redirect: https` leads: the first with TLS. `from` is the index of the entry itself.
-fn redirect(
-    has_tls: &[bool],
-    from: usize,
-    node: &Node,
-    checker: &mut Checker<'_>,
-) -> Option<usize> {
+fn redirect(tls: &[TlsAt], from: usize, node: &Node, checker: &mut Checker<'_>) -> Option<usize> {
     let text = checker.text(node, "redirect", "`https`")?;
     if text != "https" {
         checker
@@ -159,16 +178,22 @@ fn redirect(
             .help("for one location write `return: 301 https://$host$request_uri` in its route");
         return None;
     }
-    if has_tls[from] {
+    if tls[from] != TlsAt::Nothing {
         checker
             .error(&node.span, "a listener with TLS is https already")
             .help("remove `redirect`, or `tls`");
         return None;
     }
-    let to = has_tls.iter().position(|has_tls| *has_tls);
+    let to = tls.iter().position(|tls| *tls == TlsAt::Port);
     if to.is_none() {
         checker
-            .error(&node.span, "no listener has `tls` to redirect to")
+            .error(
+                &node.span,
+                match tls.contains(&TlsAt::UnixSocket) {
+                    false => "no listener has `tls` to redirect to",
+                    true => "no listener with a port has `tls` to redirect to",
+                },
+            )
             .help("add one: `- { address: 443, tls: { cert: FILE, key: FILE } }`");
     }
     to

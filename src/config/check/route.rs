@@ -27,6 +27,7 @@ use crate::routing::Location;
 use crate::routing::LocationKind;
 use crate::routing::Rewrite;
 use crate::routing::When;
+use crate::stream::ListenAddr;
 use crate::template::Template;
 use crate::upstream::Address;
 use crate::upstream::Host;
@@ -333,24 +334,32 @@ fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'
 
 /// Notes a `proxy_pass` that leads back to a listener of this file.
 fn note_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
-    let Address::Port { scheme, host, port } = to.address() else {
-        return;
+    let is_own = |listener: &&Listener| match (to.address(), &listener.address) {
+        (Address::Port { host, port, .. }, ListenAddr::Ip(address)) => {
+            leads_to(host, *port, *address)
+        }
+        (Address::Unix(to), ListenAddr::Unix(path)) => to == path,
+        (Address::Port { .. }, ListenAddr::Unix(_)) | (Address::Unix(_), ListenAddr::Ip(_)) => {
+            false
+        }
     };
-    let own = listeners
-        .iter()
-        .find(|listener| leads_to(host, *port, listener.address));
-    let Some(listener) = own else {
+    let Some(listener) = listeners.iter().find(is_own) else {
         return;
     };
     let message = format!(
         "`proxy_pass` leads back to wsgate: it listens there, see line {}",
         listener.line
     );
-    let help = match host {
-        Host::Name(_) => format!(
+    let help = match to.address() {
+        Address::Port {
+            scheme,
+            host: Host::Name(_),
+            port,
+        } => format!(
             "give the port of the server behind it; if that listens on [::1] alone, write `{scheme}[::1]:{port}`"
         ),
-        Host::Ip(_) => "give the port of the server behind it".to_owned(),
+        Address::Port { .. } => "give the port of the server behind it".to_owned(),
+        Address::Unix(_) => "give the socket of the server behind it".to_owned(),
     };
     checker
         .error(&node.span, message)

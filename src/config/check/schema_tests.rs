@@ -90,6 +90,9 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
             if key == "proxy_protocol" {
                 file["trusted_proxies"] = json!("10.0.0.0/8");
             }
+            if key == "mode" {
+                file["listen"][0]["address"] = json!("unix:/run/wsgate.sock");
+            }
             if key == "redirect" {
                 let secure = json!({ "address": 8443, "tls": "self_signed" });
                 file["listen"].as_array_mut().unwrap().push(secure);
@@ -246,8 +249,9 @@ fn settings(file: &Value, folder: &TempDir) -> String {
     let config = read(file, folder).unwrap();
     let reuseport = config.listeners[0].reuseport;
     let proxy_protocol = config.listeners[0].proxy_protocol;
+    let mode = config.listeners[0].mode;
     format!(
-        "{:?} {:?} {:?} {:?} {reuseport} {proxy_protocol}",
+        "{:?} {:?} {:?} {:?} {reuseport} {proxy_protocol} {mode:o}",
         config.routes[0].timeouts, config.limits, config.drain_timeout, config.access_log
     )
 }
@@ -281,7 +285,7 @@ fn the_defaults_are_those_of_the_code() {
     }
     // The other keys have no default: left out they mean no TLS, no condition, no test, or a number that the machine
     // decides.
-    let mut expected = vec!["access_log", "proxy_protocol", "reuseport"];
+    let mut expected = vec!["access_log", "mode", "proxy_protocol", "reuseport"];
     let keys = Within::Top.keys().iter().map(|key| key.name);
     expected.extend(keys.filter(|key| key.ends_with("_timeout")));
     expected.sort_unstable();

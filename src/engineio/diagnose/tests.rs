@@ -23,6 +23,7 @@ use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::Said;
 use crate::observe::TunnelEnd;
+use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
 
 const POLL: &str = "/socket.io/?EIO=4&transport=polling&t=x";
@@ -34,7 +35,7 @@ const V3: &str =
 fn asking(method: Method, target: &str, opening: Opening) -> Exchange {
     let target: Uri = target.parse().unwrap();
     Exchange {
-        remote_addr: "192.0.2.7:50000".parse().unwrap(),
+        remote_addr: ClientAddr::Ip("192.0.2.7:50000".parse().unwrap()),
         request: RequestLine::new(&method, &target, Version::HTTP_11),
         opening,
         upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),

@@ -55,7 +55,7 @@ fn of(state: ServingState<'_>) -> impl Iterator<Item = (ListenerId, (&OpenListen
     all.map(|(listener, line)| (listener.id, (listener, line)))
 }
 
-/// What a client meets at a listener: TLS, a redirect, a PROXY header.
+/// What a client meets at a listener: TLS, a redirect, a PROXY header, the mode of a Unix socket.
 fn settings(listener: &OpenListener) -> String {
     let settings = listener.settings();
     let meets = match (&settings.tls, settings.redirect) {
@@ -63,11 +63,12 @@ fn settings(listener: &OpenListener) -> String {
         (None, Some(to)) => format!("redirect to https on port {}", to.port),
         (None, None) => String::new(),
     };
-    match (settings.proxy_protocol, meets.as_str()) {
-        (false, _) => meets,
-        (true, "") => "proxy_protocol".to_owned(),
-        (true, meets) => format!("{meets}, proxy_protocol"),
-    }
+    let announced = settings.proxy_protocol.then(|| "proxy_protocol".to_owned());
+    let mode = listener.address.path();
+    let mode = mode.map(|_| format!("mode {:04o}", listener.mode));
+    let all = Some(meets).filter(|meets| !meets.is_empty());
+    let all: Vec<String> = all.into_iter().chain(announced).chain(mode).collect();
+    all.join(", ")
 }
 
 /// The certificates that were added, removed or changed. One that several listeners show counts once.
