@@ -8,26 +8,20 @@
 use bytes::Bytes;
 use http::Request;
 use http::request;
-use tokio::time::timeout_at;
 
 use crate::answer_fields::AnswerChanges;
 use crate::decision;
 use crate::decision::Framing;
 use crate::http1;
-use crate::http1::AnswerState;
 use crate::http1::BufferedAnswer;
 use crate::http1::Head;
 use crate::http1::Persistence;
 use crate::proxy::answer::Answer;
 use crate::proxy::answer::ReadyAnswer;
-use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
+use crate::proxy::direct_request::DirectRequest;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
-use crate::proxy::exchange::Begun;
-use crate::proxy::first_bytes::FirstBytes;
-use crate::proxy::first_bytes::first_bytes;
-use crate::proxy::lease::BareConnection;
 use crate::proxy::lease::IdleLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::prepare::Prepared;
@@ -36,13 +30,10 @@ use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::UpstreamRequest;
-use crate::proxy::session::SessionKey;
 use crate::proxy::switch::Switch;
-use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::tunnel::End;
-use crate::upstream::Connected;
 use crate::upstream::IdleConnection;
 
 /// How a request without hyper ended.
@@ -294,79 +285,4 @@ async fn ask(
     Box::pin(exchange::go_on(begun, &to))
         .await
         .map(DirectOutcome::Answer)
-}
-
-/// A request on its way.
-struct DirectRequest<'a, A> {
-    /// The client whose poll it may be. An upgrade request is none.
-    polls_for: Option<&'a ClientConnection>,
-    to: &'a UpstreamRequest,
-    /// Its head and its body.
-    message: &'a [u8],
-    clock: &'a AnswerClock,
-    /// Finds the answer in what the upstream says.
-    read: fn(&Bytes) -> AnswerState<A>,
-}
-
-/// What the upstream said first, and over which connection.
-struct HeardAnswer<A> {
-    stream: Stream,
-    address: PeerAddr,
-    /// The session for which the connection was kept.
-    session: Option<SessionKey>,
-    first: FirstBytes<A>,
-}
-
-impl<A> DirectRequest<'_, A> {
-    /// Asks over a new connection.
-    async fn ask_anew(&self, report: &mut Report) -> Result<HeardAnswer<A>, ProxyError> {
-        let Connected {
-            stream,
-            address,
-            sent,
-        } = connect(&self.to.hop, self.message, report).await?;
-        self.to.is_connected(self.clock);
-        let anew = BareConnection {
-            stream,
-            address,
-            session: None,
-        };
-        self.ask_over(anew, sent).await
-    }
-
-    /// Asks over this connection, to which `sent` bytes of the message were written before.
-    async fn ask_over(
-        &self,
-        over: BareConnection,
-        sent: usize,
-    ) -> Result<HeardAnswer<A>, ProxyError> {
-        let BareConnection {
-            mut stream,
-            address,
-            session,
-        } = over;
-        let deadline = self.clock.moved() + self.to.longest_wait();
-        let _polls = self.polls_for.map(|connection| connection.polls(self.to));
-        let first = first_bytes(&mut stream, &self.message[sent..], self.read);
-        let first = timeout_at(deadline, first).await;
-        Ok(HeardAnswer {
-            first: first.map_err(|_| self.to.timed_out())?,
-            stream,
-            address,
-            session,
-        })
-    }
-}
-
-impl<A> HeardAnswer<A> {
-    /// The exchange for hyper, which goes on with it.
-    fn begun(self, head: request::Parts, clock: AnswerClock) -> Begun {
-        Begun {
-            head,
-            clock,
-            stream: self.first.rewind(self.stream),
-            address: self.address,
-            session: self.session,
-        }
-    }
 }
