@@ -19,24 +19,28 @@ const ROUND_TRIPS: usize = 1000;
 /// Calls that belong to no message: a log line, the sweep for idle tunnels.
 const BESIDE: usize = 40;
 
-/// Counts the system calls of `gate` while `work` runs.
+/// Counts the system calls of the threads of `gate` that serve, while `work` runs. The main thread reads certificates and
+/// what the system knows of authorities at its own time.
 pub(crate) async fn calls_during(
     gate: &TestServer,
     work: impl Future<Output = ()>,
 ) -> BTreeMap<String, usize> {
     let folder = tempfile::tempdir().unwrap();
     let counts = folder.path().join("counts");
+    let serving = serving_threads(gate.id());
     let mut strace = Command::new("strace")
-        .args(["-f", "-c", "-o"])
+        .args(["-c", "-o"])
         .arg(&counts)
-        .args(["-p", &gate.id().to_string()])
+        .args(serving.iter().map(|thread| format!("--attach={thread}")))
         .stderr(Stdio::piped())
         .spawn()
         .expect("strace, which tests/run installs");
     // Read on to its end, below: a strace that cannot say what it attaches to dies of it.
     let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let attached = said.next().unwrap().unwrap();
-    assert!(attached.contains("attached"), "{attached}");
+    for _ in &serving {
+        let attached = said.next().unwrap().unwrap();
+        assert!(attached.contains("attached"), "{attached}");
+    }
     work.await;
     let id = strace.id().to_string();
     assert!(
@@ -56,6 +60,20 @@ pub(crate) async fn calls_during(
         .map(|words| (words[words.len() - 1].to_owned(), words[3].parse().unwrap()))
         .filter(|(name, _)| name != "total")
         .collect()
+}
+
+/// The threads of a process that serve, which are called `wsgate-1` and so on.
+fn serving_threads(process: u32) -> Vec<String> {
+    let mut serving = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        let thread = thread.unwrap();
+        let name = std::fs::read_to_string(thread.path().join("comm")).unwrap();
+        if name.starts_with("wsgate-") {
+            serving.push(thread.file_name().into_string().unwrap());
+        }
+    }
+    assert!(!serving.is_empty());
+    serving
 }
 
 /// What `trips` round trips of a message of `length` bytes cost: reads, writes, and everything in words.
