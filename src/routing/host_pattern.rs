@@ -105,6 +105,7 @@ impl FromStr for HostPattern {
         match name {
             "" => return Err(HostError::Empty),
             "*" => return Err(HostError::Any),
+            _ if is_address && text.ends_with(".*") => return Err(HostError::Star),
             _ if name.contains('*') => return Err(HostError::Star),
             _ => {}
         }
@@ -169,6 +170,7 @@ mod tests {
             ("*.www.*", HostError::Star),
             ("www.*.*", HostError::Star),
             ("*.*", HostError::Star),
+            ("[::1].*", HostError::Star),
             ("www..*", HostError::Dots),
             (".*", HostError::Empty),
             ("www.*:80", HostError::Port),

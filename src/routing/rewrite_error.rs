@@ -83,7 +83,7 @@ impl RewriteError {
         if replacement.trim().is_empty() {
             return Err(Self::Empty);
         }
-        if ["http://", "https://", "$scheme"]
+        if ["http://", "https://", "$scheme", "${scheme}"]
             .iter()
             .any(|begin| replacement.starts_with(begin))
         {

@@ -31,6 +31,7 @@ async fn the_log_says_what_is_different() {
         .route("/", &upstream)
         .of_route("tunnel_timeout: 2h")
         .of_route("set_headers: { X-One: two }")
+        .of_route("rewrite: { ^/x: /y }")
         .raw_route("{ location: ~ ^/b, return: 404 gone }")
         .raw_route("{ location: ~ ^/a, return: 403 }")
         .raw_route("{ location: /when, when: { method: PUT }, return: 403 }")
@@ -39,10 +40,10 @@ async fn the_log_says_what_is_different() {
     assert_eq!(
         edited.save(&after).await,
         [
-            "~ location / set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:12",
-            "~ location ~ ^/b -> return 404 routes.yaml:16",
-            "+ location /when when .. -> return 403 routes.yaml:18",
-            "+ location *.a.test /new -> return 301 routes.yaml:19",
+            "~ location / rewrite, set_headers, tunnel_timeout 7200s (was 3600s) routes.yaml:12",
+            "~ location ~ ^/b -> return 404 routes.yaml:17",
+            "+ location /when when .. -> return 403 routes.yaml:19",
+            "+ location *.a.test /new -> return 301 routes.yaml:20",
             &format!("- location /chat -> {to}"),
             "- location /when when .. -> return 403",
             "~ routes stand in another order",

@@ -33,6 +33,7 @@ const NOT_YAML = [
   'no_colon',
   'no_space_after_colon',
   'own_keys',
+  'rewrite_twice',
   'star_without_quotes',
   'stray_bracket',
   'tab_in_entry',
@@ -140,7 +141,7 @@ const TRIED = {
   ],
   host: [
     'a', 'a.b', '"*.a.b"', 'A.B', 'a.', 'a_b', 'a~b', '"[::1]"', '127.0.0.1', '[a, b]', '["*.a", b]', 'xn--a.b', 'a-', '"*"', 'a*',
-    'www.*', '"*.*.a"', 'a:80', 'https://a', 'a/b', 'a..b', '.a', 'é', '""', '[]', '[a, a]', '[[a]]', '{}', '~', '"::1"', '"*."',
+    'www.*', 'a.b.*', '"*.a.*"', '"*.*.a"', 'a.*.*', 'a.*.b', 'a..*', '"[::1].*"', 'a:80', 'https://a', 'a/b', 'a..b', '.a', 'é', '""', '[]', '[a, a]', '[[a]]', '{}', '~', '"::1"', '"*."',
   ],
   ca: ['"-----BEGIN CERTIFICATE-----"', '""', '"a\\0b"', '[]', '{}', '~'],
   set_headers: [
@@ -167,13 +168,20 @@ const TRIED = {
     '{ /a/: $x }', '{ /a/: /$1 }', '{ "~(": / }', '[{ /a/: / }, { /a/: /b }]',
   ],
   proxy_cookie_path: ['off', '{ /a/: / }', '[{ /a/: / }]', '{ "~/(.)": $1 }', 'default', '/', '~', '{}', '[]', '[off]', '{ /a/: {} }', '{ /a/: /$1 }'],
+  rewrite: [
+    '{ ^/a: /b }', '{ "^/(.*)$": "/x$1?" }', '{ a: $uri, b: "/$args" }', '{ "(?<n>a)": "/${n}" }', '{ ^/a: b }',
+    '{ ^/a: "https://b" }', '{ ^/a: "$scheme://b" }', '{ ^/a: "${scheme}://b" }', '{ ^/a: "/b break" }', '{ ^/a: "/b last" }',
+    '{ ^/a: "/b  permanent" }', '{ ^/a: /break }', '{ ^/a: }', '{ ^/a: "" }', '{ ^/a: [b] }', '{ ^/a: 1 }', '{}', '[]', '~',
+    '^/a /b', '{ "(": /b }', '{ ^/a: /$1 }', '{ ^/a: /$x }', '{ ^/a: "/?a b" }',
+  ],
   when: [
     '{ query: { EIO: "3" } }', '{ query: { EIO: 3 } }', '{ query: { a: [1, b, true, 1.5] } }', '{ header: { X-A: yes } }',
     '{ method: GET }', '{ method: [GET, M-SEARCH] }', '{ port: 80 }', '{ port: [80, "443"] }', '{ query: { "": x } }',
     '{ query: { a: "" }, method: PUT }', '{ method: [GET, GET] }', '{}', '[]', 'EIO=3', '~', '{ query: {} }', '{ query: [] }',
     '{ query: { a: } }', '{ query: { a: [] } }', '{ query: { a: { b: c } } }', '{ header: { X_A: b } }', '{ method: get }', '{ a: b }',
     '{ method: [] }', '{ method: "A B" }', '{ port: 0 }', '{ port: 65536 }', '{ port: x }', '{ port: [] }', '{ method: {} }',
-    '{ port: { a: b } }', '{ query: { a: [[b]] } }',
+    '{ port: { a: b } }', '{ query: { a: [[b]] } }', '{ websocket: true }', '{ websocket: off }', '{ websocket: maybe }',
+    '{ websocket: }', '{ websocket: [true] }',
   ],
   url: ['ws://a', 'WSS://a/b?c#d', 'http://a:80/', 'https://[::1]/', '" ws://a "', 'a', '/a', 'ftp://a', '""', '~', '[]', 'ws://', '1'],
   expect: [
@@ -219,6 +227,12 @@ const TRIED = {
 
 /** What is wrong with a value and stays unsaid by the schema, being more than a pattern can hold. */
 const MISSED = {
+  rewrite: [
+    ['{ "(": /b }', 'regex does not compile: unclosed group'],
+    ['{ ^/a: /$1 }', 'the regex has no group of this number'],
+    ['{ ^/a: /$x }', 'unknown variable `$x`'],
+    ['{ ^/a: "/?a b" }', 'a query cannot have this character: ` `'],
+  ],
   set_headers: [
     ['{ X-A: b, x-a: c }', '`x-a` is set twice'],
     ['{ Host: "a b" }', 'Host cannot be `a b`'],
