@@ -61,6 +61,34 @@ pub(super) fn listens(
     listens
 }
 
+/// Whether the server with these addresses is reached on `port` from fewer places than others of `all` addresses are:
+/// from this machine, or from a private network.
+pub(super) fn is_kept_inside(
+    own: &[Listen],
+    all: impl Iterator<Item = SocketAddr>,
+    port: u16,
+) -> bool {
+    let widest = |addresses: &mut dyn Iterator<Item = SocketAddr>| {
+        let of_port = addresses.filter(|address| address.port() == port);
+        of_port.map(|address| reach(address.ip())).max()
+    };
+    let own = widest(&mut own.iter().map(|listen| listen.address));
+    own < widest(&mut { all })
+}
+
+/// From how far an address is reached: from this machine, from a private network, or from anywhere.
+fn reach(ip: IpAddr) -> u8 {
+    let is_private = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    match (ip.is_loopback(), is_private) {
+        (true, _) => 0,
+        (_, true) => 1,
+        _ => 2,
+    }
+}
+
 /// The addresses of one `listen`, of which `[::]:80 ipv6only=off` has two, and comments about its parameters.
 ///
 /// # Errors

@@ -136,9 +136,10 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let (main, mut http) = contexts(directives);
     desugar::try_files_of_servers(&mut http);
     read_main(&main, &nowhere, &mut top, &mut notes);
-    let scope = nowhere.within(&http);
+    let mut scope = nowhere.within(&http);
     let uses = Uses::of(&http);
     read_http(&http, &scope, &uses, &mut top, &mut notes);
+    scope.has_real_ip = !top.trusted_proxies.is_empty();
 
     let outlines: Vec<_> = all(&http, "server")
         .map(|block| server::outline(block, &scope, &mut notes))
@@ -303,6 +304,11 @@ fn note_plan(
             listen.address.port()
         );
         server.comments.push(notes.left(directive, why));
+        let all = plan.listeners.iter().map(|one| one.listen.address);
+        if listen::is_kept_inside(&server.virtual_server.listens, all, listen.address.port()) {
+            let why = "its address is reached from fewer places than the others of its port";
+            server.close(directive, why, notes);
+        }
     }
     for hidden in &plan.hidden {
         let server = &mut servers[hidden.server];

@@ -41,6 +41,10 @@ pub(super) struct Scope<'t> {
     access: Vec<&'t Directive>,
     /// The directives that ask a client for more than its address, the last of each name.
     auth: Vec<&'t Directive>,
+    /// A `set_real_ip_from`: the client's address is another than the one that it comes from.
+    real_ip: Option<&'t Directive>,
+    /// Whether `trusted_proxies` says what `set_real_ip_from` does.
+    pub(super) has_real_ip: bool,
     /// The directives that let in only some TLS clients, the last of each name.
     tls: Vec<&'t Directive>,
     /// The `satisfy`: whether all of the two kinds above must let a client in, or any.
@@ -112,6 +116,7 @@ impl<'t> Scope<'t> {
             (&mut scope.types, "types"),
             (&mut scope.internal, "internal"),
             (&mut scope.satisfy, "satisfy"),
+            (&mut scope.real_ip, "set_real_ip_from"),
         ] {
             *held = last(directives, name).or(*held);
         }
@@ -150,8 +155,11 @@ impl<'t> Scope<'t> {
         {
             return Some(Guard::Some(denies));
         }
-        if let Some(auth) = auth {
-            return Some(Guard::Some(auth));
+        // Else the lists would be asked about the address of the proxy in front.
+        let real_ip = self.real_ip.filter(|_| !self.has_real_ip);
+        let has_rules = self.access_rules().is_some_and(|rules| !rules.is_open());
+        if let Some(guard) = auth.or(real_ip.filter(|_| has_rules)) {
+            return Some(Guard::Some(guard));
         }
         let parts = self.parts.iter().find(|one| one.arg(0) == "off");
         parts.copied().map(Guard::Parts)

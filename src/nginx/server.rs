@@ -181,6 +181,21 @@ impl TranslatedServer {
         }
     }
 
+    /// Closes all that leads to an upstream, because of what `directive` keeps closed.
+    pub(super) fn close(&mut self, directive: &Directive, why: &str, notes: &mut Notes<'_>) {
+        let mut routes = std::mem::take(&mut self.routes);
+        while let Some(first) = routes.first() {
+            let location = first.location.clone();
+            let (same, others) = routes.into_iter().partition(|one| one.location == location);
+            routes = others;
+            let closed = phases::behind(directive, why, same, notes).into_iter();
+            self.routes.extend(closed.map(|route| RouteEntry {
+                location: location.clone(),
+                ..route
+            }));
+        }
+    }
+
     /// A server of the same names that answers at these addresses by one route.
     fn answering_at(&self, listens: Vec<Listen>, route: RouteEntry) -> Self {
         Self {
