@@ -101,6 +101,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "returns",
             "routing",
             "template",
+            "tls",
             "upstream",
         ],
     ),

@@ -19,10 +19,10 @@ use crate::nginx::time;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
+use crate::nginx::upstream_tls::UNVERIFIED;
+use crate::nginx::upstream_tls::Verification;
 use crate::nginx::upstreams::ResolvedUpstream;
 use crate::upstream::Address;
-use crate::upstream::ProxyPass;
-use crate::upstream::Scheme;
 
 /// Directives that answer a request in a way that wsgate does not have.
 const HANDLERS: [&str; 6] = [
@@ -112,19 +112,14 @@ fn proxy_pass<'t>(
         }
     };
     let set_headers = fields::set_headers(&scope.fields, &mut upstream, around.constants, notes);
-    let mut comments = upstream.comments;
-    let https = is_https(&upstream.to);
-    let ca = scope
-        .ca
-        .filter(|_| https)
-        .map(|ca| beside(around.file.dir, ca.arg(0)));
-    let verifies = last(block.inside(), "proxy_ssl_verify").is_some();
-    if https && ca.is_none() && !verifies {
-        comments.push(
-            "its certificate is verified here: name its authority's, or its own, as `ca` if the system's do not know it"
-                .to_owned(),
-        );
+    let mut verification = Verification::of(&mut upstream, scope, around.constants, notes);
+    if let Some(ca) = &mut verification.ca {
+        *ca = beside(around.file.dir, ca);
     }
+    if verification.is_new {
+        upstream.comments.push(notes.left(pass, UNVERIFIED));
+    }
+    let mut comments = upstream.comments;
     let timeouts = timeouts(scope, notes, &mut comments);
     let rewritten = rewrites::rewrites(block, around.constants, notes, &mut comments);
     let rewrites = match path {
@@ -137,7 +132,7 @@ fn proxy_pass<'t>(
         timeouts,
         rewrites,
         set_headers,
-        ca,
+        verification,
         comments,
         ..answering(block.place, "")
     }
@@ -188,15 +183,4 @@ fn timeouts(scope: &Scope<'_>, notes: &mut Notes<'_>, comments: &mut Vec<String>
         connect: limit(scope.connect_timeout),
         read: limit(scope.read_timeout),
     }
-}
-
-/// Whether an upstream is asked over TLS.
-fn is_https(to: &ProxyPass) -> bool {
-    matches!(
-        to.address(),
-        Address::Port {
-            scheme: Scheme::Https,
-            ..
-        }
-    )
 }

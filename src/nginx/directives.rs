@@ -101,6 +101,7 @@ const ROWS: &[Row] = &[
             "proxy_read_timeout",
             "proxy_connect_timeout",
             "proxy_ssl_trusted_certificate",
+            "proxy_ssl_name",
             "ssl_certificate",
             "ssl_certificate_key",
             "return",
@@ -124,6 +125,7 @@ const ROWS: &[Row] = &[
             "map",
             "client_header_timeout",
             "client_body_timeout",
+            "keepalive_timeout",
             "set_real_ip_from",
             "real_ip_header",
             "real_ip_recursive",
@@ -239,10 +241,6 @@ const ROWS: &[Row] = &[
         ),
     },
     // Clients' connections.
-    Row {
-        names: &["keepalive_timeout"],
-        verdict: NotNeeded("an idle connection is closed after `keepalive_timeout`"),
-    },
     Row {
         names: &["keepalive_requests", "keepalive_disable", "keepalive_time"],
         verdict: NotNeeded(
@@ -476,10 +474,6 @@ const ROWS: &[Row] = &[
             why: "upstreams are asked with sound ciphers",
             lost: "upstreams are asked with sound ciphers alone (AES-GCM, ChaCha20), none of which is among these",
         },
-    },
-    Row {
-        names: &["proxy_ssl_name"],
-        verdict: Lost("an upstream is asked for the host of `proxy_pass`"),
     },
     Row {
         names: &[

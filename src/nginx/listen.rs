@@ -106,6 +106,7 @@ fn one(
         place: directive.place,
     };
     let mut both = false;
+    let mut speaks_http2 = false;
     for parameter in directive.args.iter().skip(1) {
         match parameter.split('=').next().unwrap_or_default() {
             "default_server" | "default" => listen.is_default = true,
@@ -113,10 +114,7 @@ fn one(
             "ipv6only" => {
                 both = parameter.ends_with("=off") && address.ip() == Ipv6Addr::UNSPECIFIED
             }
-            "http2" | "spdy" => notes.needless(
-                directive,
-                "its `http2`: HTTP/1.1 is all that clients are offered",
-            ),
+            "http2" | "spdy" => speaks_http2 = true,
             "reuseport" | "so_keepalive" | "backlog" | "deferred" | "bind" | "fastopen"
             | "rcvbuf" | "sndbuf" => {
                 notes.needless(
@@ -132,6 +130,15 @@ fn one(
             }
             other => comments.push(notes.left(directive, format!("wsgate has no `{other}`"))),
         }
+    }
+    match speaks_http2 {
+        true if listen.tls => notes.needless(
+            directive,
+            "its `http2`: HTTP/1.1 is all that clients are offered, which every one of them speaks",
+        ),
+        // Without TLS a client cannot be offered anything: it begins with HTTP/2.
+        true => comments.push(notes.left(directive, "HTTP/2 without TLS is not spoken")),
+        false => {}
     }
     let mut listens = Vec::new();
     if both {

@@ -37,6 +37,7 @@ mod server;
 mod sites;
 mod time;
 mod tree;
+mod upstream_tls;
 mod upstreams;
 mod uses;
 mod values;

@@ -9,6 +9,7 @@ use crate::nginx::route_when::RouteWhen;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::SourceLine;
+use crate::nginx::upstream_tls::Verification;
 use crate::nginx::variables::Constants;
 use crate::returns::Return;
 
@@ -33,8 +34,8 @@ pub(super) struct RouteEntry {
     pub(super) set_headers: Vec<(String, String)>,
     /// What changes in the fields of answers.
     pub(super) answers: ChangedFields,
-    /// The file of the upstream's authority.
-    pub(super) ca: Option<String>,
+    /// How the upstream is verified, if it is asked over TLS.
+    pub(super) verification: Verification,
     /// The comments above the entry.
     pub(super) comments: Vec<String>,
 }
@@ -136,7 +137,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
         rewrites: Vec::new(),
         set_headers: Vec::new(),
         answers: ChangedFields::default(),
-        ca: None,
+        verification: Verification::default(),
         comments: Vec::new(),
     }
 }

@@ -15,6 +15,10 @@ pub(super) struct Scope<'t> {
     pub(super) read_timeout: Option<&'t Directive>,
     /// The `proxy_connect_timeout`.
     pub(super) connect_timeout: Option<&'t Directive>,
+    /// The `proxy_ssl_name`.
+    pub(super) tls_name: Option<&'t Directive>,
+    /// The `proxy_ssl_verify`.
+    pub(super) tls_verify: Option<&'t Directive>,
     /// The `proxy_ssl_trusted_certificate`.
     pub(super) ca: Option<&'t Directive>,
     /// The `ssl_certificate` directives.
@@ -110,6 +114,8 @@ impl<'t> Scope<'t> {
         for (held, name) in [
             (&mut scope.read_timeout, "proxy_read_timeout"),
             (&mut scope.connect_timeout, "proxy_connect_timeout"),
+            (&mut scope.tls_name, "proxy_ssl_name"),
+            (&mut scope.tls_verify, "proxy_ssl_verify"),
             (&mut scope.ca, "proxy_ssl_trusted_certificate"),
             (&mut scope.root, "root"),
             (&mut scope.default_type, "default_type"),

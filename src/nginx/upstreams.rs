@@ -123,6 +123,18 @@ fn server_of(
     let Some(first) = first else {
         return Err(format!("the upstream `{}` has no `server`", group.arg(0)));
     };
+    if servers
+        .iter()
+        .all(|server| server.args.iter().any(|arg| arg == "down"))
+    {
+        return Err(format!("every `server` of `{}` is down", group.arg(0)));
+    }
+    if let Some(most) = first.args.iter().find(|arg| arg.starts_with("max_conns=")) {
+        comments.push(notes.left(
+            first,
+            format!("`{most}`: an upstream has as many connections as clients need"),
+        ));
+    }
     let address = first.arg(0);
     if servers.len() > 1 {
         let balance = group.inside().iter().find(|directive| {

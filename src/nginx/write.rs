@@ -232,8 +232,11 @@ impl Writer<'_> {
         }
         self.networks("allow", &route.access_rules.allow);
         self.networks("deny", &route.access_rules.deny);
-        if let Some(ca) = &route.ca {
+        if let Some(ca) = &route.verification.ca {
             self.text += &format!("    ca: {}\n", scalar(ca));
+        }
+        if let Some(name) = &route.verification.name {
+            self.text += &format!("    tls_name: {}\n", scalar(name));
         }
         for (key, limit) in limits(route) {
             if !self.shared.contains(&(key, limit)) {

@@ -133,7 +133,10 @@ const ROWS: &[Row] = &[
     (Location, "alias /srv/;", NotNeeded, "nginx ignores it beside `proxy_pass`"),
     (Server, "try_files $uri =404;", NotNeeded, "`location /` takes every request, and inherits no `try_files`"),
     // Clients' connections.
-    (Http, "keepalive_timeout 65;", NotNeeded, "an idle connection ends a little sooner or later"),
+    (Http, "keepalive_timeout 65;", Carried("keepalive_timeout: 1m5s"), "the same thing"),
+    (Http, "keepalive_timeout 0;", Carried("keepalive_timeout: 0"), "the same thing"),
+    (Http, "client_header_timeout 15s;", Carried("header_timeout: 15s"), "the same thing, for all servers"),
+    (Http, "client_body_timeout 2m;", Carried("body_timeout: 2m"), "the same thing, for all servers"),
     (Http, "keepalive_requests 100;", NotNeeded, "nginx closes after so many; a client opens another"),
     (Http, "keepalive_time 1h;", NotNeeded, "nginx closes after so long; a client opens another"),
     (Http, "keepalive_disable none;", NotNeeded, "for browsers of long ago"),
@@ -221,7 +224,9 @@ const ROWS: &[Row] = &[
     (Location, "proxy_ssl_protocols TLSv1;", Lost, "an upstream that knows nothing newer is 502 here"),
     (Location, "proxy_ssl_ciphers HIGH;", NotNeeded, "there is one that both have"),
     (Location, "proxy_ssl_ciphers AES128-SHA;", Lost, "an upstream that knows no other is 502 here"),
-    (Location, "proxy_ssl_name a.test;", Lost, "the upstream is verified by another name"),
+    (Location, "proxy_ssl_name a.test; proxy_pass https://127.0.0.1:8443;", Carried("tls_name: a.test"), "the same thing"),
+    (Location, "proxy_ssl_name $host; proxy_pass https://127.0.0.1:8443;", Lost, "the name depends on the request"),
+    (Location, "proxy_ssl_name a.test;", NotNeeded, "this upstream is asked without TLS"),
     (Location, "proxy_ssl_certificate cert.pem;", Lost, "the upstream asks who wsgate is"),
     (Location, "proxy_ssl_certificate_key key.pem;", Lost, "the upstream asks who wsgate is"),
     (Location, "proxy_ssl_password_file pw;", Lost, "the upstream asks who wsgate is"),
@@ -412,8 +417,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ssl_ocsp", "as `auth_basic`"),
     ("ssl_ocsp_cache", "as `auth_basic`"),
     ("ssl_ocsp_responder", "as `auth_basic`"),
-    ("client_header_timeout", "`tests/import/client_limits.conf`"),
-    ("client_body_timeout", "`tests/import/client_limits.conf`"),
     ("set_real_ip_from", "`tests/import/real_ip.conf`"),
     ("real_ip_header", "`tests/import/real_ip.conf`"),
     ("real_ip_recursive", "`tests/import/real_ip.conf`"),
@@ -573,8 +576,12 @@ fn conf(at: At, text: &str) -> String {
         true => "",
         false => "listen 127.0.0.1:8080;",
     };
+    let pass = match location.contains("proxy_pass ") {
+        true => "",
+        false => "proxy_pass http://127.0.0.1:3000;",
+    };
     format!(
         "{main}\n{events}\nhttp {{ {http}\nserver {{ {listen} {server}\n\
-         location / {{ proxy_pass http://127.0.0.1:3000; {location} }} }} }}\n"
+         location / {{ {pass} {location} }} }} }}\n"
     )
 }
