@@ -176,6 +176,29 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "nothing takes its place: take it out",
     ),
     (
+        &["absolute_redirect", "port_in_redirect"],
+        "not needed: a redirect to a path names neither host nor port",
+    ),
+    (
+        &["proxy_ignore_headers", "server_tokens"],
+        "not needed: no field of an answer is obeyed, and wsgate does not name itself",
+    ),
+    (
+        &["charset", "expires"],
+        "let the upstream write it: answers go on unaltered",
+    ),
+    (
+        &[
+            "types",
+            "limit_rate",
+            "mirror",
+            "proxy_bind",
+            "proxy_method",
+            "proxy_set_body",
+        ],
+        "nothing takes its place: take it out",
+    ),
+    (
         &["error_log", "log_format"],
         "logs go to stderr; `--log-format json` makes them JSON",
     ),

@@ -8,6 +8,8 @@ use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
 use crate::nginx::pass;
 use crate::nginx::pass::PassedPath;
+use crate::nginx::redirects::Asked;
+use crate::nginx::redirects::Reader;
 use crate::nginx::rewrites;
 use crate::nginx::route::Does;
 use crate::nginx::route::ProxyTimeouts;
@@ -120,6 +122,22 @@ fn proxy_pass<'t>(
         upstream.comments.push(notes.left(pass, UNVERIFIED));
     }
     let mut comments = upstream.comments;
+    let own_host = upstream.proxy_host;
+    let of_default = scope.default_redirect.unwrap_or((pass, block));
+    let asked = Asked {
+        pass: of_default.0,
+        block: of_default.1,
+        by_own_host: set_headers
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case("host") && *value == own_host),
+    };
+    let mut reader = Reader {
+        constants: around.constants,
+        notes,
+        comments: &mut comments,
+    };
+    let redirects = reader.redirects(scope, asked);
+    let cookie_paths = reader.cookie_paths(scope);
     let timeouts = timeouts(scope, notes, &mut comments);
     let rewritten = rewrites::rewrites(block, around.constants, notes, &mut comments);
     let rewrites = match path {
@@ -132,6 +150,8 @@ fn proxy_pass<'t>(
         timeouts,
         rewrites,
         set_headers,
+        redirects,
+        cookie_paths,
         verification,
         comments,
         ..answering(block.place, "")

@@ -98,6 +98,8 @@ const ROWS: &[Row] = &[
             "proxy_set_header",
             "add_header",
             "proxy_hide_header",
+            "proxy_redirect",
+            "proxy_cookie_path",
             "proxy_read_timeout",
             "proxy_connect_timeout",
             "proxy_ssl_trusted_certificate",
@@ -497,19 +499,7 @@ const ROWS: &[Row] = &[
     },
     // Answers of upstreams.
     Row {
-        names: &["proxy_redirect"],
-        verdict: Depends {
-            needless: is_off,
-            why: "answers go on as the upstream wrote them, `Location` too",
-            lost: "answers go on as the upstream wrote them, `Location` too",
-        },
-    },
-    Row {
-        names: &[
-            "proxy_cookie_domain",
-            "proxy_cookie_path",
-            "proxy_cookie_flags",
-        ],
+        names: &["proxy_cookie_domain", "proxy_cookie_flags"],
         verdict: Depends {
             needless: is_off,
             why: "cookies go on as the upstream wrote them",

@@ -135,7 +135,7 @@ impl<'t, 'n> LocationRoutes<'_, 't, 'n> {
 
     /// Translates a location and those within it.
     fn translate(&mut self, block: &'t Directive, outer: Outer<'_, 't>) {
-        let scope = outer.scope.within(block.inside());
+        let scope = outer.scope.within_location(block);
         let (name, here) = match location(block, outer.location) {
             Ok(name) => self.place(block, name, &scope, outer.location),
             Err(why) => {

@@ -28,6 +28,7 @@ mod phases;
 mod reader;
 mod real_ip;
 mod redirect;
+mod redirects;
 mod rewrite_phase;
 mod rewrites;
 mod route;
@@ -44,6 +45,7 @@ mod values;
 mod variables;
 mod wider;
 mod write;
+mod write_route;
 mod yaml;
 
 use std::path::Path;

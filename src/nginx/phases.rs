@@ -227,7 +227,7 @@ impl<'t> Follower<'_, '_, 't, '_> {
         if self.jumps >= MOST_JUMPS {
             return vec![answering(named.place, "500")];
         }
-        let scope = self.around.scope.within(named.inside());
+        let scope = self.around.scope.within_location(named);
         let constants = self.around.constants.within(named.inside());
         let around = ServerContext {
             constants: &constants,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::nginx::access_rules::AccessRules;
 use crate::nginx::added_fields::ChangedFields;
 use crate::nginx::notes::Notes;
+use crate::nginx::redirects::Pairs;
 use crate::nginx::route_when::RouteWhen;
 use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
@@ -29,9 +30,13 @@ pub(super) struct RouteEntry {
     /// The time limits that nginx's file sets.
     pub(super) timeouts: ProxyTimeouts,
     /// The pairs of `rewrite`: regexes, each with a replacement.
-    pub(super) rewrites: Vec<(String, String)>,
+    pub(super) rewrites: Pairs,
     /// The header fields that are set, and their values.
     pub(super) set_headers: Vec<(String, String)>,
+    /// The pairs of `proxy_redirect`.
+    pub(super) redirects: Pairs,
+    /// The pairs of `proxy_cookie_path`.
+    pub(super) cookie_paths: Pairs,
     /// What changes in the fields of answers.
     pub(super) answers: ChangedFields,
     /// How the upstream is verified, if it is asked over TLS.
@@ -136,6 +141,8 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
         timeouts: ProxyTimeouts::default(),
         rewrites: Vec::new(),
         set_headers: Vec::new(),
+        redirects: Pairs::new(),
+        cookie_paths: Pairs::new(),
         answers: ChangedFields::default(),
         verification: Verification::default(),
         comments: Vec::new(),

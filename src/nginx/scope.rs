@@ -35,6 +35,12 @@ pub(super) struct Scope<'t> {
     pub(super) internal: Option<&'t Directive>,
     /// The `error_page` directives.
     error_pages: Vec<&'t Directive>,
+    /// The `proxy_redirect` directives.
+    pub(super) redirects: Vec<&'t Directive>,
+    /// The `proxy_pass` and the location for which nginx has made a `proxy_redirect default`, if one of the locations around has.
+    pub(super) default_redirect: Option<(&'t Directive, &'t Directive)>,
+    /// The `proxy_cookie_path` directives.
+    pub(super) cookie_paths: Vec<&'t Directive>,
     /// The `add_header` directives.
     pub(super) added_fields: Vec<&'t Directive>,
     /// The `proxy_hide_header` directives.
@@ -93,12 +99,26 @@ const ABOUT_AUTH: [&str; 4] = [
 const PARTS: [&str; 2] = ["proxy_pass_request_headers", "proxy_pass_request_body"];
 
 impl<'t> Scope<'t> {
+    /// The scope of the location `block`, which stands in the block of this scope. It inherits the default of
+    /// `proxy_redirect` too, which is about the `proxy_pass` of the outermost location that has one.
+    pub(super) fn within_location(&self, block: &'t Directive) -> Self {
+        let mut scope = self.within(block.inside());
+        let pass = last(block.inside(), "proxy_pass");
+        let pass = pass.filter(|pass| !pass.arg(0).contains('$'));
+        if scope.default_redirect.is_none() {
+            scope.default_redirect = pass.map(|pass| (pass, block));
+        }
+        scope
+    }
+
     /// The scope of a block with these directives, which stands in the block of this scope.
     pub(super) fn within(&self, directives: &'t [Directive]) -> Self {
         let mut scope = self.clone();
         let level = |name| all(directives, name).collect::<Vec<_>>();
         for (held, name) in [
             (&mut scope.fields, "proxy_set_header"),
+            (&mut scope.redirects, "proxy_redirect"),
+            (&mut scope.cookie_paths, "proxy_cookie_path"),
             (&mut scope.added_fields, "add_header"),
             (&mut scope.hidden_fields, "proxy_hide_header"),
             (&mut scope.passed_fields, "proxy_pass_header"),

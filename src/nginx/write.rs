@@ -1,14 +1,8 @@
 //! Writes the text of a `routes.yaml`, with comments where something is not carried over.
 
 use std::path::Path;
-use std::time::Duration;
 
-use crate::access::Network;
-use crate::config;
 use crate::nginx::Top;
-use crate::nginx::access_rules;
-use crate::nginx::added_fields::AddedValue;
-use crate::nginx::added_fields::ChangedFields;
 use crate::nginx::notes::Notes;
 use crate::nginx::route;
 use crate::nginx::route::Does;
@@ -19,6 +13,9 @@ use crate::nginx::sites::Plan;
 use crate::nginx::sites::PlannedListener;
 use crate::nginx::sites::Site;
 use crate::nginx::time;
+use crate::nginx::write_route;
+use crate::nginx::write_route::TimeLimits;
+use crate::nginx::write_route::limits;
 use crate::nginx::yaml::comment;
 use crate::nginx::yaml::flow;
 use crate::nginx::yaml::scalar;
@@ -33,9 +30,6 @@ pub(super) struct Written {
     /// How many entries of `routes` it has.
     pub(super) routes: usize,
 }
-
-/// Time limits by their keys in `routes.yaml`.
-type TimeLimits = Vec<(&'static str, Duration)>;
 
 /// What an nginx.conf was translated to, ready to be written.
 #[derive(Debug)]
@@ -220,66 +214,7 @@ impl Writer<'_> {
         if !when.is_empty() {
             self.text += &format!("    when: {when}\n");
         }
-        match &route.does {
-            Does::ProxyPass(to) => self.text += &format!("    proxy_pass: {}\n", scalar(to)),
-            Does::Return(answer) => self.text += &format!("    return: {}\n", scalar(answer)),
-        }
-        if !route.rewrites.is_empty() {
-            self.text.push_str("    rewrite:\n");
-        }
-        for (regex, replacement) in &route.rewrites {
-            self.text += &format!("      {}: {}\n", scalar(regex), scalar(replacement));
-        }
-        self.networks("allow", &route.access_rules.allow);
-        self.networks("deny", &route.access_rules.deny);
-        if let Some(ca) = &route.verification.ca {
-            self.text += &format!("    ca: {}\n", scalar(ca));
-        }
-        if let Some(name) = &route.verification.name {
-            self.text += &format!("    tls_name: {}\n", scalar(name));
-        }
-        for (key, limit) in limits(route) {
-            if !self.shared.contains(&(key, limit)) {
-                self.text += &format!("    {key}: {}\n", time::write(limit));
-            }
-        }
-        if !route.set_headers.is_empty() {
-            self.text.push_str("    set_headers:\n");
-        }
-        for (name, value) in &route.set_headers {
-            self.text += &format!("      {}: {}\n", scalar(name), scalar(value));
-        }
-        self.answers(&route.answers, &route.does);
-    }
-
-    /// Writes what changes in the fields of answers.
-    fn answers(&mut self, answers: &ChangedFields, does: &Does) {
-        if !answers.added.is_empty() {
-            self.text.push_str("    add_headers:\n");
-        }
-        for (name, values) in &answers.added {
-            let values: Vec<String> = values.iter().map(added_value).collect();
-            let written = match values.as_slice() {
-                [one] => one.clone(),
-                several => format!("[{}]", several.join(", ")),
-            };
-            self.text += &format!("      {}: {written}\n", scalar(name));
-        }
-        if !answers.hidden.is_empty() && matches!(does, Does::ProxyPass(_)) {
-            let names: Vec<String> = answers.hidden.iter().map(|name| flow(name)).collect();
-            self.text += &format!("    hide_headers: [{}]\n", names.join(", "));
-        }
-    }
-
-    /// Writes `allow` or `deny`, if there are networks for it.
-    fn networks(&mut self, key: &str, networks: &[Network]) {
-        let networks = access_rules::written(networks);
-        let networks: Vec<String> = networks.iter().map(|text| flow(text)).collect();
-        match networks.as_slice() {
-            [] => {}
-            [one] => self.text += &format!("    {key}: {one}\n"),
-            several => self.text += &format!("    {key}: [{}]\n", several.join(", ")),
-        }
+        self.text += &write_route::keys(route, &self.shared);
     }
 
     /// Writes the comments of servers whose routes stand nowhere.
@@ -303,14 +238,6 @@ impl Writer<'_> {
             self.text += "\n# Not needed here:\n";
             self.comments(&needless, 0);
         }
-    }
-}
-
-/// A value of `add_headers`.
-fn added_value(value: &AddedValue) -> String {
-    match value.always {
-        true => format!("{{ value: {}, always: true }}", flow(&value.text)),
-        false => flow(&value.text),
     }
 }
 
@@ -347,27 +274,6 @@ fn host(site: &Site) -> String {
             format!("host: [{}]\n    ", hosts.join(", "))
         }
     }
-}
-
-/// The time limits that a route sets: those of nginx's file that are not wsgate's own.
-fn limits(route: &RouteEntry) -> TimeLimits {
-    let own = config::Timeouts::default();
-    let read = route.timeouts.read;
-    let limits = [
-        ("connect_timeout", route.timeouts.connect, own.connect),
-        // nginx waits as long for the answer to an upgrade. There a limit longer than wsgate's own is of no use.
-        (
-            "handshake_timeout",
-            read.filter(|read| *read < own.handshake),
-            own.handshake,
-        ),
-        ("response_timeout", read, own.response),
-        ("tunnel_timeout", read, own.tunnel),
-    ];
-    let set = limits
-        .into_iter()
-        .filter_map(|(key, limit, own)| Some((key, limit.filter(|limit| *limit != own)?)));
-    set.collect()
 }
 
 /// The time limits that all routes with an upstream have in common, which are written once.

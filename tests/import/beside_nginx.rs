@@ -31,7 +31,7 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 28] = [
+const FILES: [(&str, &[&str]); 29] = [
     ("access", &["/admin", "/asked", "/if"]),
     // A field that is lost.
     ("answers", &["/lost"]),
@@ -50,6 +50,7 @@ const FILES: [(&str, &[&str]); 28] = [
     ("default_type", &[]),
     ("docker", &[]),
     ("headers", &[]),
+    ("leads_back", &["/lost"]),
     ("maps", &["/differs"]),
     ("nested", &[]),
     ("paths", &[]),
@@ -409,7 +410,7 @@ async fn ask(request: &Request, (address, tls): (SocketAddr, bool)) -> Came {
                 .split(' ')
                 .next()
                 .is_some_and(|number| number.parse::<usize>().is_ok());
-        let fields = added(&String::from_utf8_lossy(&read[..end]));
+        let fields = added(&String::from_utf8_lossy(&read[..end]), request);
         return match said_by_echo {
             true => Came::Upstream(body, fields),
             false => Came::Answer(
@@ -421,17 +422,24 @@ async fn ask(request: &Request, (address, tls): (SocketAddr, bool)) -> Came {
     }
 }
 
-/// The fields `X-…` of a head, sorted. A host is shown in lower case, and without the port that a client names: `$host` is
+/// The fields `X-…` and the `Location` of an upstream's head, sorted. nginx puts its own host before a path. A host is shown in lower case, and without the port that a client names: `$host` is
 /// so in nginx, and goes on as the client wrote it in wsgate. That of a Unix socket is an address here, but not in the file.
-fn added(head: &str) -> Vec<String> {
+fn added(head: &str, request: &Request) -> Vec<String> {
+    let host = request.host.to_lowercase();
+    let own = ["http", "https"].map(|scheme| format!("location: {scheme}://{host}"));
     let mut fields: Vec<String> = head
         .lines()
         .map(str::to_ascii_lowercase)
-        .filter(|line| line.starts_with("x-"))
+        .filter(|line| {
+            line.starts_with("x-") || head.contains("X-Host") && line.starts_with("location: ")
+        })
         .map(|line| match line.strip_prefix("x-host: ") {
             Some(host) if host.starts_with("127.0.0.1:") => line,
             Some(host) => format!("x-host: {}", host.split(':').next().unwrap()),
-            None => line,
+            None => match own.iter().find_map(|own| line.strip_prefix(own.as_str())) {
+                Some(to) => format!("location: {}", &to[to.find('/').unwrap_or(0)..]),
+                None => line,
+            },
         })
         .collect();
     fields.sort();

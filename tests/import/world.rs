@@ -159,6 +159,16 @@ impl<'e> World<'e> {
         let yaml = pass.replace_all(&yaml, |found: &Captures<'_>| {
             format!("    proxy_pass: http://{}", self.address(&found[1]))
         });
+        // What nginx's `proxy_redirect default` looks for.
+        let url = Regex::new(r"(?m)^      (https?)://([^/\s]+)(/\S*: )").unwrap();
+        let yaml = url.replace_all(&yaml, |found: &Captures<'_>| {
+            let authority = full(&found[2], if &found[1] == "https" { 443 } else { 80 });
+            let address = match self.known.contains_key(&authority) {
+                true => self.address(&authority),
+                false => found[2].to_owned(),
+            };
+            format!("      http://{address}{}", &found[3])
+        });
         // What nginx sends as the host of `proxy_pass`.
         let host = Regex::new(r"(?m)^      Host: (\S+)$").unwrap();
         let yaml = host.replace_all(&yaml, |found: &Captures<'_>| {

@@ -55,11 +55,13 @@ async fn serve(mut tcp: TcpStream, number: usize) {
         let body = [format!("{number} ").as_bytes(), target].concat();
         let request = String::from_utf8_lossy(&read);
         let mut lines = request.lines();
-        let host = lines.find_map(|line| line.strip_prefix("Host: "));
+        let host = lines
+            .find_map(|line| line.strip_prefix("Host: "))
+            .unwrap_or_default();
         let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Powered-By: echo\r\nX-Host: {}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Powered-By: echo\r\nX-Host: {host}\r\n\
+             Location: http://{host}/v1/there\r\n\r\n",
             body.len(),
-            host.unwrap_or_default(),
         );
         if tcp
             .write_all(&[head.as_bytes(), &body].concat())
