@@ -280,6 +280,39 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_comes_to_its_end_is_told_once_for_its_file() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = TempDir::new().unwrap();
+            let (mut running, _) = start(&folder, "threads: 1\n", Arc::new(AccessLog::default())).await;
+            let now = OffsetDateTime::now_utc();
+            assert_eq!(running.terms(now), []);
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.not_after = now + time::Duration::days(30);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap().pem();
+            std::fs::write(folder.path().join("a.pem"), certificate).unwrap();
+            std::fs::write(folder.path().join("a.key"), key.serialize_pem()).unwrap();
+            let listener = "{ address: '127.0.0.1:0', tls: { cert: a.pem, key: a.key } }";
+            let text = format!(
+                "threads: 1\nlisten: [{listener}, {listener}]\nroutes: [{{ location: /, return: 404 }}]\n"
+            );
+            running.reload(config(&folder, &text), now).await.unwrap();
+            let told = |days| {
+                let remarks = running.terms(now + time::Duration::days(days));
+                let all = remarks.iter().map(|remark| remark.is_error());
+                all.collect::<Vec<_>>()
+            };
+            assert!(told(8).is_empty());
+            assert_eq!(told(10), [false]);
+            assert_eq!(told(31), [true]);
+            running.drain();
+            let ended = timeout(DEADLINE, running.ended()).await;
+            assert!(ended.expect("a drain").is_ok());
+        });
+    }
+
+    #[test]
     fn each_upstream_is_asked_once_and_files_are_followed_meanwhile() {
         let runtime = Builder::new_current_thread()
             .enable_all()

@@ -47,6 +47,6 @@ fn address(bytes: &[u8]) -> Option<String> {
 }
 
 /// Whether `name` is a host's name, or `*.` and one.
-fn is_host(name: &str) -> bool {
+pub(super) fn is_host(name: &str) -> bool {
     ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok()
 }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::tls::certificate_error::day;
 use crate::tls::given_file::GivenFile;
+use crate::tls::names::is_host;
 
 /// Something that a person should know about the file of a certificate: clients may refuse it though it is served.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,7 +134,9 @@ impl Remark {
             ),
             Matter::NoHost(name) => format!(
                 "get one with `subjectAltName`, as by `openssl req -addext subjectAltName=DNS:{}`",
-                name.as_deref().unwrap_or("chat.example.com")
+                name.as_deref()
+                    .filter(|name| is_host(name))
+                    .unwrap_or("chat.example.com")
             ),
             Matter::NotForServers => "get one whose `extendedKeyUsage` has `serverAuth`".to_owned(),
             Matter::EndsSoon { which, .. } | Matter::Expired { which, .. } if which.number == 1 => {

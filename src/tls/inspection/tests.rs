@@ -369,7 +369,7 @@ fn names_and_purposes_that_clients_do_not_take_are_told() {
         said(&[&nameless], &[&root]),
         [pair(
             "names no host (`subjectAltName`): its common name its common name is looked at by no client of today",
-            "get one with `subjectAltName`, as by `openssl req -addext subjectAltName=DNS:its common name`"
+            "get one with `subjectAltName`, as by `openssl req -addext subjectAltName=DNS:chat.example.com`"
         )]
     );
     for (purposes, says) in [
