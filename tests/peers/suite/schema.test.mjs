@@ -144,6 +144,10 @@ const TRIED = {
     'www.*', 'a.b.*', '"*.a.*"', '"*.*.a"', 'a.*.*', 'a.*.b', 'a..*', '"[::1].*"', 'a:80', 'https://a', 'a/b', 'a..b', '.a', 'é', '""', '[]', '[a, a]', '[[a]]', '{}', '~', '"::1"', '"*."',
   ],
   ca: ['"-----BEGIN CERTIFICATE-----"', '""', '"a\\0b"', '[]', '{}', '~'],
+  tls_name: [
+    'chat.example.com', 'Chat.example.COM', 'a_b.test', 'localhost', 'a.test.', '10.0.0.5', '"fd00::1"', '"::ffff:10.0.0.1"',
+    '"*.a.test"', 'https://a.test', 'a.test:443', '"[::1]"', 'a..b', '-a', 'a-', 'a b', '""', '[]', '{}', '~',
+  ],
   set_headers: [
     '{ X-A: b }', '{ X-A: 1 }', '{ X-A: true }', '{ X-A: 1.5 }', '{ X-A: }', '{ X-A: "" }', '{ X-A: $host }', '{ X-A: "$" }',
     '{ x-a: b, X-B: c }', '{ X.A: "${scheme}x" }', '{ Host: a.b:80 }', '{ X-A: "\\t" }', '{ X-A: $x }', '{ X_A: b }', '{ "X A": b }',
@@ -288,7 +292,8 @@ function fileOf(key, text) {
     case 'missing_origin':
       return `${LISTEN}routes:\n  - location: /\n    proxy_pass: http://127.0.0.1:1\n    allowed_origins: https://a\n    ${key}: ${text}\n`;
     case 'ca':
-      return `${LISTEN}routes:\n  - location: /\n    proxy_pass: https://127.0.0.1:1\n    ca: ${text}\n`;
+    case 'tls_name':
+      return `${LISTEN}routes:\n  - location: /\n    proxy_pass: https://127.0.0.1:1\n    ${key}: ${text}\n`;
     case 'url':
     case 'expect':
     case 'client':
