@@ -176,13 +176,29 @@ pub(super) fn location(
     variables: &Variables<'_>,
     asked: &AskedAs,
 ) -> Option<Vec<u8>> {
-    rules.iter().find_map(|rule| match rule {
+    let (changed, is_meant) = rules.iter().find_map(|rule| match rule {
         RedirectRule::Default(default) => {
             let changed = default.apply(str::from_utf8(value).ok()?, asked)?;
-            Some(changed.into_bytes())
+            Some((changed.into_bytes(), false))
         }
-        RedirectRule::Written(replacement) => replacement.apply(value, variables),
-    })
+        RedirectRule::Written(replacement) => {
+            let changed = replacement.apply(value, variables)?;
+            Some((changed, names_host(replacement.to().as_bytes())))
+        }
+    })?;
+    if names_host(&changed) && !is_meant && !names_host(value) {
+        // A path that begins with two slashes, of this very host: `/.//a.test` is no other host's.
+        return Some([b"/.", &changed[..]].concat());
+    }
+    Some(changed)
+}
+
+/// Whether a browser takes this for the URL of a host without its scheme: it begins with two slashes, for which backslashes do too,
+/// and between which a tab may stand (WHATWG's URL standard, "relative state").
+fn names_host(value: &[u8]) -> bool {
+    let mut bytes = value.iter().filter(|byte| **byte != b'\t');
+    let mut is_slash = || matches!(bytes.next(), Some(b'/' | b'\\'));
+    is_slash() && is_slash()
 }
 
 /// What becomes of `Refresh`: the same, behind the first `url=` in it.
@@ -206,6 +222,12 @@ mod tests {
 
     use crate::answer_fields::redirect::AskedAs;
     use crate::answer_fields::redirect::DefaultRedirect;
+    use crate::answer_fields::redirect::RedirectRule;
+    use crate::answer_fields::redirect::location;
+    use crate::answer_fields::replacement::Replacement;
+    use crate::headers::forwarded::Scheme;
+    use crate::stream::ClientAddr;
+    use crate::template::Variables;
 
     fn asked(client_host: &'static str, host: &'static str, scheme: &'static str) -> AskedAs {
         AskedAs {
@@ -292,6 +314,42 @@ mod tests {
             Some("/a/"),
             &[("/a/v2/x", None), ("/a/x", Some("/a/v2/x"))],
         );
+    }
+
+    #[test]
+    fn what_an_upstream_says_of_its_own_path_leads_to_no_other_host() {
+        let own = || Some("http://10.0.0.5:3000".to_owned());
+        let stripped = || RedirectRule::Default(DefaultRedirect::new("/", own(), Some("/app/")));
+        let whole = || RedirectRule::Default(DefaultRedirect::new("/", own(), None));
+        let written = |from, to| RedirectRule::Written(Replacement::new(from, to).unwrap());
+        let variables = Variables {
+            host: "front.test",
+            remote_addr: ClientAddr::Unix,
+            scheme: Scheme::Http,
+            request_uri: "/",
+        };
+        let asked = asked("front.test", "inner.test", "https");
+        for (rule, said, becomes) in [
+            (stripped(), "/app//evil.test/x", "/.//evil.test/x"),
+            (stripped(), "/app/\\evil.test", "/./\\evil.test"),
+            (stripped(), "/app/\t/evil.test", "/./\t/evil.test"),
+            (stripped(), "/app/a//b", "/a//b"),
+            (whole(), "http://10.0.0.5:3000//evil.test", "/.//evil.test"),
+            (whole(), "http://inner.test//evil.test", "/.//evil.test"),
+            (written("/app/", "/"), "/app//evil.test", "/.//evil.test"),
+            (
+                written("~^/app(.*)", "$1"),
+                "/app//evil.test",
+                "/.//evil.test",
+            ),
+            // Where it is written so, or was said so, it is meant.
+            (written("/cdn/", "//cdn.test/"), "/cdn/x", "//cdn.test/x"),
+            (written("~(.*)b", "$1c"), "//cdn.test/b", "//cdn.test/c"),
+        ] {
+            let changed = location(&[rule], said.as_bytes(), &variables, &asked);
+            let changed = changed.map(|changed| String::from_utf8(changed).unwrap());
+            assert_eq!(changed.as_deref(), Some(becomes), "{said}");
+        }
     }
 
     #[test]
