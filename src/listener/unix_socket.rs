@@ -141,9 +141,18 @@ impl BoundUnix {
     }
 }
 
-/// A name beside `path` for a socket that is to take its place; short, since there is little room in a socket's address.
+/// A name beside `path`, at which nothing stands, for a socket that is to take its place; short, since there is little room in a
+/// socket's address. Several sockets of one folder may wait for their turn, and a killed process of this number may have left one.
 fn beside(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".{}", std::process::id()))
+    let process = std::process::id();
+    let mut at = path.with_file_name(format!(".{process}"));
+    let mut number = 1;
+    // Where the system does not say what stands there, it does not bind either, and says why.
+    while fs::symlink_metadata(&at).is_ok() {
+        at.set_file_name(format!(".{process}-{number}"));
+        number += 1;
+    }
+    at
 }
 
 /// The file of a socket that listens here, which is removed when this is dropped.
@@ -312,6 +321,26 @@ mod tests {
         assert!(old_sockets[0].accept().is_ok() && new_sockets[0].accept().is_ok());
         drop((before, after));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn several_of_one_folder_are_relieved_together() {
+        let folder = TempDir::new().unwrap();
+        let paths: [Arc<Path>; 3] = ["a", "b", "c"].map(|name| folder.path().join(name).into());
+        let listen = |bound: BoundUnix| bound.listen(16).unwrap();
+        let bind = |is_shared| {
+            let bound = paths
+                .iter()
+                .map(|path| BoundUnix::new(path, 0o600, is_shared, 1));
+            bound.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        let _old: Vec<_> = bind(false).into_iter().map(listen).collect();
+        let new: Vec<_> = bind(true).into_iter().map(listen).collect();
+        for (path, (sockets, _)) in paths.iter().zip(&new) {
+            let _client = UnixStream::connect(path).unwrap();
+            assert!(sockets[0].accept().is_ok());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]
