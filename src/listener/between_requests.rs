@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -20,22 +21,33 @@ pub(super) async fn next_request(
     draining: Pin<&mut impl Future<Output = ()>>,
     late: Pin<&mut Sleep>,
 ) -> Option<io::Result<Bytes>> {
+    let over = async {
+        tokio::select! {
+            () = draining => {}
+            () = late => {}
+        }
+    };
+    taken_before(over, stream, |cx| connection.poll_lease(cx)).await
+}
+
+/// Takes what comes before it is `over`; `beside` is polled as often.
+///
+/// What has come by then, while others were served, counts too: the runtime asks the system for news before it goes on here. What
+/// crosses with the FIN from there on is lost, as in every proxy.
+async fn taken_before(
+    over: impl Future<Output = ()>,
+    stream: &mut Stream,
+    beside: impl Fn(&mut Context<'_>),
+) -> Option<io::Result<Bytes>> {
     let taken = poll_fn(|cx| {
-        connection.poll_lease(cx);
+        beside(cx);
         stream.poll_take(cx)
     });
     tokio::select! {
         biased;
         taken = taken => return Some(taken),
-        () = draining => return None,
-        () = late => {}
+        () = over => {}
     }
-    come_meanwhile(stream).await
-}
-
-/// What has come of a request while others were served: it is answered still, since the runtime asks the system for news before it goes
-/// on here. What crosses with the FIN from here on is lost, as in every proxy.
-async fn come_meanwhile(stream: &mut Stream) -> Option<io::Result<Bytes>> {
     yield_now().await;
     poll_fn(|cx| match stream.poll_take(cx) {
         Poll::Ready(taken) => Poll::Ready(Some(taken)),
@@ -48,17 +60,18 @@ async fn come_meanwhile(stream: &mut Stream) -> Option<io::Result<Bytes>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::future::poll_fn;
+    use std::future::ready;
     use std::io::Write;
     use std::net::TcpStream;
     use std::task::Poll;
 
     use tokio::net::TcpListener;
 
-    use crate::listener::between_requests::come_meanwhile;
+    use crate::listener::between_requests::taken_before;
     use crate::stream::Stream;
 
     #[tokio::test]
-    async fn a_request_that_came_before_the_end_of_an_idle_connection_is_taken() {
+    async fn a_request_that_came_before_an_idle_connection_ends_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for asks in [true, false] {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -72,7 +85,7 @@ mod tests {
             if asks {
                 client.write_all(b"GET").unwrap();
             }
-            let taken = come_meanwhile(&mut stream).await;
+            let taken = taken_before(ready(()), &mut stream, |_| {}).await;
             let taken = taken.map(|taken| taken.unwrap());
             assert_eq!(taken.as_deref(), asks.then_some(&b"GET"[..]));
         }
