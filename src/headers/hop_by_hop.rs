@@ -26,9 +26,10 @@ const ALWAYS: [HeaderName; 9] = [
 /// What `Connection` cannot remove, though RFC 9110 §7.6.1 asks to take out whatever it names, and forbids to name what is meant for
 /// all recipients.
 ///
-/// The first five say what the message is and where it ends. Those of RFC 6455 are what an upgrade consists of; `Origin` is what
-/// `allowed_origins` judged, and the upstream must judge the same. Who asks is told by the next four, and is no choice of a client
-/// whose `Connection` a proxy in front passed on. `Cookie`, `Authorization` and `Set-Cookie` are credentials, of which the same holds.
+/// The first four say what the message is and where it ends, `Location` where it sends its reader. Those of RFC 6455 are what an upgrade
+/// consists of; `Origin` is what `allowed_origins` judged, and the upstream must judge the same. Who asks is told by the next four, and
+/// is no choice of a client whose `Connection` a proxy in front passed on. `Cookie`, `Authorization` and `Set-Cookie` are credentials, of
+/// which the same holds.
 const NEVER_BY_CONNECTION: [HeaderName; 18] = [
     header::HOST,
     header::CONTENT_LENGTH,
