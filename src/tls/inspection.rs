@@ -25,7 +25,8 @@ use crate::tls::signature::is_self_signed;
 use crate::tls::signature::rsa_bits;
 
 /// How long before its end a certificate is remarked upon. Who renews by ACME does so 30 days before, so that one with
-/// less than 21 was not renewed for more than a week.
+/// less than 21 was not renewed for more than a week. One for less than 84 days is renewed later, mostly when a third of
+/// its time is left, and is remarked upon in the last quarter.
 pub const NOTICE: Duration = Duration::days(21);
 
 /// What there is to say about the certificates of a file, of which the server's own is the first.
@@ -130,7 +131,7 @@ fn dates(all: &[X509Certificate<'_>], at: usize, now: OffsetDateTime) -> Option<
         Some(Matter::Expired { which, not_after })
     } else if now < not_before {
         Some(Matter::NotYetValid { which, not_before })
-    } else if not_after - now <= NOTICE {
+    } else if not_after - now <= NOTICE.min((not_after - not_before) / 4) {
         let days = (not_after - now).whole_days();
         Some(Matter::EndsSoon {
             which,

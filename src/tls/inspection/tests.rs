@@ -309,6 +309,26 @@ fn dates_of_all_of_the_chain_are_told() {
     );
 }
 
+/// Let's Encrypt issues some for 45 days, which are renewed 15 days before their end, and some for 6.
+#[test]
+fn one_of_a_short_life_is_remarked_upon_in_the_last_quarter_of_it() {
+    let root = Authority::new("Root");
+    let end = date_time_ymd(2026, 3, 15);
+    for (days, quarter) in [(45, Duration::hours(270)), (6, Duration::hours(36))] {
+        let leaf = root.issue_with(HOST, &PKCS_ECDSA_P256_SHA256, |params| {
+            params.not_before = end - Duration::days(days);
+            params.not_after = end;
+        });
+        let before = end - quarter - Duration::SECOND;
+        assert_eq!(said_at(before, &[&leaf], &[&root]), [], "{days}");
+        assert_eq!(
+            said_at(end - quarter, &[&leaf], &[&root]).len(),
+            1,
+            "{days}"
+        );
+    }
+}
+
 #[test]
 fn one_that_has_signed_itself_is_told_so_in_one_line() {
     let itself = |names: &[&str], years: i32| {
