@@ -69,8 +69,16 @@ pub(super) struct Checker<'a> {
     pub(super) files: BTreeSet<PathBuf>,
     /// The certificates of listeners so far, each with the place of its `cert`.
     pub(super) certificates: Vec<(Range<usize>, Certificate)>,
-    /// The hosts of routes so far, with their places; none for a route of every host.
-    pub(super) hosts: Vec<Option<(Range<usize>, Vec<HostPattern>)>>,
+    /// The hosts of the routes so far.
+    pub(super) hosts: Vec<RouteHosts>,
+}
+
+/// The hosts that a route is for.
+pub(super) struct RouteHosts {
+    /// The hosts with their place; `None` for a route of every host.
+    placed: Option<(Range<usize>, Vec<HostPattern>)>,
+    /// Whether a listener with TLS has a port of the route.
+    has_tls: bool,
 }
 
 /// Longest wait for connections under way after the signal to stop; less than the 90 s after which service managers

@@ -2,11 +2,13 @@
 //! a host of the routes is shown one that is for it. These are warnings, since other clients are served.
 
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::config::Listener;
 use crate::config::Tls;
 use crate::config::check::Checker;
+use crate::config::check::RouteHosts;
 use crate::config::diagnostic::Severity;
 use crate::config::diagnostic::quoted;
 use crate::routing::HostPattern;
@@ -39,17 +41,20 @@ pub(super) fn remark(listeners: &[Listener], checker: &mut Checker<'_>) {
     judge_hosts(&certificates, &hosts, checker);
 }
 
-/// The host of a route with its place; `None` for a route of every host.
-type PlacedHosts = Option<(Range<usize>, Vec<HostPattern>)>;
-
-/// Warns of hosts of routes that no certificate is for, and of certificates that are for none of them.
+/// Warns of hosts of routes that no certificate is for, once for each, and of certificates that are for none of them.
 fn judge_hosts(
     certificates: &[(Range<usize>, Certificate)],
-    hosts: &[PlacedHosts],
+    routes: &[RouteHosts],
     checker: &mut Checker<'_>,
 ) {
-    for (place, hosts) in hosts.iter().flatten() {
+    let mut judged = HashSet::new();
+    let over_tls = routes.iter().filter(|route| route.has_tls);
+    for (place, hosts) in over_tls.filter_map(|route| route.placed.as_ref()) {
         for host in hosts {
+            // A host has as many routes as it has locations.
+            if !judged.insert(host) {
+                continue;
+            }
             let mut all = certificates.iter().map(|(_, certificate)| certificate);
             if !all.any(|certificate| is_for(certificate, host)) {
                 let all = certificates.iter().map(|(_, certificate)| certificate);
@@ -59,8 +64,8 @@ fn judge_hosts(
         }
     }
     for (place, certificate) in certificates {
-        let mut routes = hosts.iter();
-        let is_used = |route: &PlacedHosts| match route {
+        let mut routes = routes.iter();
+        let is_used = |route: &RouteHosts| match &route.placed {
             Some((_, hosts)) => hosts.iter().any(|host| is_for(certificate, host)),
             None => true,
         };

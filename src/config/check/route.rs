@@ -8,6 +8,7 @@ use crate::config::Route;
 use crate::config::Timeouts;
 use crate::config::check::Checker;
 use crate::config::check::ROUTE;
+use crate::config::check::RouteHosts;
 use crate::config::check::access;
 use crate::config::check::answers;
 use crate::config::check::fields::Fields;
@@ -92,21 +93,18 @@ fn route(
     let node = fields.require("location", "location: /socket.io", checker);
     let location = node.and_then(|node| location(node, checker));
     let hosts = match fields.get("host") {
-        Some(node) => {
-            let hosts = request::hosts(node, checker);
-            let placed = hosts.clone().unwrap_or_default();
-            checker.hosts.push(Some((node.span.clone(), placed)));
-            hosts
-        }
-        None => {
-            checker.hosts.push(None);
-            Some(Vec::new())
-        }
+        Some(node) => request::hosts(node, checker),
+        None => Some(Vec::new()),
     };
     let when = fields
         .get("when")
         .map(|node| request::when(node, checker))
         .unwrap_or_default();
+    let placed = fields.get("host").map(|node| node.span.clone());
+    checker.hosts.push(RouteHosts {
+        placed: placed.map(|place| (place, hosts.clone().unwrap_or_default())),
+        has_tls: has_tls(&when, context.listeners),
+    });
     let line = node.map_or(0, |node| checker.source.line(node.span.start));
     if let (Some(node), Some(location), Some(hosts)) = (node, &location, &hosts)
         && !fields.has_planned
@@ -135,6 +133,15 @@ fn route(
         answer_fields,
         timeouts,
         line,
+    })
+}
+
+/// Whether requests over TLS can meet the ports of `when`.
+fn has_tls(when: &When, listeners: &[Listener]) -> bool {
+    let mut listeners = listeners.iter().filter(|listener| listener.tls.is_some());
+    listeners.any(|listener| {
+        when.port.is_empty()
+            || (listener.address.port()).is_some_and(|port| when.port.contains(&port))
     })
 }
 
