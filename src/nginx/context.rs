@@ -1,6 +1,7 @@
 //! What a `server` block and its `location` blocks are translated with: facts about the whole file, and about the
 //! server.
 
+use crate::nginx::handed_on::Targets;
 use crate::nginx::listen::Listen;
 use crate::nginx::rewrite_phase::Step;
 use crate::nginx::scope::Scope;
@@ -32,6 +33,8 @@ pub(super) struct ServerContext<'a, 't> {
     pub(super) constants: &'a Constants,
     /// What the server does with every request before a location is chosen.
     pub(super) steps: &'a [Step<'t>],
+    /// The locations of the server to which a `rewrite` may hand requests on.
+    pub(super) targets: &'a Targets<'t>,
     /// The facts about the file that the server stands in.
     pub(super) file: FileContext<'a, 't>,
 }

@@ -18,6 +18,7 @@ mod desugar;
 mod directives;
 mod fields;
 mod glob;
+mod handed_on;
 mod lexer;
 mod listen;
 mod location;

@@ -9,12 +9,14 @@ use crate::nginx::action::Content;
 use crate::nginx::conditions::Condition;
 use crate::nginx::content_type;
 use crate::nginx::context::ServerContext;
+use crate::nginx::handed_on::may_begin_at;
 use crate::nginx::notes::Notes;
 use crate::nginx::other_directives::note_rest;
 use crate::nginx::redirect;
 use crate::nginx::rewrite_phase;
 use crate::nginx::rewrite_phase::Outcome;
 use crate::nginx::rewrite_phase::Step;
+use crate::nginx::rewrites::is_break;
 use crate::nginx::route;
 use crate::nginx::route::Does;
 use crate::nginx::route::RouteEntry;
@@ -70,7 +72,9 @@ fn steps_of<'t>(
     comments: &mut Vec<String>,
 ) -> Vec<Step<'t>> {
     let except = last(block.inside(), "limit_except").map(Step::LimitExcept);
-    let steps = rewrite_phase::steps(block.inside(), constants, notes, comments);
+    let mut steps = rewrite_phase::steps(block.inside(), constants, notes, comments);
+    // With `break` a request stays where it is.
+    steps.retain(|step| !matches!(step, Step::HandOn(rewrite) if is_break(rewrite)));
     except.into_iter().chain(steps).collect()
 }
 
@@ -151,6 +155,17 @@ impl<'t> Follower<'_, '_, 't, '_> {
                     routes.extend(self.access(At { pass: *pass, ..at }));
                 }
                 behind(directive, why, routes, self.notes)
+            }
+            Step::HandOn(rewrite) => {
+                let routes = self.rewrite(rest, at);
+                let may_pass_by = routes.iter().any(RouteEntry::opens)
+                    && may_begin_at(rewrite, at.block)
+                    && self.around.targets.may_refuse(rewrite, at.block, at.scope);
+                if !may_pass_by {
+                    return routes;
+                }
+                let why = "the location that it leads to keeps clients out";
+                behind(rewrite, why, routes, self.notes)
             }
             Step::LimitExcept(except) => {
                 let scope = at.scope.within(except.inside());

@@ -21,6 +21,8 @@ pub(super) enum Step<'t> {
     Some(Condition, Outcome<'t>),
     /// Some requests go no further, or get to this `proxy_pass`, because of the directive, and wsgate cannot tell which.
     Unknown(&'t Directive, String, Option<&'t Directive>),
+    /// This `rewrite` may hand requests on to another location.
+    HandOn(&'t Directive),
     /// A location was chosen that has this `limit_except`: other methods skip the rest of the phase.
     LimitExcept(&'t Directive),
 }
@@ -90,6 +92,7 @@ pub(super) fn steps<'t>(
             "rewrite" if redirect::is_for_every_path(directive) => {
                 steps.push(Step::All(Outcome::Redirect(directive)));
             }
+            "rewrite" => steps.push(Step::HandOn(directive)),
             "if" => {
                 let step = match of_if(directive, constants) {
                     Ok(Some(Step::Some(condition, outcome))) if !outcome.ends() => {

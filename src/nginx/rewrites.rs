@@ -13,7 +13,7 @@ pub(super) fn is_break(rewrite: &Directive) -> bool {
 }
 
 /// Whether a replacement leads clients elsewhere.
-fn is_redirect(to: &str) -> bool {
+pub(super) fn is_redirect(to: &str) -> bool {
     ["http://", "https://", "$scheme"]
         .iter()
         .any(|begin| to.starts_with(begin))

@@ -3,6 +3,7 @@
 use crate::nginx::conditions::Condition;
 use crate::nginx::context::FileContext;
 use crate::nginx::context::ServerContext;
+use crate::nginx::handed_on::Targets;
 use crate::nginx::listen;
 use crate::nginx::listen::Listen;
 use crate::nginx::location;
@@ -90,6 +91,12 @@ pub(super) fn servers(
         mut comments,
     } = outline;
     let mut steps = rewrite_phase::steps(directives, &constants, notes, &mut comments);
+    let targets = Targets::of(block, &scope);
+    // The others are noted already, and must not hide what comes behind them.
+    steps.retain(|step| match step {
+        Step::HandOn(rewrite) => targets.may_refuse(rewrite, block, &scope),
+        _ => true,
+    });
     let everywhere = listens.clone();
     let mut moved = answers_of_ports(&mut steps, &mut listens, &constants, notes);
     let of_hosts = answered.iter_mut().map(|(_, route)| route);
@@ -106,6 +113,7 @@ pub(super) fn servers(
         scope: &scope,
         constants: &constants,
         steps: &steps,
+        targets: &targets,
         file,
     };
     let routes = routes(&surroundings, notes, &mut comments);

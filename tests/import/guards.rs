@@ -128,6 +128,8 @@ const GUARDS: &[Guard] = &[
     of(Server, "if (!-f $document_root/open) { return 503; }"),
     of(Server, "if (!-e nowhere) { return 403; }"),
     of(Server, "if ($ssl_client_verify != SUCCESS) { return 403; }"),
+    of(Server, "rewrite ^ /ask;"),
+    of(Server, "rewrite ^/(.*)$ /as$1k; rewrite ^ /ask last;"),
     of(Server, "if ($inside = 0) { return 403; }"),
     of(Server, "if ($kind = other) { return 403; }"),
     of(
@@ -317,7 +319,9 @@ fn cases() -> Vec<(String, String, &'static Guard, &'static Place)> {
     let mut cases = Vec::new();
     for guard in GUARDS {
         for place in PLACES {
-            let is_inherited = !guard.text.contains("if (");
+            let is_inherited = !["if (", "rewrite "]
+                .iter()
+                .any(|one| guard.text.contains(one));
             let fits = guard.from <= place.level && place.level <= guard.to;
             // Of several upstreams that conditions choose, nginx takes the last.
             let is_last = !guard.text.contains("_pass 127") && !guard.text.contains("{ proxy_pass");
