@@ -39,6 +39,7 @@ mod server;
 mod sites;
 mod time;
 mod tree;
+mod unknown;
 mod upstream_tls;
 mod upstreams;
 mod uses;

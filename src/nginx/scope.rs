@@ -5,6 +5,7 @@ use crate::nginx::access_rules::AccessRules;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
+use crate::nginx::unknown;
 
 /// The directives that are in force in a block.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +50,7 @@ pub(super) struct Scope<'t> {
     pub(super) passed_fields: Vec<&'t Directive>,
     /// The `allow` and `deny` directives.
     access: Vec<&'t Directive>,
-    /// The directives that ask a client for more than its address, the last of each name.
+    /// The directives that ask a client for more than its address, or may do so, the last of each name.
     auth: Vec<&'t Directive>,
     /// A `set_real_ip_from`: the client's address is another than the one that it comes from.
     real_ip: Option<&'t Directive>,
@@ -156,6 +157,7 @@ impl<'t> Scope<'t> {
                 name if asks_for_more(name) => &mut scope.auth,
                 name if TLS.contains(&name) => &mut scope.tls,
                 name if PARTS.contains(&name) => &mut scope.parts,
+                _ if unknown::may_close(directive) => &mut scope.auth,
                 _ => continue,
             };
             held.retain(|known| known.name != directive.name);
