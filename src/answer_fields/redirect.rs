@@ -42,7 +42,7 @@ pub(super) struct AskedAs {
 }
 
 /// Where a URL leads: `http://a.test/b` or `/b`, in two parts.
-struct Parts<'u> {
+struct SplitUrl<'u> {
     /// Scheme and authority, with a colon and slashes; nothing for a path alone.
     origin: &'u str,
     path: &'u str,
@@ -77,7 +77,7 @@ impl DefaultRedirect {
     }
 
     fn apply(&self, value: &str, asked: &AskedAs) -> Option<String> {
-        let Parts { origin, path } = Parts::of(value)?;
+        let SplitUrl { origin, path } = SplitUrl::of(value)?;
         if self.is_own(origin) {
             let (inside, location) = self.paths();
             let rest = path.strip_prefix(inside)?;
@@ -147,7 +147,7 @@ fn is_below(path: &str, location: &str) -> bool {
     path.starts_with(location) || location.strip_suffix('/') == Some(&path[..end])
 }
 
-impl<'u> Parts<'u> {
+impl<'u> SplitUrl<'u> {
     /// `None` for what is neither an http or https URL nor a path from the root.
     fn of(value: &'u str) -> Option<Self> {
         if value.starts_with('/') {

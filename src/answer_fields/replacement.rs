@@ -18,7 +18,7 @@ pub struct Replacement {
     /// What is looked for and what takes its place, as they are written.
     written: (String, String),
     from: From,
-    to: Vec<Piece>,
+    to: Vec<ReplacementPiece>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ enum From {
 
 /// A part of what takes the place.
 #[derive(Clone, Debug)]
-enum Piece {
+enum ReplacementPiece {
     Text(Template),
     /// What this group of the regex holds; nothing if it took no part in the match.
     Group(usize),
@@ -163,8 +163,8 @@ impl Replacement {
         let mut filled = Vec::new();
         for piece in &self.to {
             match piece {
-                Piece::Text(text) => filled.extend(text.fill(variables).bytes()),
-                Piece::Group(number) => {
+                ReplacementPiece::Text(text) => filled.extend(text.fill(variables).bytes()),
+                ReplacementPiece::Group(number) => {
                     let group = captures.as_ref().and_then(|found| found.get(*number));
                     filled.extend_from_slice(group.map_or(b"", |group| group.as_bytes()));
                 }
@@ -219,14 +219,14 @@ fn regex(whole: &str, rest: &str) -> Result<Regex, ReplacementError> {
 }
 
 /// Divides a text at the groups in it. `groups` is how many a regex has, the whole match counted; `None` without one.
-fn pieces(text: &str, groups: Option<usize>) -> Result<Vec<Piece>, ReplacementError> {
+fn pieces(text: &str, groups: Option<usize>) -> Result<Vec<ReplacementPiece>, ReplacementError> {
     let error = |span, problem| ReplacementError {
         half: Half::To,
         span,
         problem,
     };
     let template = |range: Range<usize>| match text[range.clone()].parse() {
-        Ok(template) => Ok(Piece::Text(template)),
+        Ok(template) => Ok(ReplacementPiece::Text(template)),
         Err(unknown) => Err(error(range, ReplacementProblem::Variable(unknown))),
     };
     let mut pieces = Vec::new();
@@ -252,7 +252,7 @@ fn pieces(text: &str, groups: Option<usize>) -> Result<Vec<Piece>, ReplacementEr
         if plain < at {
             pieces.push(template(plain..at)?);
         }
-        pieces.push(Piece::Group(number));
+        pieces.push(ReplacementPiece::Group(number));
         plain = at + 2;
     }
     if plain < text.len() {

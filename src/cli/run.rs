@@ -42,14 +42,14 @@ pub(super) fn run(file: &Path, format: LogFormat) -> ExitCode {
         }
     };
     let code = match runtime.block_on(read(file, &mut signals)) {
-        Ok(Reading::Wrong) => ExitCode::from(2),
-        Ok(Reading::Stopped(name)) => {
+        Ok(ReadOutcome::Wrong) => ExitCode::from(2),
+        Ok(ReadOutcome::Stopped(name)) => {
             logging::begin(format);
             Voice::new(format).ended_at_once(name);
             logging::finish();
             ExitCode::SUCCESS
         }
-        Ok(Reading::Right(start)) => {
+        Ok(ReadOutcome::Right(start)) => {
             let lines = logging::begin(format);
             match serve(&runtime, *start, (Voice::new(format), lines), signals) {
                 Ok(()) => {
@@ -91,7 +91,7 @@ fn begin() -> Result<(LocalRuntime, Signals), StartError> {
 }
 
 /// What came of the file.
-enum Reading {
+enum ReadOutcome {
     /// It can be served.
     Right(Box<Start>),
     /// What is wrong with it has been said.
@@ -108,7 +108,7 @@ struct Start {
 }
 
 /// Reads the file, on a thread of its own: it may be a pipe that says nothing yet, and a signal must end that too.
-async fn read(file: &Path, signals: &mut Signals) -> Result<Reading, StartError> {
+async fn read(file: &Path, signals: &mut Signals) -> Result<ReadOutcome, StartError> {
     let (done, reading) = oneshot::channel();
     let file = file.to_owned();
     let reader = thread::Builder::new().name("wsgate-read".to_owned());
@@ -122,10 +122,10 @@ async fn read(file: &Path, signals: &mut Signals) -> Result<Reading, StartError>
     let reader = reader.map_err(StartError::Thread)?;
     tokio::select! {
         biased;
-        name = signals.stop.next() => Ok(Reading::Stopped(name)),
+        name = signals.stop.next() => Ok(ReadOutcome::Stopped(name)),
         read = reading => match read {
-            Ok(Some(start)) => Ok(Reading::Right(start)),
-            Ok(None) => Ok(Reading::Wrong),
+            Ok(Some(start)) => Ok(ReadOutcome::Right(start)),
+            Ok(None) => Ok(ReadOutcome::Wrong),
             // A panic, which goes on here.
             Err(_) => match reader.join() {
                 Err(panic) => resume_unwind(panic),

@@ -14,17 +14,17 @@ pub(super) struct Lookalike {
 }
 
 /// A range of characters that have a name, and what they look like, in common.
-struct Block {
+struct CharRange {
     first: char,
     last: char,
     name: &'static str,
     plain: Option<char>,
 }
 
-/// A block of which every character looks like `plain`.
-const fn block(first: char, last: char, name: &'static str, plain: char) -> Block {
+/// A range of which every character looks like `plain`.
+const fn range(first: char, last: char, name: &'static str, plain: char) -> CharRange {
     let plain = Some(plain);
-    Block {
+    CharRange {
         first,
         last,
         name,
@@ -33,14 +33,14 @@ const fn block(first: char, last: char, name: &'static str, plain: char) -> Bloc
 }
 
 /// A character that looks like `plain`.
-const fn one(found: char, name: &'static str, plain: char) -> Block {
-    block(found, found, name, plain)
+const fn one(found: char, name: &'static str, plain: char) -> CharRange {
+    range(found, found, name, plain)
 }
 
-/// A block whose characters show nothing.
-const fn unseen(first: char, last: char, name: &'static str) -> Block {
+/// A range whose characters show nothing.
+const fn unseen(first: char, last: char, name: &'static str) -> CharRange {
     let plain = None;
-    Block {
+    CharRange {
         first,
         last,
         name,
@@ -49,14 +49,14 @@ const fn unseen(first: char, last: char, name: &'static str) -> Block {
 }
 
 /// What is said of a character by itself. The full-width forms, which are a copy of ASCII, are not in the table.
-const BLOCKS: &[Block] = &[
+const RANGES: &[CharRange] = &[
     one('\u{a0}', "no-break space", ' '),
     one('\u{1680}', "ogham space", ' '),
     one('\u{2000}', "en quad", ' '),
     one('\u{2001}', "em quad", ' '),
     one('\u{2002}', "en space", ' '),
     one('\u{2003}', "em space", ' '),
-    block('\u{2004}', '\u{2006}', "typographic space", ' '),
+    range('\u{2004}', '\u{2006}', "typographic space", ' '),
     one('\u{2007}', "figure space", ' '),
     one('\u{2008}', "punctuation space", ' '),
     one('\u{2009}', "thin space", ' '),
@@ -78,12 +78,12 @@ const BLOCKS: &[Block] = &[
     one('\u{2029}', "paragraph separator", '\n'),
     one('\u{ab}', "guillemet", '"'),
     one('\u{bb}', "guillemet", '"'),
-    block('\u{2018}', '\u{201b}', "curly quote", '\''),
-    block('\u{201c}', '\u{201f}', "curly quote", '"'),
+    range('\u{2018}', '\u{201b}', "curly quote", '\''),
+    range('\u{201c}', '\u{201f}', "curly quote", '"'),
     one('\u{2032}', "prime", '\''),
     one('\u{2033}', "double prime", '"'),
-    block('\u{300c}', '\u{300f}', "corner bracket", '"'),
-    block('\u{301d}', '\u{301f}', "double prime quote", '"'),
+    range('\u{300c}', '\u{300f}', "corner bracket", '"'),
+    range('\u{301d}', '\u{301f}', "double prime quote", '"'),
     one('\u{b4}', "acute accent", '\''),
     one('\u{2010}', "hyphen of its own", '-'),
     one('\u{2011}', "no-break hyphen", '-'),
@@ -161,13 +161,13 @@ impl Lookalike {
             let (name, plain) = ("Cyrillic letter", Some(*plain));
             return Some(Self { found, name, plain });
         }
-        let block = BLOCKS
+        let range = RANGES
             .iter()
-            .find(|block| (block.first..=block.last).contains(&found))?;
+            .find(|range| (range.first..=range.last).contains(&found))?;
         Some(Self {
             found,
-            name: block.name,
-            plain: block.plain,
+            name: range.name,
+            plain: range.plain,
         })
     }
 

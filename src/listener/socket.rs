@@ -32,7 +32,7 @@ pub enum ListeningSocket {
 
 /// What is to be listened on.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct BindTarget<'a> {
     /// The address or the file.
     pub address: &'a ListenAddr,
     /// Who may connect to a Unix socket, as the permission bits of its file.
@@ -127,7 +127,7 @@ impl Bound {
 ///
 /// # Errors
 /// In use, not permitted, or no address of this machine.
-pub fn bind(wanted: Wanted<'_>, count: usize) -> Result<Bound, ListenError> {
+pub fn bind(wanted: BindTarget<'_>, count: usize) -> Result<Bound, ListenError> {
     let address = match wanted.address {
         ListenAddr::Ip(address) => *address,
         ListenAddr::Unix(path) => {
@@ -189,15 +189,15 @@ mod tests {
 
     use socket2::SockRef;
 
+    use crate::listener::socket::BindTarget;
     use crate::listener::socket::ListeningSocket;
-    use crate::listener::socket::Wanted;
     use crate::listener::socket::bind;
     use crate::listener::socket::claim;
     use crate::stream::ListenAddr;
     use crate::stream::vanished;
 
-    fn wanted(address: &ListenAddr) -> Wanted<'_> {
-        Wanted {
+    fn wanted(address: &ListenAddr) -> BindTarget<'_> {
+        BindTarget {
             address,
             mode: 0,
             is_shared: false,

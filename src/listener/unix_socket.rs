@@ -27,7 +27,7 @@ use crate::listener::listen_error::ListenFault;
 
 /// What stands at a path before a socket is made there.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum SocketFileState {
     /// Nothing.
     Nothing,
     /// A socket on which nobody listens.
@@ -36,7 +36,7 @@ pub(super) enum Found {
     Live,
 }
 
-impl Found {
+impl SocketFileState {
     /// An error if somebody listens there.
     pub(super) fn free(&self) -> Result<(), ListenFault> {
         match self {
@@ -50,9 +50,11 @@ impl Found {
 ///
 /// # Errors
 /// It is a file of another kind, or it cannot be found out.
-pub(super) fn found(path: &Path) -> Result<Found, ListenFault> {
+pub(super) fn found(path: &Path) -> Result<SocketFileState, ListenFault> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(SocketFileState::Nothing);
+        }
         Err(error) => return Err(ListenFault::System(error)),
         Ok(data) if !data.file_type().is_socket() => return Err(ListenFault::OtherFile),
         Ok(_) => {}
@@ -61,11 +63,11 @@ pub(super) fn found(path: &Path) -> Result<Found, ListenFault> {
     // A full queue, which only somebody who listens can have, would keep us waiting.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
-        Ok(()) => Ok(Found::Live),
+        Ok(()) => Ok(SocketFileState::Live),
         Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Ok(Found::Stale),
-            io::ErrorKind::NotFound => Ok(Found::Nothing),
-            io::ErrorKind::WouldBlock => Ok(Found::Live),
+            io::ErrorKind::ConnectionRefused => Ok(SocketFileState::Stale),
+            io::ErrorKind::NotFound => Ok(SocketFileState::Nothing),
+            io::ErrorKind::WouldBlock => Ok(SocketFileState::Live),
             _ => Err(ListenFault::Unknown(error)),
         },
     }
@@ -96,13 +98,13 @@ impl BoundUnix {
         count: usize,
     ) -> Result<Self, ListenFault> {
         let at = match found(path)? {
-            Found::Nothing => path.to_path_buf(),
-            Found::Stale => {
+            SocketFileState::Nothing => path.to_path_buf(),
+            SocketFileState::Stale => {
                 fs::remove_file(path)?;
                 path.to_path_buf()
             }
-            Found::Live if is_shared => beside(path),
-            Found::Live => return Err(ListenFault::Live),
+            SocketFileState::Live if is_shared => beside(path),
+            SocketFileState::Live => return Err(ListenFault::Live),
         };
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -257,7 +259,7 @@ mod tests {
 
     use crate::listener::listen_error::ListenFault;
     use crate::listener::unix_socket::BoundUnix;
-    use crate::listener::unix_socket::Found;
+    use crate::listener::unix_socket::SocketFileState;
     use crate::listener::unix_socket::found;
 
     fn place() -> (TempDir, Arc<Path>) {
@@ -294,12 +296,12 @@ mod tests {
     #[test]
     fn what_nobody_listens_on_is_replaced_and_what_somebody_does_is_not() {
         let (_folder, path) = place();
-        assert!(matches!(found(&path), Ok(Found::Nothing)));
+        assert!(matches!(found(&path), Ok(SocketFileState::Nothing)));
         drop(UnixListener::bind(&path).unwrap());
-        assert!(path.exists() && matches!(found(&path), Ok(Found::Stale)));
+        assert!(path.exists() && matches!(found(&path), Ok(SocketFileState::Stale)));
         let bound = BoundUnix::new(&path, 0o600, false, 1).unwrap();
         let (_sockets, file) = bound.listen(16).unwrap();
-        assert!(matches!(found(&path), Ok(Found::Live)));
+        assert!(matches!(found(&path), Ok(SocketFileState::Live)));
         let refused = BoundUnix::new(&path, 0o600, false, 1);
         assert!(matches!(refused, Err(ListenFault::Live)));
         assert!(!file.is_lost() && path.exists());

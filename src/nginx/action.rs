@@ -38,7 +38,7 @@ const HANDLERS: [&str; 6] = [
 
 /// What answers the requests of a location that may pass.
 #[derive(Debug)]
-pub(super) enum Content<'t> {
+pub(super) enum ContentHandler<'t> {
     /// One route, without its path.
     Route(Box<RouteEntry>),
     /// The named location to which this `try_files` leads.
@@ -52,10 +52,10 @@ pub(super) fn content<'t>(
     around: &ServerContext<'_, 't>,
     scope: &Scope<'t>,
     notes: &mut Notes<'_>,
-) -> Content<'t> {
+) -> ContentHandler<'t> {
     let inside = block.inside();
     if let Some(pass) = pass.or(last(inside, "proxy_pass")) {
-        return Content::Route(Box::new(proxy_pass(pass, block, around, scope, notes)));
+        return ContentHandler::Route(Box::new(proxy_pass(pass, block, around, scope, notes)));
     }
     if let Some(handler) = inside
         .iter()
@@ -66,7 +66,7 @@ pub(super) fn content<'t>(
     }
     if let Some(files) = last(inside, "try_files") {
         if leads_to_upstream(files, around) {
-            return Content::Named(files);
+            return ContentHandler::Named(files);
         }
         let why = "wsgate serves no files: this answers 404";
         return left_out(block, "404", notes.left(files, why));
@@ -77,10 +77,10 @@ pub(super) fn content<'t>(
 }
 
 /// The answer of a location that does what wsgate does not do, which a comment says.
-fn left_out<'t>(block: &Directive, status: &str, comment: String) -> Content<'t> {
+fn left_out<'t>(block: &Directive, status: &str, comment: String) -> ContentHandler<'t> {
     let mut route = answering(block.place, status);
     route.comments.push(comment);
-    Content::Route(Box::new(route))
+    ContentHandler::Route(Box::new(route))
 }
 
 /// Whether `try_files … @name` leads to a location that asks an upstream.

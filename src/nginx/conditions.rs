@@ -46,7 +46,7 @@ enum Fit {
 
 /// The variable that an `if` asks, without its dollar; empty if it asks for a file.
 pub(super) fn variable(directive: &Directive) -> String {
-    Question::of(directive).map_or_else(String::new, |question| question.variable)
+    IfCondition::of(directive).map_or_else(String::new, |question| question.variable)
 }
 
 /// Reads the condition of `directive`, an `if`.
@@ -58,7 +58,7 @@ pub(super) fn read(
     constants: &Constants,
     purpose: Purpose,
 ) -> Result<Condition, String> {
-    let question = Question::of(directive).ok_or("`when` asks for no files")?;
+    let question = IfCondition::of(directive).ok_or("`when` asks for no files")?;
     if let Some(condition) = of_ports(&question, constants) {
         return Ok(condition);
     }
@@ -79,7 +79,7 @@ pub(super) fn read(
 
 /// The parts of a condition.
 #[derive(Debug)]
-struct Question {
+struct IfCondition {
     /// The name of the variable, without its dollar.
     variable: String,
     asks: Asks,
@@ -98,7 +98,7 @@ enum Asks {
     Matches { regex: String, ignores_case: bool },
 }
 
-impl Question {
+impl IfCondition {
     /// The question of an `if`; `None` if it is not about a variable.
     fn of(directive: &Directive) -> Option<Self> {
         let written = directive.args.join(" ");
@@ -172,7 +172,7 @@ impl Question {
 
 /// The condition on what the listener of a request decides: its scheme and its port. `None` if it is about something
 /// else.
-fn of_ports(question: &Question, constants: &Constants) -> Option<Condition> {
+fn of_ports(question: &IfCondition, constants: &Constants) -> Option<Condition> {
     let value = |(port, tls): (u16, bool)| {
         let value = match (question.variable.as_str(), tls) {
             ("scheme", true) => "https".to_owned(),
@@ -205,7 +205,7 @@ fn of_ports(question: &Question, constants: &Constants) -> Option<Condition> {
 }
 
 /// The requests of which the question, without its negation, is true, and how well that is said.
-fn requests(question: &Question) -> Option<(RouteWhen, Fit)> {
+fn requests(question: &IfCondition) -> Option<(RouteWhen, Fit)> {
     let variable = question.variable.as_str();
     if matches!(variable, "http_upgrade" | "http_connection") {
         return asks_for_upgrade(question).then(|| {
@@ -298,7 +298,7 @@ fn values(asks: &Asks, has_no_case: bool) -> Option<(Vec<String>, Fit)> {
 ///
 /// nginx compares the field alone. A request that has it, but does not ask for an upgrade, goes on without it here, so
 /// that no upstream upgrades it.
-fn asks_for_upgrade(question: &Question) -> bool {
+fn asks_for_upgrade(question: &IfCondition) -> bool {
     let word = match question.variable.as_str() {
         "http_upgrade" => "websocket",
         _ => "upgrade",

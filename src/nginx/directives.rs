@@ -4,10 +4,10 @@
 //! Each row says what a client, or the upstream, would notice without the directive. `tests/import/directives.rs` has a
 //! case for each name in it, with the values that decide.
 
-use crate::nginx::directives::Verdict::Depends;
-use crate::nginx::directives::Verdict::Lost;
-use crate::nginx::directives::Verdict::NotNeeded;
-use crate::nginx::directives::Verdict::Translated;
+use crate::nginx::directives::DirectiveVerdict::Depends;
+use crate::nginx::directives::DirectiveVerdict::Lost;
+use crate::nginx::directives::DirectiveVerdict::NotNeeded;
+use crate::nginx::directives::DirectiveVerdict::Translated;
 use crate::nginx::tree::Directive;
 use crate::nginx::values::has_sound_cipher;
 use crate::nginx::values::has_tls_1_2;
@@ -26,12 +26,12 @@ pub(super) struct Row {
     /// The names of the directives. One that ends with `*` is a beginning.
     pub(super) names: &'static [&'static str],
     /// What becomes of them.
-    pub(super) verdict: Verdict,
+    pub(super) verdict: DirectiveVerdict,
 }
 
 /// What becomes of a directive.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict {
+pub(super) enum DirectiveVerdict {
     /// Another file of the import translates it, or says why it cannot.
     Translated,
     /// Nothing is missed without it, for this reason.

@@ -87,7 +87,7 @@ fn names_asked<'t>(directives: &'t [Directive], asked: &mut BTreeSet<&'t str>) {
 }
 
 /// The routes of one location.
-struct Group {
+struct RouteGroup {
     location: Location,
     /// How many locations are around.
     depth: usize,
@@ -97,10 +97,10 @@ struct Group {
 /// The routes so far, and the comments that belong to none of them.
 struct LocationRoutes<'f, 't, 'n> {
     around: &'f ServerContext<'f, 't>,
-    routes: Vec<Group>,
+    routes: Vec<RouteGroup>,
     /// Those that keep clients out in the place of a location within another. nginx asks these before the regexes of
     /// the server.
-    lifted: Vec<Group>,
+    lifted: Vec<RouteGroup>,
     comments: &'f mut Vec<String>,
     notes: &'f mut Notes<'n>,
 }
@@ -108,7 +108,7 @@ struct LocationRoutes<'f, 't, 'n> {
 impl<'t, 'n> LocationRoutes<'_, 't, 'n> {
     /// All routes. Of two groups with the same location, beside which `routes.yaml` allows no other, the first is left.
     fn finish(mut self) -> Vec<RouteEntry> {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<RouteGroup> = Vec::new();
         for group in self.lifted.drain(..).chain(self.routes.drain(..)) {
             if groups
                 .iter()
@@ -161,7 +161,7 @@ impl<'t, 'n> LocationRoutes<'_, 't, 'n> {
             ..here
         };
         let is_of_outer = outer.location.is_some_and(|outer| outer.path == here.path);
-        let group = Group {
+        let group = RouteGroup {
             location: name.clone(),
             depth: outer.depth,
             routes,
@@ -248,7 +248,7 @@ impl<'t, 'n> LocationRoutes<'_, 't, 'n> {
     }
 
     /// Adds the routes of a location; `is_of_outer` says whether the location around it has the same path.
-    fn add(&mut self, block: &Directive, group: Group, is_of_outer: bool) {
+    fn add(&mut self, block: &Directive, group: RouteGroup, is_of_outer: bool) {
         let known = self
             .routes
             .iter()
@@ -373,7 +373,7 @@ impl<'t, 'n> LocationRoutes<'_, 't, 'n> {
         if let Some(first) = routes.first_mut() {
             first.comments.push(comment);
         }
-        let group = Group {
+        let group = RouteGroup {
             location,
             depth: outer.depth,
             routes,

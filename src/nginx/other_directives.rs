@@ -2,7 +2,7 @@
 //! carried over. The table in `directives` says which.
 
 use crate::nginx::directives;
-use crate::nginx::directives::Verdict;
+use crate::nginx::directives::DirectiveVerdict;
 use crate::nginx::notes::Notes;
 use crate::nginx::redirect;
 use crate::nginx::rewrites::is_break;
@@ -65,13 +65,13 @@ fn judge(directive: &Directive) -> Disposition {
         return Disposition::Lost(UNKNOWN.to_owned());
     };
     match row.verdict {
-        Verdict::Translated => Disposition::Translated,
-        Verdict::NotNeeded(why) => Disposition::NotNeeded(why),
-        Verdict::Lost(why) => Disposition::Lost(why.to_owned()),
-        Verdict::Depends { needless, why, .. } if needless(directive) => {
+        DirectiveVerdict::Translated => Disposition::Translated,
+        DirectiveVerdict::NotNeeded(why) => Disposition::NotNeeded(why),
+        DirectiveVerdict::Lost(why) => Disposition::Lost(why.to_owned()),
+        DirectiveVerdict::Depends { needless, why, .. } if needless(directive) => {
             Disposition::NotNeeded(why)
         }
-        Verdict::Depends { lost, .. } => Disposition::Lost(lost.to_owned()),
+        DirectiveVerdict::Depends { lost, .. } => Disposition::Lost(lost.to_owned()),
     }
 }
 

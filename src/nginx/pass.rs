@@ -25,7 +25,7 @@ const QUERIES: [&str; 6] = [
 
 /// Where a `proxy_pass` leads.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Target {
+pub(super) struct PassTarget {
     /// Its value, with constants in the place of variables, and without a path that has some.
     pub(super) text: String,
     /// What requests go on with.
@@ -51,10 +51,10 @@ pub(super) fn target(
     pass: &Directive,
     block: &Directive,
     constants: &Constants,
-) -> Result<Target, String> {
+) -> Result<PassTarget, String> {
     let written = pass.arg(0);
     if !written.contains('$') {
-        return Ok(Target {
+        return Ok(PassTarget {
             text: written.to_owned(),
             path: PassedPath::AsUsual,
         });
@@ -66,7 +66,7 @@ pub(super) fn target(
     if filled[..begin].contains('$') || authority.contains('$') || authority.is_empty() {
         return Err(VARIABLES.to_owned());
     }
-    Ok(Target {
+    Ok(PassTarget {
         text: format!("{}{authority}", &filled[..begin]),
         path: match uri {
             "" => PassedPath::AsUsual,

@@ -5,7 +5,7 @@
 //! the one for all others. Whatever stands in front of an upstream and cannot be said is closed, see [`closed`].
 
 use crate::nginx::action;
-use crate::nginx::action::Content;
+use crate::nginx::action::ContentHandler;
 use crate::nginx::conditions::Condition;
 use crate::nginx::content_type;
 use crate::nginx::context::ServerContext;
@@ -301,8 +301,8 @@ impl<'t> Follower<'_, '_, 't, '_> {
             return vec![self.with_fields(route, at)];
         }
         match action::content(at.block, at.pass, self.around, at.scope, self.notes) {
-            Content::Route(route) => vec![self.with_fields(*route, at)],
-            Content::Named(files) => {
+            ContentHandler::Route(route) => vec![self.with_fields(*route, at)],
+            ContentHandler::Named(files) => {
                 let name = files.args.last().map_or("", String::as_str);
                 let mut routes = match self.named(name) {
                     Some(named) => self.jump(named, at.is_error),

@@ -95,11 +95,15 @@ fn both<V: Clone + PartialEq>(one: &[V], other: &[V]) -> Option<Vec<V>> {
 }
 
 /// A name, and the values that it may have.
-type Named = (String, Vec<String>);
+type NamedValues = (String, Vec<String>);
 
 /// The conditions of two lists by their names, of which `same` says whether they are equal. `None` if no value meets
 /// those of one name in both.
-fn both_named(one: &[Named], other: &[Named], same: fn(&str, &str) -> bool) -> Option<Vec<Named>> {
+fn both_named(
+    one: &[NamedValues],
+    other: &[NamedValues],
+    same: fn(&str, &str) -> bool,
+) -> Option<Vec<NamedValues>> {
     let mut named = one.to_vec();
     for (name, values) in other {
         match named.iter_mut().find(|(known, _)| same(known, name)) {

@@ -144,7 +144,7 @@ pub(super) fn servers(
 }
 
 /// The addresses of a server, as far as one route answers all that comes there.
-type Answered = (Vec<Listen>, RouteEntry);
+type AnsweredListens = (Vec<Listen>, RouteEntry);
 
 /// The addresses for which the first steps are an answer, as `if ($scheme = http) { return … }` is. They are taken out
 /// of `listens`, and the steps out of `steps`.
@@ -153,7 +153,7 @@ fn answers_of_ports(
     listens: &mut Vec<Listen>,
     constants: &Constants,
     notes: &mut Notes<'_>,
-) -> Vec<Answered> {
+) -> Vec<AnsweredListens> {
     let mut answered = Vec::new();
     while let Some(Step::Some(Condition::When(when), outcome)) = steps.first()
         && when.is_of_ports()

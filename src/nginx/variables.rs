@@ -22,7 +22,7 @@ pub(super) struct Constants {
 
 /// A piece of a text with variables.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Part<'t> {
+pub(super) enum ValuePart<'t> {
     Text(&'t str),
     /// The name of a variable; empty for a dollar sign that begins none.
     Variable(&'t str),
@@ -123,11 +123,11 @@ impl Constants {
         let port = self.port.map(|port| port.to_string());
         for part in parts(text) {
             let name = match part {
-                Part::Text(text) => {
+                ValuePart::Text(text) => {
                     add(text, false);
                     continue;
                 }
-                Part::Variable(name) => name,
+                ValuePart::Variable(name) => name,
             };
             let made = self.made.iter().find(|(known, _)| known == name);
             let constant = match name {
@@ -148,8 +148,8 @@ impl Constants {
             // The variables in a value are what was unknown when it was set.
             for part in parts(value) {
                 match part {
-                    Part::Text(text) => add(text, false),
-                    Part::Variable(name) => add(name, true),
+                    ValuePart::Text(text) => add(text, false),
+                    ValuePart::Variable(name) => add(name, true),
                 }
             }
         }
@@ -177,11 +177,11 @@ impl Constants {
 }
 
 /// The pieces of a text with variables, `$name` and `${name}`.
-pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
+pub(super) fn parts(text: &str) -> Vec<ValuePart<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
-        parts.push(Part::Text(&rest[..at]));
+        parts.push(ValuePart::Text(&rest[..at]));
         let behind = &rest[at + 1..];
         let braced = behind
             .strip_prefix('{')
@@ -192,17 +192,17 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
             false => behind.find(|c| !is_letter(c)).unwrap_or(behind.len()),
         };
         let (name, after) = braced.unwrap_or_else(|| behind.split_at(end()));
-        parts.push(Part::Variable(name));
+        parts.push(ValuePart::Variable(name));
         rest = after;
     }
-    parts.push(Part::Text(rest));
+    parts.push(ValuePart::Text(rest));
     parts
 }
 
 /// The names of the variables in a text.
 pub(super) fn names_in(text: &str) -> impl Iterator<Item = &str> {
     parts(text).into_iter().filter_map(|part| match part {
-        Part::Variable(name) if !name.is_empty() => Some(name),
+        ValuePart::Variable(name) if !name.is_empty() => Some(name),
         _ => None,
     })
 }

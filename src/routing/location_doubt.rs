@@ -15,14 +15,14 @@ pub struct LocationDoubt {
     /// The bytes of the location's pattern that raise it.
     pub span: Range<usize>,
     /// What is there.
-    found: Found,
+    found: DoubtKind,
     /// What was probably meant.
     meant: String,
 }
 
 /// What means more elsewhere than in a prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Found {
+enum DoubtKind {
     /// A star that is to stand for any text, as in a shell.
     Star,
     /// A segment that is to stand for any segment: `:id`, `{id}`, `<id>`.
@@ -58,14 +58,14 @@ impl Location {
     }
 }
 
-fn query(pattern: &str) -> Option<(Found, Range<usize>)> {
+fn query(pattern: &str) -> Option<(DoubtKind, Range<usize>)> {
     let at = pattern.find('?')?;
-    Some((Found::Query, at..pattern.len()))
+    Some((DoubtKind::Query, at..pattern.len()))
 }
 
-fn escape(pattern: &str) -> Option<(Found, Range<usize>)> {
+fn escape(pattern: &str) -> Option<(DoubtKind, Range<usize>)> {
     let at = escapes(pattern).next()?;
-    Some((Found::Escape, at..at + 3))
+    Some((DoubtKind::Escape, at..at + 3))
 }
 
 /// Where percent-encoded bytes begin.
@@ -78,7 +78,7 @@ fn escapes(pattern: &str) -> impl Iterator<Item = usize> {
     percents.filter(is_escape)
 }
 
-fn regex(pattern: &str) -> Option<(Found, Range<usize>)> {
+fn regex(pattern: &str) -> Option<(DoubtKind, Range<usize>)> {
     let between = |open: char, close: char, inside: char| {
         let start = pattern.find(open)?;
         let end = start + pattern[start..].find(close)? + close.len_utf8();
@@ -95,21 +95,21 @@ fn regex(pattern: &str) -> Option<(Found, Range<usize>)> {
             let at = pattern.len() - 1;
             pattern.ends_with('$').then_some(at..at + 1)
         })?;
-    Some((Found::Regex, span))
+    Some((DoubtKind::Regex, span))
 }
 
-fn star(pattern: &str) -> Option<(Found, Range<usize>)> {
+fn star(pattern: &str) -> Option<(DoubtKind, Range<usize>)> {
     let start = pattern.find('*')?;
     let stars = pattern[start..].bytes().take_while(|byte| *byte == b'*');
-    Some((Found::Star, start..start + stars.count()))
+    Some((DoubtKind::Star, start..start + stars.count()))
 }
 
-fn placeholder(pattern: &str) -> Option<(Found, Range<usize>)> {
+fn placeholder(pattern: &str) -> Option<(DoubtKind, Range<usize>)> {
     let mut start = 0;
     for segment in pattern.split('/') {
         let end = start + segment.len();
         if is_placeholder(segment) {
-            return Some((Found::Placeholder, start..end));
+            return Some((DoubtKind::Placeholder, start..end));
         }
         start = end + 1;
     }
@@ -130,7 +130,7 @@ fn is_placeholder(segment: &str) -> bool {
         || inside('[', ']')
 }
 
-fn not_normal(pattern: &str, kind: LocationKind) -> Option<(Found, Range<usize>)> {
+fn not_normal(pattern: &str, kind: LocationKind) -> Option<(DoubtKind, Range<usize>)> {
     let everywhere = ["//", "/./", "/../"].into_iter();
     let at_the_end = ["/.", "/.."]
         .into_iter()
@@ -140,42 +140,42 @@ fn not_normal(pattern: &str, kind: LocationKind) -> Option<(Found, Range<usize>)
         .filter_map(|text| pattern.find(text).map(|at| at..at + text.len()))
         .chain(at_the_end)
         .min_by_key(|span| span.start)?;
-    Some((Found::NotNormal, span))
+    Some((DoubtKind::NotNormal, span))
 }
 
 /// What to write in place of the pattern; empty if nobody can tell.
-fn meant(found: Found, pattern: &str, kind: LocationKind) -> String {
+fn meant(found: DoubtKind, pattern: &str, kind: LocationKind) -> String {
     let with_modifier = |pattern: &str| match kind.modifier() {
         "" => pattern.to_owned(),
         modifier => format!("{modifier} {pattern}"),
     };
     match found {
-        Found::Query => {
+        DoubtKind::Query => {
             let path = pattern.split('?').next().unwrap_or_default();
             with_modifier(path)
         }
-        Found::Escape => decoded(pattern).map_or_else(String::new, |path| with_modifier(&path)),
-        Found::NotNormal => {
+        DoubtKind::Escape => decoded(pattern).map_or_else(String::new, |path| with_modifier(&path)),
+        DoubtKind::NotNormal => {
             let path = normal(pattern);
             with_modifier(&path)
         }
-        Found::Star | Found::Regex => {
+        DoubtKind::Star | DoubtKind::Regex => {
             // A star at the very end asks for what a prefix is.
             let rest = pattern.trim_end_matches('*');
             let rest = rest
                 .strip_suffix('.')
-                .filter(|_| found == Found::Regex && rest.len() < pattern.len())
+                .filter(|_| found == DoubtKind::Regex && rest.len() < pattern.len())
                 .unwrap_or(rest);
             let is_plain = |rest: &str| regex(rest).is_none() && star(rest).is_none();
             if rest.len() < pattern.len() && rest.starts_with('/') && is_plain(rest) {
                 return rest.to_owned();
             }
-            if found == Found::Regex {
+            if found == DoubtKind::Regex {
                 return format!("~ ^{pattern}");
             }
             as_regex(pattern)
         }
-        Found::Placeholder => as_regex(pattern),
+        DoubtKind::Placeholder => as_regex(pattern),
     }
 }
 
@@ -239,31 +239,33 @@ impl LocationDoubt {
     pub fn help(&self) -> String {
         let meant = &self.meant;
         match self.found {
-            Found::Query => {
+            DoubtKind::Query => {
                 format!("write `{meant}`; `when: {{ query: {{ … }} }}` looks at the query")
             }
-            Found::Escape if meant.is_empty() => {
+            DoubtKind::Escape if meant.is_empty() => {
                 "write the bytes themselves, or a regex: `~ ^/\\xff`".to_owned()
             }
-            Found::Star | Found::Regex if meant.starts_with('/') => {
+            DoubtKind::Star | DoubtKind::Regex if meant.starts_with('/') => {
                 format!("write `{meant}`: it answers every path that begins so")
             }
-            Found::Star | Found::Placeholder => {
+            DoubtKind::Star | DoubtKind::Placeholder => {
                 format!("write `{meant}`, or a prefix that ends before it")
             }
-            Found::Regex => format!("write `{meant}` if it is a regex"),
-            Found::Escape | Found::NotNormal => format!("write `{meant}`"),
+            DoubtKind::Regex => format!("write `{meant}` if it is a regex"),
+            DoubtKind::Escape | DoubtKind::NotNormal => format!("write `{meant}`"),
         }
     }
 
     /// What the text in question does to the location.
     pub fn label(&self) -> &'static str {
         match self.found {
-            Found::Star => "only a path with a star in it matches",
-            Found::Placeholder | Found::Regex => "only a path with this very text in it matches",
-            Found::Query => "the path of a request ends before its `?`",
-            Found::Escape => "paths are decoded before they are compared",
-            Found::NotNormal => "no path has this when it is compared, so none matches",
+            DoubtKind::Star => "only a path with a star in it matches",
+            DoubtKind::Placeholder | DoubtKind::Regex => {
+                "only a path with this very text in it matches"
+            }
+            DoubtKind::Query => "the path of a request ends before its `?`",
+            DoubtKind::Escape => "paths are decoded before they are compared",
+            DoubtKind::NotNormal => "no path has this when it is compared, so none matches",
         }
     }
 }
@@ -271,12 +273,14 @@ impl LocationDoubt {
 impl fmt::Display for LocationDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.found {
-            Found::Star => "a star stands for itself in a location that is no regex",
-            Found::Placeholder => "a location has no placeholders",
-            Found::Regex => "this location is a prefix or a path, and looks like a regex",
-            Found::Query => "a location does not see the query",
-            Found::Escape => "a location is compared with the decoded path",
-            Found::NotNormal => "slashes are merged and dots resolved before a location is chosen",
+            DoubtKind::Star => "a star stands for itself in a location that is no regex",
+            DoubtKind::Placeholder => "a location has no placeholders",
+            DoubtKind::Regex => "this location is a prefix or a path, and looks like a regex",
+            DoubtKind::Query => "a location does not see the query",
+            DoubtKind::Escape => "a location is compared with the decoded path",
+            DoubtKind::NotNormal => {
+                "slashes are merged and dots resolved before a location is chosen"
+            }
         })
     }
 }

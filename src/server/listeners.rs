@@ -13,10 +13,10 @@ use crate::config::Config;
 use crate::config::Tls;
 use crate::decision::Redirect;
 use crate::listener;
+use crate::listener::BindTarget;
 use crate::listener::ListenerSettings;
 use crate::listener::ListeningSocket;
 use crate::listener::SocketFile;
-use crate::listener::Wanted;
 use crate::server::Listening;
 use crate::server::Shown;
 use crate::server::StartError;
@@ -143,7 +143,7 @@ impl Listeners {
             let (id, address, file) = match open {
                 Some(open) => (open.id, open.address.clone(), open.file.clone()),
                 None => {
-                    let wanted = Wanted {
+                    let wanted = BindTarget {
                         address: &listener.address,
                         mode: listener.mode,
                         is_shared: listener.reuseport,

@@ -27,7 +27,7 @@ const SILENT: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 2;
 
 /// The addresses of a name, without a port, or why there are none. Those who wait share it.
-type Answer = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
+type LookupResult = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
 thread_local! {
     static LOOKUPS: Lookups = Lookups::by(|name| Ok((name, 0).to_socket_addrs()?.collect()));
@@ -46,12 +46,12 @@ pub(super) async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>
 }
 
 /// A function that finds the addresses of a name, and may block.
-type Resolver = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+type ResolveFn = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// What one thread looks up. Clones share it.
 #[derive(Clone)]
 struct Lookups {
-    resolver: Arc<Resolver>,
+    resolver: Arc<ResolveFn>,
     /// Those of each name, the newest last. What is over stays until the next one begins.
     of_names: Rc<RefCell<HashMap<String, Vec<Lookup>>>>,
 }
@@ -59,7 +59,7 @@ struct Lookups {
 /// A look-up that may be under way.
 #[derive(Clone)]
 struct Lookup {
-    answer: watch::Receiver<Option<Answer>>,
+    answer: watch::Receiver<Option<LookupResult>>,
     /// From when on another one may be begun beside it.
     silent_from: Instant,
 }
@@ -151,7 +151,7 @@ impl Lookup {
         self.answer.has_changed().is_ok() && self.answer.borrow().is_none()
     }
 
-    async fn answered(mut self) -> Answer {
+    async fn answered(mut self) -> LookupResult {
         let answer = self.answer.wait_for(Option::is_some).await;
         let answer = answer.ok().and_then(|answer| answer.clone());
         answer.unwrap_or_else(|| Err(Arc::new(io::Error::other("the look-up broke off"))))
@@ -159,7 +159,7 @@ impl Lookup {
 }
 
 /// The answer of the one that is over first.
-async fn either(one: Lookup, other: Lookup) -> Answer {
+async fn either(one: Lookup, other: Lookup) -> LookupResult {
     tokio::select! {
         biased;
         answer = one.answered() => answer,
