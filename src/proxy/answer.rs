@@ -119,14 +119,7 @@ impl ReadyAnswer {
                     changes.change_switch(&mut head);
                 }
                 report.switches(|| connection.take_permit());
-                let switch = Switch::new(upstream, timeouts, report);
-                let body = AnswerBody::own(Bytes::new(), None);
-                Answered {
-                    response: Response::from_parts(*head, body),
-                    switch: Some(Box::new(switch)),
-                    ends_with_connection: false,
-                    spelling: Spelling::default(),
-                }
+                Answered::switch(*head, Switch::new(upstream, timeouts, report))
             }
             Err(error) => {
                 report.failed(error.status(), error.reason());
@@ -137,6 +130,16 @@ impl ReadyAnswer {
 }
 
 impl Answered {
+    /// A 101, and what it leads to.
+    fn switch(head: Parts, switch: Switch) -> Self {
+        Self {
+            response: Response::from_parts(head, AnswerBody::own(Bytes::new(), None)),
+            switch: Some(Box::new(switch)),
+            ends_with_connection: false,
+            spelling: Spelling::default(),
+        }
+    }
+
     /// wsgate's own answer.
     fn own(response: Response<Bytes>, report: Report, changes: Option<&AnswerChanges>) -> Self {
         let (mut head, text) = response.into_parts();

@@ -96,11 +96,7 @@ impl NewRequest<'_> {
                 real_ip.sender()
             }
         };
-        let body = match self.framing {
-            Framing::None => Body::None,
-            Framing::Length | Framing::Chunked => Body::Some,
-        };
-        let checked = decision::check(head, body).map_err(ProxyError::Request)?;
+        let checked = decision::check(head, body(self.framing)).map_err(ProxyError::Request)?;
         report.asks(&checked.asked, head);
         let decision = decision::decide(&proxy.sites, &client, head, &checked);
         if let Some(rule) = decision.rule {
@@ -122,8 +118,7 @@ impl NewRequest<'_> {
             Becomes::Forward { forward, target } => (forward, target),
         };
         if let Asked::WebSocket(_) = checked.asked {
-            let counted = proxy.addresses.handshake(client.address.ip());
-            counted.map_err(|exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive))?;
+            count_handshake(proxy, client.address)?;
         }
         let passing = Passing {
             checked: &checked,
@@ -146,6 +141,23 @@ impl NewRequest<'_> {
             is_poll,
         }))
     }
+}
+
+/// Whether a request has a body.
+const fn body(framing: Framing) -> Body {
+    match framing {
+        Framing::None => Body::None,
+        Framing::Length | Framing::Chunked => Body::Some,
+    }
+}
+
+/// Counts the opening handshake of a WebSocket for the client's address.
+///
+/// # Errors
+/// It is one too many of its address.
+fn count_handshake(proxy: &Proxy, client: ClientAddr) -> Result<(), ProxyError> {
+    let counted = proxy.addresses.handshake(client.ip());
+    counted.map_err(|exceeded| ProxyError::Exceeded(exceeded, Persistence::KeepAlive))
 }
 
 /// Counts a request for the client that a trusted proxy names.

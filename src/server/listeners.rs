@@ -14,6 +14,7 @@ use crate::config::Tls;
 use crate::decision::Redirect;
 use crate::listener;
 use crate::listener::BindTarget;
+use crate::listener::Bound;
 use crate::listener::ListenerSettings;
 use crate::listener::ListeningSocket;
 use crate::listener::SocketFile;
@@ -143,13 +144,7 @@ impl Listeners {
             let (id, address, file) = match open {
                 Some(open) => (open.id, open.address.clone(), open.file.clone()),
                 None => {
-                    let wanted = BindTarget {
-                        address: &listener.address,
-                        mode: listener.mode,
-                        is_shared: listener.reuseport,
-                    };
-                    let sockets = listener::bind(wanted, opening.threads)
-                        .map_err(|source| refused(config, listener, source))?;
+                    let sockets = bind(config, listener, opening.threads)?;
                     let (id, address) = (ListenerId(next), sockets.address());
                     next += 1;
                     bound.push((id, listener, sockets));
@@ -184,16 +179,7 @@ impl Listeners {
                 open.file = file.map(Arc::new);
             }
         }
-        for (listener, open) in config.listeners.iter().zip(&all) {
-            if let Some(file) = &open.file {
-                let changed = file.set_mode(listener.mode);
-                changed.map_err(|source| StartError::Mode {
-                    place: config.place(listener.line),
-                    address: open.address.clone(),
-                    source,
-                })?;
-            }
-        }
+        set_modes(config, &all)?;
         Ok((Self { all, next }, listening))
     }
 
@@ -281,6 +267,31 @@ fn secure(
         None => tls::server_config(pairs.clone(), opening.shared),
     };
     Ok((pairs, Some(tls)))
+}
+
+/// Binds a socket of `listener` for each thread. Nobody can connect to them yet.
+fn bind(config: &Config, listener: &config::Listener, threads: usize) -> Result<Bound, StartError> {
+    let target = BindTarget {
+        address: &listener.address,
+        mode: listener.mode,
+        is_shared: listener.reuseport,
+    };
+    listener::bind(target, threads).map_err(|source| refused(config, listener, source))
+}
+
+/// Gives the files of Unix sockets the permissions that `config` says.
+fn set_modes(config: &Config, open: &[OpenListener]) -> Result<(), StartError> {
+    for (listener, open) in config.listeners.iter().zip(open) {
+        if let Some(file) = &open.file {
+            let changed = file.set_mode(listener.mode);
+            changed.map_err(|source| StartError::Mode {
+                place: config.place(listener.line),
+                address: open.address.clone(),
+                source,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn refused(

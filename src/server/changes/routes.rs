@@ -10,6 +10,7 @@ use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::from_to;
 use crate::tls::UpstreamName;
+use crate::upstream::Upstream;
 
 /// The routes that were added, removed or changed. A route is the same if it is for the same requests.
 pub(super) fn routes(before: &Config, after: &Config, changes: &mut Vec<Change>) {
@@ -112,17 +113,7 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
         // `keep_upstreams` has put in the old upstream where both are configured alike.
         (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is_clone_of(before) => {
-            if !after.has_same_roots(before) {
-                found.push("ca".to_owned());
-            }
-            let (was, is) = (before.tls_name(), after.tls_name());
-            if was != is {
-                let shown = |name: Option<&UpstreamName>| match name {
-                    Some(name) => name.to_string(),
-                    None => "the host of `proxy_pass`".to_owned(),
-                };
-                found.push(format!("tls_name {} (was {})", shown(is), shown(was)));
-            }
+            found.extend(of_upstream_tls(before, after));
         }
         (Action::Return(before), Action::Return(after)) if before != after => {
             found.push(is);
@@ -135,6 +126,37 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if before.set_headers != after.set_headers {
         found.push("set_headers".to_owned());
     }
+    found.extend(of_answer_fields(before, after));
+    found.extend(of_access(before, after));
+    let (mut was, mut is) = (before.timeouts, after.timeouts);
+    for ((key, was), (_, is)) in was.by_key().zip(is.by_key()) {
+        if was != is {
+            found.push(format!("{key} {}", from_to(*was, *is)));
+        }
+    }
+    found
+}
+
+/// What is different in how an upstream's certificate is verified.
+fn of_upstream_tls(before: &Upstream, after: &Upstream) -> Vec<String> {
+    let mut found = Vec::new();
+    if !after.has_same_roots(before) {
+        found.push("ca".to_owned());
+    }
+    let (was, is) = (before.tls_name(), after.tls_name());
+    if was != is {
+        let shown = |name: Option<&UpstreamName>| match name {
+            Some(name) => name.to_string(),
+            None => "the host of `proxy_pass`".to_owned(),
+        };
+        found.push(format!("tls_name {} (was {})", shown(is), shown(was)));
+    }
+    found
+}
+
+/// What is different in what becomes of the fields of answers.
+fn of_answer_fields(before: &Route, after: &Route) -> Vec<String> {
+    let mut found = Vec::new();
     let (was, is) = (&before.answer_fields, &after.answer_fields);
     if was.added != is.added {
         found.push("add_headers".to_owned());
@@ -149,6 +171,12 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     if was.cookie_paths != is.cookie_paths {
         found.push("proxy_cookie_path".to_owned());
     }
+    found
+}
+
+/// What is different in who may ask.
+fn of_access(before: &Route, after: &Route) -> Vec<String> {
+    let mut found = Vec::new();
     let (was, is) = (&before.access, &after.access);
     for (key, was, is) in [
         ("allow", &was.allow, &is.allow),
@@ -163,12 +191,6 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     }
     if was.missing_origin() != is.missing_origin() {
         found.push("missing_origin".to_owned());
-    }
-    let (mut was, mut is) = (before.timeouts, after.timeouts);
-    for ((key, was), (_, is)) in was.by_key().zip(is.by_key()) {
-        if was != is {
-            found.push(format!("{key} {}", from_to(*was, *is)));
-        }
     }
     found
 }
