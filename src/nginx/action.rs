@@ -114,13 +114,7 @@ fn proxy_pass<'t>(
         }
     };
     let set_headers = fields::set_headers(&scope.fields, &mut upstream, around.constants, notes);
-    let mut verification = Verification::of(&mut upstream, scope, around.constants, notes);
-    if let Some(ca) = &mut verification.ca {
-        *ca = beside(around.file.dir, ca);
-    }
-    if verification.is_new {
-        upstream.comments.push(notes.left(pass, UNVERIFIED));
-    }
+    let verification = verification(pass, &mut upstream, around, scope, notes);
     let mut comments = upstream.comments;
     let own_host = upstream.proxy_host;
     let of_default = scope.default_redirect.unwrap_or((pass, block));
@@ -156,6 +150,24 @@ fn proxy_pass<'t>(
         comments,
         ..answering(block.place, "")
     }
+}
+
+/// How the certificate of the upstream that `pass` names is verified: by a file whose path is complete.
+fn verification(
+    pass: &Directive,
+    upstream: &mut ResolvedUpstream,
+    around: &ServerContext<'_, '_>,
+    scope: &Scope<'_>,
+    notes: &mut Notes<'_>,
+) -> Verification {
+    let mut verification = Verification::of(upstream, scope, around.constants, notes);
+    if let Some(ca) = &mut verification.ca {
+        *ca = beside(around.file.dir, ca);
+    }
+    if verification.is_new {
+        upstream.comments.push(notes.left(pass, UNVERIFIED));
+    }
+    verification
 }
 
 /// The upstream that the value `pass` of a `proxy_pass` names for the location `block`.

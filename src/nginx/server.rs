@@ -130,17 +130,7 @@ pub(super) fn servers(
         routes,
         comments,
     };
-    let has_hosts = !answered.is_empty();
-    let mut others: Vec<TranslatedServer> = answered
-        .into_iter()
-        .map(|(host, route)| main.answering(everywhere.clone(), host, route))
-        .collect();
-    for (listens, route) in moved {
-        let mut other = main.answering_at(listens, route);
-        other.virtual_server.redirects &= !has_hosts;
-        others.push(other);
-    }
-    std::iter::once(main).chain(others).collect()
+    main.with_answers(answered, &everywhere, moved)
 }
 
 /// The addresses of a server, as far as one route answers all that comes there.
@@ -170,6 +160,26 @@ fn answers_of_ports(
 }
 
 impl TranslatedServer {
+    /// This server, and one for each host, `everywhere`, and for each of the addresses that one route answers.
+    fn with_answers(
+        self,
+        of_hosts: Vec<(HostPattern, RouteEntry)>,
+        everywhere: &[Listen],
+        of_ports: Vec<AnsweredListens>,
+    ) -> Vec<Self> {
+        let has_hosts = !of_hosts.is_empty();
+        let mut others: Vec<Self> = of_hosts
+            .into_iter()
+            .map(|(host, route)| self.answering(everywhere.to_vec(), host, route))
+            .collect();
+        for (listens, route) in of_ports {
+            let mut other = self.answering_at(listens, route);
+            other.virtual_server.redirects &= !has_hosts;
+            others.push(other);
+        }
+        std::iter::once(self).chain(others).collect()
+    }
+
     /// A server at these addresses that answers one host by one route.
     fn answering(&self, mut listens: Vec<Listen>, host: HostPattern, route: RouteEntry) -> Self {
         for listen in &mut listens {

@@ -137,28 +137,7 @@ fn server_of(
     }
     let address = first.arg(0);
     if servers.len() > 1 {
-        let balance = group.inside().iter().find(|directive| {
-            matches!(
-                directive.name.as_str(),
-                "ip_hash" | "least_conn" | "hash" | "random" | "sticky"
-            )
-        });
-        let by = balance
-            .map(|by| format!(" by `{}`", by.name))
-            .unwrap_or_default();
-        let others: Vec<&str> = servers
-            .iter()
-            .filter(|server| !std::ptr::eq(**server, first))
-            .map(|server| server.arg(0))
-            .collect();
-        comments.push(notes.left(
-            group,
-            format!(
-                "its {} servers{by} become the first, {address}; groups are planned (without: {})",
-                servers.len(),
-                others.join(", ")
-            ),
-        ));
+        comments.push(notes.left(group, why_alone(first, &servers, group)));
     }
     for directive in group.inside() {
         if directive.name != "server" && servers.len() == 1 {
@@ -173,6 +152,30 @@ fn server_of(
     } else {
         with_port(address, 80)
     })
+}
+
+/// Why only the `first` of several servers of a group is asked.
+fn why_alone(first: &Directive, servers: &[&Directive], group: &Directive) -> String {
+    let balance = group.inside().iter().find(|directive| {
+        matches!(
+            directive.name.as_str(),
+            "ip_hash" | "least_conn" | "hash" | "random" | "sticky"
+        )
+    });
+    let by = balance
+        .map(|by| format!(" by `{}`", by.name))
+        .unwrap_or_default();
+    let others: Vec<&str> = servers
+        .iter()
+        .filter(|server| !std::ptr::eq(**server, first))
+        .map(|server| server.arg(0))
+        .collect();
+    format!(
+        "its {} servers{by} become the first, {}; groups are planned (without: {})",
+        servers.len(),
+        first.arg(0),
+        others.join(", ")
+    )
 }
 
 /// An address with `port` behind it, if it has no port of its own.

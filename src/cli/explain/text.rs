@@ -13,6 +13,7 @@ use crate::clients::Request;
 use crate::clients::RequestKind;
 use crate::config::Paint;
 use crate::explain;
+use crate::explain::Explanation;
 use crate::explain::Outcome;
 use crate::explain::Trace;
 
@@ -198,18 +199,7 @@ impl Page {
             Outcome::Upstream { .. } => {
                 self.label = "upstream";
                 self.line(GREEN, &words::outcome(config, &trace.outcome), "");
-                self.label = "asked for";
-                for at in group {
-                    if let Outcome::Upstream {
-                        target, rewrite, ..
-                    } = &explanation.traces[*at].outcome
-                    {
-                        let by = rewrite.as_ref();
-                        let by = by.map(|regex| format!("rewritten by `{regex}`"));
-                        let sent = sent(&asks.requests[*at], target);
-                        self.line("", &sent, &by.unwrap_or_default());
-                    }
-                }
+                self.asked_for(explanation, group);
             }
             own => {
                 let bad = own.status().is_some_and(|status| status.as_u16() >= 400);
@@ -233,6 +223,22 @@ impl Page {
         if !findings.answers.is_empty() && !matches!(trace.outcome, Outcome::Upstream { .. }) {
             self.label = "says";
             self.line("", "there is no upstream to ask", "");
+        }
+    }
+
+    /// Adds what an upstream is asked for by each request of a group.
+    fn asked_for(&mut self, explanation: &Explanation, group: &[usize]) {
+        self.label = "asked for";
+        for at in group {
+            if let Outcome::Upstream {
+                target, rewrite, ..
+            } = &explanation.traces[*at].outcome
+            {
+                let by = rewrite.as_ref();
+                let by = by.map(|regex| format!("rewritten by `{regex}`"));
+                let sent = sent(&explanation.asks.requests[*at], target);
+                self.line("", &sent, &by.unwrap_or_default());
+            }
         }
     }
 

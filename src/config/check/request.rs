@@ -75,39 +75,53 @@ pub(super) fn when(node: &Node, checker: &mut Checker<'_>) -> When {
         }
     }
     if let Some(node) = fields.get("method") {
-        for (node, text) in texts(node, "method", "a method such as `GET`", checker) {
-            match Method::from_bytes(text.as_bytes()) {
-                Ok(method) if text.bytes().all(|byte| !byte.is_ascii_lowercase()) => {
-                    when.method.push(method);
-                }
-                _ => {
-                    let upper = text.to_ascii_uppercase();
-                    checker
-                        .error(&node.span, format!("no method is called {}", quoted(text)))
-                        .help(match Method::from_bytes(upper.as_bytes()) {
-                            Ok(_) => format!("methods are compared with case: write `{upper}`"),
-                            Err(_) => "write a method such as `GET`".to_owned(),
-                        });
-                }
-            }
-        }
+        when.method = methods(node, checker);
     }
     if let Some(node) = fields.get("port") {
-        for (node, text) in texts(node, "port", "a port such as `8443`", checker) {
-            match text.parse::<u16>() {
-                Ok(port) if port > 0 => when.port.push(port),
-                _ => {
-                    checker
-                        .error(&node.span, format!("{} is no port", quoted(text)))
-                        .help("write the port of a listener, from 1 to 65535");
-                }
-            }
-        }
+        when.port = ports(node, checker);
     }
     when.websocket = fields
         .get("websocket")
         .and_then(|node| websocket(node, checker));
     when
+}
+
+/// The methods that `when` wants one of, as far as they are right.
+fn methods(node: &Node, checker: &mut Checker<'_>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for (node, text) in texts(node, "method", "a method such as `GET`", checker) {
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if text.bytes().all(|byte| !byte.is_ascii_lowercase()) => {
+                methods.push(method);
+            }
+            _ => {
+                let upper = text.to_ascii_uppercase();
+                checker
+                    .error(&node.span, format!("no method is called {}", quoted(text)))
+                    .help(match Method::from_bytes(upper.as_bytes()) {
+                        Ok(_) => format!("methods are compared with case: write `{upper}`"),
+                        Err(_) => "write a method such as `GET`".to_owned(),
+                    });
+            }
+        }
+    }
+    methods
+}
+
+/// The ports that `when` wants one of, as far as they are right.
+fn ports(node: &Node, checker: &mut Checker<'_>) -> Vec<u16> {
+    let mut ports = Vec::new();
+    for (node, text) in texts(node, "port", "a port such as `8443`", checker) {
+        match text.parse::<u16>() {
+            Ok(port) if port > 0 => ports.push(port),
+            _ => {
+                checker
+                    .error(&node.span, format!("{} is no port", quoted(text)))
+                    .help("write the port of a listener, from 1 to 65535");
+            }
+        }
+    }
+    ports
 }
 
 /// Whether `when` wants a request for a WebSocket or any other.

@@ -122,48 +122,50 @@ pub(super) fn note_clients_without_address(
     if is_trusted {
         return;
     }
-    let line = first.line;
-    let mut note = |node: &Node, key: &str| {
-        checker
-            .error(
-                &node.span,
-                format!(
-                    "`{key}` cannot tell apart who comes through the Unix socket of line {line}"
-                ),
-            )
-            .label("they have no address")
-            .help(format!(
-                "say that the proxy in front is believed who its client is: {TRUST}"
-            ));
-    };
     if let Some(node) = root.get("per_ip") {
-        note(node, "per_ip");
+        note_without_address(node, "per_ip", first.line, checker);
     }
     let routes = match root.get("routes").map(|node| &node.value) {
         Some(Value::List(routes)) => routes.as_slice(),
         _ => &[],
     };
     for route in routes {
-        let Value::Map(entries) = &route.value else {
-            continue;
-        };
-        let of = |name: &str| {
-            let is_it =
-                |(key, _): &&(Node, Node)| matches!(&key.value, Value::Text(key) if key == name);
-            entries.iter().find(is_it).map(|(_, value)| value)
-        };
-        let lists = [("allow", of("allow")), ("deny", of("deny"))];
-        // Whoever names those without an address has thought of them, and `all` is everybody.
-        let names_them = lists.iter().any(|(_, node)| node.is_some_and(names_unix));
-        for (key, node) in lists {
-            if let Some(node) = node
-                && !names_them
-                && !is_all(node)
-            {
-                note(node, key);
-            }
+        if let Value::Map(entries) = &route.value {
+            note_lists(entries, first.line, checker);
         }
     }
+}
+
+/// Notes the lists of a route that judge only clients with an address.
+fn note_lists(entries: &[(Node, Node)], line: usize, checker: &mut Checker<'_>) {
+    let of = |name: &str| {
+        let is_it =
+            |(key, _): &&(Node, Node)| matches!(&key.value, Value::Text(key) if key == name);
+        entries.iter().find(is_it).map(|(_, value)| value)
+    };
+    let lists = [("allow", of("allow")), ("deny", of("deny"))];
+    // Whoever names those without an address has thought of them, and `all` is everybody.
+    let names_them = lists.iter().any(|(_, node)| node.is_some_and(names_unix));
+    for (key, node) in lists {
+        if let Some(node) = node
+            && !names_them
+            && !is_all(node)
+        {
+            note_without_address(node, key, line, checker);
+        }
+    }
+}
+
+/// Notes that what `key` says is about addresses, which nobody has who comes through the Unix socket of this line.
+fn note_without_address(node: &Node, key: &str, line: usize, checker: &mut Checker<'_>) {
+    let message =
+        format!("`{key}` cannot tell apart who comes through the Unix socket of line {line}");
+    checker
+        .error(&node.span, message)
+        .label("they have no address")
+        .help(format!(
+            "say that the proxy in front is believed who its client is: {TRUST}"
+        ));
 }
 
 /// Whether a text, or each of a list, is `all`.
