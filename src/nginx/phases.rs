@@ -57,6 +57,7 @@ pub(super) fn routes<'t>(
         block,
         scope,
         pass: None,
+        within: None,
         is_error: false,
     };
     let mut routes = follower.rewrite(&steps, at);
@@ -92,6 +93,7 @@ pub(super) fn without_location(
         block: around.server,
         scope: around.scope,
         pass: None,
+        within: None,
         is_error: false,
     };
     follower.rewrite(around.steps, at)
@@ -119,6 +121,8 @@ struct At<'s, 't> {
     scope: &'s Scope<'t>,
     /// The `proxy_pass` that an `if` has chosen.
     pass: Option<&'t Directive>,
+    /// The last `if` that held. It inherits from the location, and its own directives are in force.
+    within: Option<&'t Directive>,
     /// Whether an `error_page` led here; no other is obeyed then.
     is_error: bool,
 }
@@ -138,9 +142,13 @@ impl<'t> Follower<'_, '_, 't, '_> {
             return self.access(at);
         };
         match step {
-            Step::All(outcome) => self.outcome(outcome, rest, at),
-            Step::Some(condition, outcome) => {
-                let these = self.outcome(outcome, rest, at);
+            Step::All(outcome, within) => {
+                let within = within.or(at.within);
+                self.outcome(outcome, rest, At { within, ..at })
+            }
+            Step::Some(condition, outcome, within) => {
+                let within = Some(*within);
+                let these = self.outcome(outcome, rest, At { within, ..at });
                 let others = self.rewrite(rest, at);
                 match condition {
                     Condition::Always => these,
@@ -228,7 +236,9 @@ impl<'t> Follower<'_, '_, 't, '_> {
 
     /// The route, with what changes in the fields of its answers.
     fn with_fields(&mut self, mut route: RouteEntry, at: At<'_, 't>) -> RouteEntry {
-        route.change_fields(at.scope, self.around.constants, self.notes);
+        let scope = at.within.map(|within| at.scope.within(within.inside()));
+        let scope = scope.as_ref().unwrap_or(at.scope);
+        route.change_fields(scope, self.around.constants, self.notes);
         route
     }
 
@@ -260,6 +270,7 @@ impl<'t> Follower<'_, '_, 't, '_> {
             block: named,
             scope: &scope,
             pass: None,
+            within: None,
             is_error,
         };
         let mut routes = follower.rewrite(&steps, at);

@@ -8,17 +8,20 @@ use crate::nginx::conditions;
 use crate::nginx::conditions::Condition;
 use crate::nginx::conditions::Purpose;
 use crate::nginx::notes::Notes;
+use crate::nginx::other_directives::note_rest;
 use crate::nginx::redirect;
+use crate::nginx::scope::Scope;
 use crate::nginx::tree::Directive;
 use crate::nginx::variables::Constants;
 
 /// One step of a rewrite phase.
 #[derive(Clone, Debug)]
 pub(super) enum Step<'t> {
-    /// Every request meets with this.
-    All(Outcome<'t>),
+    /// Every request meets with this, which stands in an `if` that holds for all of them if there is one.
+    All(Outcome<'t>, Option<&'t Directive>),
     /// The requests that meet the condition meet with this, the others go on to the next step.
-    Some(Condition, Outcome<'t>),
+    /// The outcome stands in this `if`, of which the `add_header`s are in force then.
+    Some(Condition, Outcome<'t>, &'t Directive),
     /// Some requests go no further, or get to this `proxy_pass`, because of the directive, and wsgate cannot tell which.
     Unknown(&'t Directive, String, Option<&'t Directive>),
     /// This `rewrite` may hand requests on to another location.
@@ -87,18 +90,18 @@ pub(super) fn steps<'t>(
     let mut choices = 0;
     for directive in directives {
         match directive.name.as_str() {
-            "return" => steps.push(Step::All(Outcome::Return(directive))),
+            "return" => steps.push(Step::All(Outcome::Return(directive), None)),
             "break" => break,
             "rewrite" if redirect::is_for_every_path(directive) => {
-                steps.push(Step::All(Outcome::Redirect(directive)));
+                steps.push(Step::All(Outcome::Redirect(directive), None));
             }
             "rewrite" => steps.push(Step::HandOn(directive)),
             "if" => {
                 let step = match of_if(directive, constants) {
-                    Ok(Some(Step::Some(condition, outcome))) if !outcome.ends() => {
+                    Ok(Some(Step::Some(condition, outcome, _))) if !outcome.ends() => {
                         choices += 1;
                         match choices <= MOST_CHOICES {
-                            true => Step::Some(condition, outcome),
+                            true => Step::Some(condition, outcome, directive),
                             false => {
                                 let why = "there are too many of them".to_owned();
                                 Step::Unknown(directive, why, outcome.pass())
@@ -115,15 +118,34 @@ pub(super) fn steps<'t>(
                         continue;
                     }
                 };
+                note_inside(directive, &step, notes, comments);
                 steps.push(step);
             }
             _ => continue,
         }
-        if matches!(steps.last(), Some(Step::All(outcome)) if outcome.ends()) {
+        if matches!(steps.last(), Some(Step::All(outcome, _)) if outcome.ends()) {
             break;
         }
     }
     steps
+}
+
+/// Notes what stands in an `if` beside its outcome. Directives of the rewrite phase are the outcome, or are not reached.
+fn note_inside(
+    directive: &Directive,
+    step: &Step<'_>,
+    notes: &mut Notes<'_>,
+    comments: &mut Vec<String>,
+) {
+    if matches!(step, Step::Unknown(..)) {
+        return;
+    }
+    let phase = ["return", "rewrite", "break", "set"];
+    let others = directive.inside().iter();
+    for other in others.filter(|one| !phase.contains(&one.name.as_str())) {
+        let one = std::slice::from_ref(other);
+        note_rest(one, &Scope::default(), notes, comments);
+    }
 }
 
 /// The step of an `if`; `None` if it never holds.
@@ -141,9 +163,9 @@ fn of_if<'t>(directive: &'t Directive, constants: &Constants) -> Result<Option<S
     let purpose = outcome.purpose();
     let asked = conditions::variable(directive);
     Ok(match conditions::read(directive, constants, purpose) {
-        Ok(Condition::Always) => Some(Step::All(outcome)),
+        Ok(Condition::Always) => Some(Step::All(outcome, Some(directive))),
         Ok(Condition::Never) => None,
-        Ok(condition) => Some(Step::Some(condition, outcome)),
+        Ok(condition) => Some(Step::Some(condition, outcome, directive)),
         // Clients choose the name that they ask for, and here another answers than the one that is redirected to.
         Err(why) if outcome.is_redirect() && matches!(asked.as_str(), "host" | "http_host") => {
             return Err(format!("{why}; its requests are not redirected"));

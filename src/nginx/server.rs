@@ -145,7 +145,7 @@ fn answers_of_ports(
     notes: &mut Notes<'_>,
 ) -> Vec<AnsweredListens> {
     let mut answered = Vec::new();
-    while let Some(Step::Some(Condition::When(when), outcome)) = steps.first()
+    while let Some(Step::Some(Condition::When(when), outcome, _)) = steps.first()
         && when.is_of_ports()
         && let Some(mut route) = phases::answer(outcome, constants, notes)
     {
@@ -275,7 +275,7 @@ fn routes(
     comments: &mut Vec<String>,
 ) -> Vec<RouteEntry> {
     let block = around.server;
-    if matches!(around.steps.last(), Some(Step::All(_))) {
+    if matches!(around.steps.last(), Some(Step::All(..))) {
         for location in all(block.inside(), "location") {
             notes.needless(
                 location,
