@@ -76,10 +76,20 @@ pub(super) fn is_kept_inside(
     own < widest(&mut { all })
 }
 
+/// Whether one of the addresses of a server on `port` is every address of the machine.
+pub(super) fn is_everywhere(own: &[Listen], port: u16) -> bool {
+    let mut own = own.iter().map(|listen| listen.address);
+    own.any(|address| address.port() == port && address.ip().is_unspecified())
+}
+
 /// From how far an address is reached: from this machine, from a private network, or from anywhere.
 fn reach(ip: IpAddr) -> u8 {
     let is_private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        // 100.64.0.0/10 is for the networks of providers, and of VPNs (RFC 6598).
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_link_local() || shared
+        }
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     };
     match (ip.is_loopback(), is_private) {

@@ -309,11 +309,17 @@ fn note_plan(
             listen.address.port()
         );
         server.comments.push(notes.left(directive, why));
+        let port = listen.address.port();
         let all = plan.listeners.iter().map(|one| one.listen.address);
-        if listen::is_kept_inside(&server.virtual_server.listens, all, listen.address.port()) {
-            let why = "its address is reached from fewer places than the others of its port";
-            server.close(directive, why, notes);
-        }
+        let own = &server.virtual_server.listens;
+        let why = if listen::is_kept_inside(own, all, port) {
+            "its address is reached from fewer places than the others of its port"
+        } else if !listen::is_everywhere(own, port) {
+            "other servers of its port are at other addresses, and answer there in its place in nginx"
+        } else {
+            continue;
+        };
+        server.close(directive, why, notes);
     }
     for hidden in &plan.hidden {
         let server = &mut servers[hidden.server];
