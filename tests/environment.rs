@@ -107,6 +107,9 @@ routes:
     return: 200 ${SECRET} $scheme $${THREADS}
   - location: /up
     proxy_pass: http://${APP}
+  - host: ${NAME}.example.org
+    location: /s/${TOKEN}/
+    return: 204
 ";
     fs::write(dir.path().join("routes.yaml"), file).unwrap();
     let mut gate = Command::new(env!("CARGO_BIN_EXE_wsgate"))
@@ -116,6 +119,8 @@ routes:
             ("THREADS", "1"),
             ("SECRET", SECRET),
             ("APP", "127.0.0.1:3999"),
+            ("NAME", "Inner-Name"),
+            ("TOKEN", "Wort-7"),
             ("PORT", ""),
         ])
         .stderr(Stdio::piped())
@@ -156,4 +161,11 @@ routes:
         .collect();
     assert!(!banner.join("\n").contains("3999"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
+    // A name of a host is shown in lower case.
+    assert!(said.contains("${NAME}.example.org /s/${TOKEN}/"), "{said}");
+    let lower = said.to_lowercase();
+    assert!(
+        !lower.contains("inner-name") && !lower.contains("wort-7"),
+        "{said}"
+    );
 }

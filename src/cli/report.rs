@@ -152,7 +152,10 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         }
     }
     text.push_str("\nlocations\n");
-    let locations: Vec<String> = config.routes.iter().map(requests).collect();
+    let routes = config.routes.iter();
+    let locations: Vec<String> = routes
+        .map(|route| config.filled.as_written(&requests(route)))
+        .collect();
     let widest = locations
         .iter()
         .map(|location| location.chars().count())

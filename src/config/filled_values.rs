@@ -28,12 +28,18 @@ const PART: usize = 3;
 impl FilledValues {
     /// Notes the values of a scalar that stands at `span`.
     pub(super) fn extend(&mut self, values: Vec<(String, String)>, span: &Range<usize>) {
-        let values = values.into_iter().filter(|(_, value)| !value.is_empty());
-        self.0.extend(values.map(|(written, value)| FilledValue {
-            written,
-            value,
-            span: span.clone(),
-        }));
+        for (written, value) in values {
+            // Names of hosts are kept, and shown, in lower case.
+            let lower = Some(value.to_lowercase()).filter(|lower| *lower != value);
+            for value in [Some(value), lower].into_iter().flatten() {
+                self.0.push(FilledValue {
+                    written: written.clone(),
+                    value,
+                    span: span.clone(),
+                });
+            }
+        }
+        self.0.retain(|one| !one.value.is_empty());
         // The longest first, so that no value is replaced within another one.
         self.0.sort_by_key(|one| std::cmp::Reverse(one.value.len()));
     }
@@ -137,5 +143,17 @@ mod tests {
         ] {
             assert_eq!(values.as_written_at(at, text), shown);
         }
+    }
+
+    #[test]
+    fn a_value_is_known_in_lower_case_too() {
+        let mut values = FilledValues::default();
+        let pairs = [("${A}", "Inner-Name"), ("${B}", "lower"), ("${C}", "")];
+        let pairs = pairs.map(|(written, value)| (written.to_owned(), value.to_owned()));
+        values.extend(pairs.into(), &(0..9));
+        assert_eq!(
+            values.as_written("inner-name.test lower Inner-Name INNER-NAME"),
+            "${A}.test ${B} ${A} INNER-NAME"
+        );
     }
 }
