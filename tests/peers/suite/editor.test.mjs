@@ -62,7 +62,7 @@ check('every key is offered where it belongs, with what it is for', ONLY, async 
   }
   for (const [text, labels] of [
     ['tunnel_timeout: |\n', ['1h', '10m', '1h30m', '1d']],
-    ['listen:\n  - address: |\n', ['8080', '127.0.0.1:8080', '0.0.0.0:443', '"[::]:443"']],
+    ['listen:\n  - address: |\n', ['8080', '127.0.0.1:8080', '0.0.0.0:443', '"[::]:443"', 'unix:/run/wsgate/wsgate.sock']],
     ['listen:\n  - address: 8080\n    tls: |\n', ['self_signed', '{ cert: FILE, key: FILE }', 'a list of pairs']],
     ['listen:\n  - address: 8080\n    redirect: |\n', ['https']],
   ]) {
