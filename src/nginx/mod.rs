@@ -50,6 +50,7 @@ mod write;
 mod write_route;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,8 +58,10 @@ use crate::config::Diagnostic;
 use crate::config::MOST_THREADS;
 use crate::config::Severity;
 use crate::nginx::context::FileContext;
+use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
 use crate::nginx::other_directives::note_rest;
+use crate::nginx::route::RouteEntry;
 use crate::nginx::scope::Scope;
 use crate::nginx::server::Outline;
 use crate::nginx::server::TranslatedServer;
@@ -169,10 +172,8 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     for outline in outlines {
         servers.extend(server::servers(outline, file_of, &mut notes));
     }
-    let virtual_servers: Vec<VirtualServer> = servers
-        .iter()
-        .map(|server| server.virtual_server.clone())
-        .collect();
+    close_hosts_of_regexes(&mut servers, &http, &mut notes);
+    let virtual_servers = virtual_servers(&servers);
     let plan = sites::plan(&virtual_servers);
     note_plan(&plan, &mut servers, &http, &mut notes);
     let translation = Translation {
@@ -286,6 +287,57 @@ fn threads(text: &str) -> Option<String> {
     (1..=MOST_THREADS)
         .contains(&number)
         .then(|| number.to_string())
+}
+
+/// The addresses and names of all servers.
+fn virtual_servers(servers: &[TranslatedServer]) -> Vec<VirtualServer> {
+    let all = servers.iter();
+    all.map(|server| server.virtual_server.clone()).collect()
+}
+
+/// Closes each default server that would get the hosts of a server which keeps clients out, and whose `server_name` is a
+/// regex. Its own names stay as they are.
+fn close_hosts_of_regexes(
+    servers: &mut Vec<TranslatedServer>,
+    http: &[Directive],
+    notes: &mut Notes<'_>,
+) {
+    for number in 0..servers.len() {
+        let guarded = &servers[number];
+        let mut blocks = all(http, "server");
+        let block = blocks.find(|block| block.place == guarded.place);
+        let names = block.and_then(|block| {
+            let is_regex = |name: &String| name.starts_with('~');
+            all(block.inside(), "server_name").find(|one| one.args.iter().any(is_regex))
+        });
+        let Some(names) = names.filter(|_| guarded.keeps_out()) else {
+            continue;
+        };
+        let known = virtual_servers(servers);
+        let mut defaults: BTreeMap<usize, Vec<Listen>> = BTreeMap::new();
+        for listen in &known[number].listens {
+            let default = sites::default_at(&known, listen.address);
+            let opens = |default: &usize| servers[*default].routes.iter().any(RouteEntry::opens);
+            if let Some(default) = default.filter(|default| *default != number).filter(opens) {
+                defaults.entry(default).or_default().push(listen.clone());
+            }
+        }
+        for (default, listens) in defaults {
+            let place = notes.show(servers[default].place);
+            let why = format!("the hosts of its regex come to the server of {place} here");
+            if known[default].names.is_empty() {
+                servers[default].close(names, &why, notes);
+                continue;
+            }
+            let mut closed = servers[default].as_default(listens.clone());
+            closed.close(names, &why, notes);
+            let others = servers.iter_mut();
+            for other in others.flat_map(|server| &mut server.virtual_server.listens) {
+                other.is_default &= listens.iter().all(|one| one.address != other.address);
+            }
+            servers.push(closed);
+        }
+    }
 }
 
 /// Notes the servers that answer at more addresses than in nginx, and those that no request reaches.

@@ -14,6 +14,7 @@ use crate::nginx::rewrite_phase;
 use crate::nginx::rewrite_phase::Step;
 use crate::nginx::rewrites::is_break;
 use crate::nginx::route;
+use crate::nginx::route::Does;
 use crate::nginx::route::RouteEntry;
 use crate::nginx::scope::Scope;
 use crate::nginx::sites::VirtualServer;
@@ -211,6 +212,33 @@ impl TranslatedServer {
                 location: location.clone(),
                 ..route
             }));
+        }
+    }
+
+    /// Whether a route keeps somebody out.
+    pub(super) fn keeps_out(&self) -> bool {
+        let refuses = |route: &RouteEntry| match &route.does {
+            Does::Return(text) => text.starts_with('4'),
+            Does::ProxyPass(_) => !route.access_rules.is_open(),
+        };
+        self.routes.iter().any(refuses)
+    }
+
+    /// A server that does the same as the default server at these addresses, for hosts that no server has.
+    pub(super) fn as_default(&self, mut listens: Vec<Listen>) -> Self {
+        for listen in &mut listens {
+            listen.is_default = true;
+        }
+        Self {
+            place: self.place,
+            virtual_server: VirtualServer {
+                redirects: false,
+                listens,
+                names: Vec::new(),
+            },
+            pairs: self.pairs.clone(),
+            routes: self.routes.clone(),
+            comments: Vec::new(),
         }
     }
 

@@ -164,6 +164,13 @@ fn listeners(servers: &[VirtualServer]) -> Vec<PlannedListener> {
     listeners
 }
 
+/// The server for names that no server has at `address`.
+pub(super) fn default_at(servers: &[VirtualServer], address: SocketAddr) -> Option<usize> {
+    let all = listeners(servers);
+    let here = all.iter().find(|one| one.listen.address == address);
+    here.and_then(|listener| listener.servers.first()).copied()
+}
+
 /// The listeners without those whose address another one at every address of the same port includes: it would be in use
 /// already.
 fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
