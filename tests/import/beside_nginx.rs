@@ -41,7 +41,7 @@ const FILES: [(&str, &[&str]); 30] = [
     // What is closed is only compared in what is open.
     (
         "closed_rewrite",
-        &["/app", "/open/x", "/self/x", "two.test/"],
+        &["/app", "/open/x", "/self/x", "/tools", "two.test/"],
     ),
     ("conditions", &[]),
     // These are known to be lost.
