@@ -6,6 +6,7 @@
 
 use crate::nginx::tree::Directive;
 use crate::nginx::variables::Constants;
+use crate::nginx::variables::names_in;
 use crate::routing::Location;
 use crate::routing::LocationKind;
 use crate::routing::Rewrite;
@@ -72,6 +73,11 @@ pub(super) fn target(
             "" => PassedPath::AsUsual,
             "$request_uri" => PassedPath::Unchanged,
             uri => {
+                if let Some(name) = raw_in_path(uri) {
+                    return Err(format!(
+                        "nginx sends `${name}` in its path as the client wrote it, and a `rewrite` would escape it once more"
+                    ));
+                }
                 let pair = (location.regex, replacement(uri));
                 if let Err(error) = Rewrite::new(&pair.0, &pair.1) {
                     return Err(format!("its path cannot be a `rewrite`: {error}"));
@@ -108,6 +114,16 @@ fn split<'t>(rest: &'t str, location: &Pattern) -> (&'t str, &'t str) {
         // A part of the authority, which has variables then.
         false => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
     }
+}
+
+/// The first variable in the path of `uri` whose value is escaped already: a part of what the client wrote. nginx escapes
+/// nothing in a `proxy_pass` with variables, whereas a `rewrite` escapes the whole path.
+fn raw_in_path(uri: &str) -> Option<&str> {
+    let kept = QUERIES.iter().find_map(|query| uri.strip_suffix(query));
+    let path = kept.unwrap_or(uri).split('?').next().unwrap_or_default();
+    names_in(path).find(|name| {
+        matches!(*name, "request_uri" | "args" | "query_string") || name.starts_with("arg_")
+    })
 }
 
 /// The replacement of a `rewrite` that asks for just this path, with the query that it has.
@@ -259,6 +275,24 @@ mod tests {
             ("/", "$app", "lost"),
             ("/", "http://$app/$unknown", "lost"),
             ("~ ^/x/(.*)", "http://a:1/$2", "lost"),
+            // What the client wrote would be escaped once more.
+            ("/", "http://web:1/x$request_uri", "lost"),
+            ("/", "http://web:1/x${request_uri}", "lost"),
+            ("/", "http://$app$request_uri$is_args$args", "lost"),
+            ("/", "http://$app$request_uri?k=v", "lost"),
+            ("/", "http://web:1/x/$args", "lost"),
+            ("/", "http://web:1/$arg_room$is_args$args", "lost"),
+            // In a query it is not.
+            (
+                "/",
+                "http://web:1/x?to=$request_uri",
+                "http://web:1 ^ -> /x?to=$request_uri?",
+            ),
+            (
+                "/",
+                "http://web:1/x?r=$arg_room&$args",
+                "http://web:1 ^ -> /x?r=$arg_room",
+            ),
         ] {
             assert_eq!(read(location, pass), wanted, "{location}: {pass}");
         }
