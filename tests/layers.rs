@@ -100,6 +100,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "headers",
             "returns",
             "routing",
+            "stream",
             "template",
             "tls",
             "upstream",

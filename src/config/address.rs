@@ -15,7 +15,7 @@ use crate::stream::ListenAddr;
 pub(super) fn read(text: &str) -> Result<ListenAddr, AddressError> {
     let text = text.trim();
     match text.strip_prefix("unix:") {
-        Some(path) => unix(path).map(ListenAddr::Unix),
+        Some(path) => socket_path(path).map(ListenAddr::Unix),
         None => ip(text).map(ListenAddr::Ip),
     }
 }
@@ -24,7 +24,10 @@ pub(super) fn read(text: &str) -> Result<ListenAddr, AddressError> {
 const LONGEST_PATH: usize = 107;
 
 /// Reads the path of a Unix socket.
-fn unix(path: &str) -> Result<Arc<Path>, AddressError> {
+///
+/// # Errors
+/// No socket can be listened on there.
+pub(crate) fn socket_path(path: &str) -> Result<Arc<Path>, AddressError> {
     if path.is_empty() {
         Err(AddressError::NoSocket)
     } else if path.starts_with('@') {
@@ -132,7 +135,7 @@ fn port(text: &str) -> Result<u16, AddressError> {
 
 /// Why a text is no address to listen on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum AddressError {
+pub(crate) enum AddressError {
     Empty,
     NoSocket,
     AbstractSocket,

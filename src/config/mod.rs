@@ -33,6 +33,7 @@ use crate::access::Access;
 use crate::access::Networks;
 use crate::answer_fields::AnswerFields;
 use crate::clients;
+pub(crate) use crate::config::address::socket_path;
 pub use crate::config::diagnostic::Diagnostic;
 pub use crate::config::diagnostic::Errors;
 pub use crate::config::diagnostic::Paint;

@@ -78,7 +78,7 @@ fn networks(rule: &Directive) -> Option<Vec<Network>> {
     };
     match (text.as_str(), text.parse()) {
         ("all", _) => Some(Network::ALL.to_vec()),
-        // It is for clients of Unix sockets, of which an import makes no listeners.
+        // It is for clients of Unix sockets, for which `Network::ALL` is no network.
         (_, Ok(Network::UNIX)) => None,
         (_, Ok(network)) => Some(vec![network]),
         // nginx only warns of bits behind the network's length.

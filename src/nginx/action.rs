@@ -24,6 +24,7 @@ use crate::nginx::tree::last;
 use crate::nginx::upstream_tls::UNVERIFIED;
 use crate::nginx::upstream_tls::Verification;
 use crate::nginx::upstreams::ResolvedUpstream;
+use crate::stream::ListenAddr;
 use crate::upstream::Address;
 
 /// Directives that answer a request in a way that wsgate does not have.
@@ -187,14 +188,20 @@ fn upstream(
         let why = "a regex location has no part that the path in `proxy_pass` could replace";
         return Err(why.to_owned());
     }
-    if let Address::Port { host, port, .. } = upstream.to.address() {
-        let own = |listen: &&Listen| config::leads_to(host, *port, listen.address);
-        if let Some(listen) = around.file.listens.iter().find(own) {
-            let own = notes.show(listen.place);
-            return Err(format!(
-                "it leads back to the listener of {own}; name the server behind that"
-            ));
+    let own = |listen: &&Listen| match (upstream.to.address(), &listen.address) {
+        (Address::Port { host, port, .. }, ListenAddr::Ip(address)) => {
+            config::leads_to(host, *port, *address)
         }
+        (Address::Unix(to), ListenAddr::Unix(path)) => to == path,
+        (Address::Port { .. }, ListenAddr::Unix(_)) | (Address::Unix(_), ListenAddr::Ip(_)) => {
+            false
+        }
+    };
+    if let Some(listen) = around.file.listens.iter().find(own) {
+        let own = notes.show(listen.place);
+        return Err(format!(
+            "it leads back to the listener of {own}; name the server behind that"
+        ));
     }
     Ok(upstream)
 }

@@ -173,13 +173,13 @@ impl IfCondition {
 /// The condition on what the listener of a request decides: its scheme and its port. `None` if it is about something
 /// else.
 fn of_ports(question: &IfCondition, constants: &Constants) -> Option<Condition> {
-    let value = |(port, tls): (u16, bool)| {
+    let value = |(port, tls): (Option<u16>, bool)| {
         let value = match (question.variable.as_str(), tls) {
             ("scheme", true) => "https".to_owned(),
             ("scheme", false) => "http".to_owned(),
             ("https", true) => "on".to_owned(),
             ("https", false) => String::new(),
-            ("server_port", _) => port.to_string(),
+            ("server_port", _) => port.map_or_else(String::new, |port| port.to_string()),
             _ => return None,
         };
         Some(value)
@@ -197,8 +197,9 @@ fn of_ports(question: &IfCondition, constants: &Constants) -> Option<Condition> 
         (_, true) => Some(Condition::Always),
         // One port with TLS at one of its addresses only is not told apart.
         _ if holding.iter().any(|port| others.contains(port)) => None,
+        // `when: port` holds for nobody who comes through a Unix socket, so that one without a port is not told apart either.
         _ => Some(Condition::When(RouteWhen {
-            port: holding,
+            port: holding.into_iter().collect::<Option<Vec<u16>>>()?,
             ..RouteWhen::default()
         })),
     }
@@ -355,7 +356,7 @@ mod tests {
             place: SourceLine { file: 0, line: 1 },
             problem: None,
         };
-        let constants = Constants::of(&[], vec![(80, false), (443, true)]);
+        let constants = Constants::of(&[], vec![(Some(80), false), (Some(443), true)]);
         match read(&directive, &constants, purpose) {
             Ok(Condition::Always) => "always".to_owned(),
             Ok(Condition::Never) => "never".to_owned(),

@@ -5,17 +5,19 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
+use crate::config;
 use crate::nginx::notes::Notes;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::routing::HostPattern;
+use crate::stream::ListenAddr;
 
 /// One address of a server: a `listen`, or a part of one that means two addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Listen {
-    pub(super) address: SocketAddr,
+    pub(super) address: ListenAddr,
     /// Whether the `listen` has the parameter `default_server`.
     pub(super) is_default: bool,
     /// Whether the `listen` has the parameter `ssl`, or the server has `ssl on`.
@@ -27,9 +29,11 @@ pub(super) struct Listen {
 /// The address at which nginx listens for a server without `listen`.
 const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
 
-/// The addresses of a server. What cannot be carried over is added to `comments`.
+/// The addresses of a server. What cannot be carried over is added to `comments`; an error of `sockets` is why no Unix
+/// socket is.
 pub(super) fn listens(
     server: &Directive,
+    sockets: Result<(), &str>,
     notes: &mut Notes<'_>,
     comments: &mut Vec<String>,
 ) -> Vec<Listen> {
@@ -37,6 +41,9 @@ pub(super) fn listens(
     let mut listens: Vec<Listen> = Vec::new();
     for directive in all(server.inside(), "listen") {
         match address(directive.arg(0)) {
+            Ok(ListenAddr::Unix(_)) if let Err(why) = sockets => {
+                comments.push(notes.left(directive, why));
+            }
             Ok(address) => match one(directive, address, notes) {
                 Ok(mut one) => {
                     comments.append(&mut one.1);
@@ -52,7 +59,7 @@ pub(super) fn listens(
     }
     if all(server.inside(), "listen").next().is_none() {
         listens.push(Listen {
-            address: DEFAULT,
+            address: DEFAULT.into(),
             is_default: false,
             tls: always_tls,
             place: server.place,
@@ -72,13 +79,13 @@ pub(super) fn is_kept_inside(
         let of_port = addresses.filter(|address| address.port() == port);
         of_port.map(|address| reach(address.ip())).max()
     };
-    let own = widest(&mut own.iter().map(|listen| listen.address));
+    let own = widest(&mut own.iter().filter_map(|listen| listen.address.ip()));
     own < widest(&mut { all })
 }
 
 /// Whether one of the addresses of a server on `port` is every address of the machine.
 pub(super) fn is_everywhere(own: &[Listen], port: u16) -> bool {
-    let mut own = own.iter().map(|listen| listen.address);
+    let mut own = own.iter().filter_map(|listen| listen.address.ip());
     own.any(|address| address.port() == port && address.ip().is_unspecified())
 }
 
@@ -105,10 +112,11 @@ fn reach(ip: IpAddr) -> u8 {
 /// The reason why it cannot be carried over.
 fn one(
     directive: &Directive,
-    address: SocketAddr,
+    address: ListenAddr,
     notes: &mut Notes<'_>,
 ) -> Result<(Vec<Listen>, Vec<String>), String> {
     let mut comments = Vec::new();
+    let ip = address.ip();
     let mut listen = Listen {
         address,
         is_default: false,
@@ -122,7 +130,8 @@ fn one(
             "default_server" | "default" => listen.is_default = true,
             "ssl" => listen.tls = true,
             "ipv6only" => {
-                both = parameter.ends_with("=off") && address.ip() == Ipv6Addr::UNSPECIFIED
+                let is_any = |address: SocketAddr| address.ip() == Ipv6Addr::UNSPECIFIED;
+                both = parameter.ends_with("=off") && ip.is_some_and(is_any);
             }
             "http2" | "spdy" => speaks_http2 = true,
             "reuseport" | "so_keepalive" | "backlog" | "deferred" | "bind" | "fastopen"
@@ -134,8 +143,14 @@ fn one(
             }
             "quic" => return Err("no WebSocket client comes over HTTP/3".to_owned()),
             "proxy_protocol" => {
-                let why = "write `proxy_protocol: true` at this listener, and the proxies that send it under \
-                           `trusted_proxies`; until then what comes with it is refused";
+                let proxies = match ip {
+                    Some(_) => "the proxies that send it",
+                    None => "`\"unix:\"`",
+                };
+                let why = format!(
+                    "write `proxy_protocol: true` at this listener, and {proxies} under `trusted_proxies`; until \
+                     then what comes with it is refused"
+                );
                 comments.push(notes.left(directive, why));
             }
             other => comments.push(notes.left(directive, format!("wsgate has no `{other}`"))),
@@ -151,9 +166,9 @@ fn one(
         false => {}
     }
     let mut listens = Vec::new();
-    if both {
+    if let Some(ip) = ip.filter(|_| both) {
         listens.push(Listen {
-            address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+            address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), ip.port()).into(),
             ..listen.clone()
         });
     }
@@ -161,14 +176,24 @@ fn one(
     Ok((listens, comments))
 }
 
-/// Reads an address of `listen`: `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80` or `[::]:80`. Without a port it is 80.
+/// Reads what stands behind `listen`: an address, or `unix:` and a path.
 ///
 /// # Errors
 /// The reason why wsgate cannot listen there.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    if text.starts_with("unix:") {
-        return Err("wsgate listens on no Unix socket".to_owned());
+fn address(text: &str) -> Result<ListenAddr, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) => config::socket_path(path)
+            .map(ListenAddr::Unix)
+            .map_err(|error| error.to_string()),
+        None => ip(text).map(ListenAddr::Ip),
     }
+}
+
+/// Reads an address: `80`, `*:80`, `127.0.0.1`, `127.0.0.1:80` or `[::]:80`. Without a port it is 80.
+///
+/// # Errors
+/// The reason why wsgate cannot listen there.
+fn ip(text: &str) -> Result<SocketAddr, String> {
     let port = |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let port = text.parse::<u16>().ok().filter(|port| digits && *port > 0);
@@ -262,6 +287,7 @@ mod tests {
             ("localhost:81", "127.0.0.1:81"),
             ("[::]:443", "[::]:443"),
             ("[::1]", "[::1]:80"),
+            ("unix:/run/x.sock", "unix:/run/x.sock"),
         ] {
             assert_eq!(
                 address(text).map(|address| address.to_string()).as_deref(),
@@ -270,7 +296,10 @@ mod tests {
             );
         }
         for (text, why) in [
-            ("unix:/run/x", "wsgate listens on no Unix socket"),
+            (
+                "unix:run/x",
+                "the path of a Unix socket does not begin with a slash",
+            ),
             ("0", "no such port: `0`"),
             ("99999", "no such port: `99999`"),
             ("[::", "this is no IPv6 address"),

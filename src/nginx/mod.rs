@@ -149,8 +149,9 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     read_http(&http, &scope, &uses, &mut top, &mut notes);
     scope.has_real_ip = !top.trusted_proxies.is_empty();
 
+    let sockets = real_ip::judges_nobody_without_address(&http, &top.trusted_proxies);
     let outlines: Vec<_> = all(&http, "server")
-        .map(|block| server::outline(block, &scope, &mut notes))
+        .map(|block| server::outline(block, &scope, sockets, &mut notes))
         .collect();
     let listens: Vec<_> = outlines
         .iter()
@@ -356,13 +357,13 @@ fn note_plan(
         let directive = all(block.inside(), "listen")
             .find(|one| one.place == listen.place)
             .unwrap_or(block);
+        let port = listen.address.port().unwrap_or_default();
         let why = format!(
-            "wsgate tells ports apart, not addresses: this server answers at every address of port {}",
-            listen.address.port()
+            "wsgate tells ports apart, not addresses: this server answers at every address of port {port}"
         );
         server.comments.push(notes.left(directive, why));
-        let port = listen.address.port();
-        let all = plan.listeners.iter().map(|one| one.listen.address);
+        let all = plan.listeners.iter();
+        let all = all.filter_map(|one| one.listen.address.ip());
         let own = &server.virtual_server.listens;
         let why = if listen::is_kept_inside(own, all, port) {
             "its address is reached from fewer places than the others of its port"
@@ -373,6 +374,20 @@ fn note_plan(
         };
         server.close(directive, why, notes);
     }
+    for (number, listen) in &plan.beyond {
+        let server = &mut servers[*number];
+        let Some(block) = block_of(server.place) else {
+            continue;
+        };
+        let directive = all(block.inside(), "listen")
+            .find(|one| one.place == listen.place)
+            .unwrap_or(block);
+        let why = format!(
+            "no route is for {} alone: through it this server answers only what it answers at every port too",
+            listen.address
+        );
+        server.comments.push(notes.left(directive, why));
+    }
     for hidden in &plan.hidden {
         let server = &mut servers[hidden.server];
         let Some(block) = block_of(server.place) else {
@@ -380,8 +395,8 @@ fn note_plan(
         };
         let directive = all(block.inside(), "server_name").next().unwrap_or(block);
         let why = format!(
-            "`{}` on port {}: a host that `{}` of another port covers too does not come here",
-            hidden.name, hidden.port, hidden.first
+            "`{}` on {}: a host that `{}` of another port covers too does not come here",
+            hidden.name, hidden.entrance, hidden.first
         );
         server.comments.push(notes.left(directive, why));
     }

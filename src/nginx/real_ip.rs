@@ -42,6 +42,28 @@ pub(super) fn trusted_proxies(
     }
 }
 
+/// Whether clients without an address may come through a Unix socket: no list judges clients by their addresses, or the
+/// proxy in front of the socket is believed who they are.
+///
+/// # Errors
+/// Why they may not.
+pub(super) fn judges_nobody_without_address(
+    http: &[Directive],
+    trusted: &[String],
+) -> Result<(), &'static str> {
+    let mut lists = ["allow", "deny"]
+        .into_iter()
+        .flat_map(|name| everywhere(http, name));
+    let believed = trusted.iter().any(|network| network == "unix:");
+    match lists.any(|rule| rule.arg(0) != "all") && !believed {
+        true => Err(
+            "`allow` and `deny` cannot tell apart who comes through it, unless `set_real_ip_from unix:` says that the \
+             proxy in front is believed",
+        ),
+        false => Ok(()),
+    }
+}
+
 /// The networks that every server trusts.
 ///
 /// # Errors

@@ -51,15 +51,16 @@ pub(super) struct Outline<'t> {
     comments: Vec<String>,
 }
 
-/// Reads the addresses and names of a server.
+/// Reads the addresses and names of a server; an error of `sockets` is why no Unix socket is carried over.
 pub(super) fn outline<'t>(
     block: &'t Directive,
     http: &Scope<'t>,
+    sockets: Result<(), &str>,
     notes: &mut Notes<'_>,
 ) -> Outline<'t> {
     let mut comments = Vec::new();
     Outline {
-        listens: listen::listens(block, notes, &mut comments),
+        listens: listen::listens(block, sockets, notes, &mut comments),
         names: listen::names(block, notes, &mut comments),
         scope: http.within(block.inside()),
         block,
@@ -151,7 +152,10 @@ fn answers_of_ports(
         && let Some(mut route) = phases::answer(outcome, constants, notes)
     {
         "/".clone_into(&mut route.location);
-        let is_of_route = |listen: &Listen| when.port.contains(&listen.address.port());
+        let is_of_route = |listen: &Listen| {
+            let port = listen.address.port();
+            port.is_some_and(|port| when.port.contains(&port))
+        };
         let (there, here) = listens.drain(..).partition(is_of_route);
         *listens = here;
         answered.push((there, route));

@@ -5,11 +5,15 @@
 //! therefore resolved on all other ports too, as nginx would resolve it there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::nginx::listen::Listen;
 use crate::routing::HostPattern;
+use crate::stream::ListenAddr;
 
 /// The addresses and names of a server.
 #[derive(Clone, Debug)]
@@ -33,6 +37,15 @@ pub(super) struct PlannedListener {
     pub(super) redirects: bool,
 }
 
+/// What nginx tells servers apart by before their names, as far as `routes.yaml` may do it too: a port has `when: { port: … }`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Entrance {
+    /// All addresses of a port.
+    Port(u16),
+    /// A Unix socket, for which no condition holds.
+    Socket(Arc<Path>),
+}
+
 /// The routes of one server for some hosts and ports.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Site {
@@ -53,6 +66,8 @@ pub(super) struct Plan {
     pub(super) sites: Vec<Site>,
     /// Servers that answer at every address of a port, and in nginx at some of them only; each with one such address.
     pub(super) spread: Vec<(usize, Listen)>,
+    /// Servers that some hosts do not reach through a Unix socket, each with its `listen`.
+    pub(super) beyond: Vec<(usize, Listen)>,
     /// Names such as `www.*` that a server has on a port, while `*.name` of another port goes before them in `routes.yaml`.
     pub(super) hidden: Vec<HiddenName>,
 }
@@ -66,11 +81,11 @@ pub(super) struct HiddenName {
     pub(super) name: HostPattern,
     /// The name with a star at its beginning, which goes first.
     pub(super) first: HostPattern,
-    /// The port on which only `name` is known.
-    pub(super) port: u16,
+    /// Where only `name` is known.
+    pub(super) entrance: Entrance,
 }
 
-/// The servers of one port, merged over its addresses.
+/// The servers of one port, merged over its addresses, or of one Unix socket.
 #[derive(Debug)]
 struct PortTable {
     /// The server for names that no server has.
@@ -85,51 +100,120 @@ pub(super) fn plan(servers: &[VirtualServer]) -> Plan {
         listeners: listeners(servers),
         ..Plan::default()
     };
-    let mut ports: Vec<u16> = Vec::new();
+    let mut entrances: Vec<Entrance> = Vec::new();
     for listener in &plan.listeners {
-        if !ports.contains(&listener.listen.address.port()) {
-            ports.push(listener.listen.address.port());
+        let entrance = Entrance::of(&listener.listen.address);
+        if !entrances.contains(&entrance) {
+            entrances.push(entrance);
         }
     }
-    let to_tls = plan
-        .listeners
-        .iter()
-        .find(|listener| listener.listen.tls)
-        .map(|listener| listener.listen.address.port());
-    for port in &ports {
-        let of_port = |listener: &&PlannedListener| listener.listen.address.port() == *port;
+    let mut with_tls = plan.listeners.iter().filter(|listener| listener.listen.tls);
+    let to_tls = with_tls.find_map(|listener| listener.listen.address.port());
+    for entrance in &entrances {
+        let is_here = |listener: &&PlannedListener| entrance.leads(listener);
         let redirects = to_tls == Some(443)
-            && plan.listeners.iter().filter(of_port).all(|listener| {
+            && plan.listeners.iter().filter(is_here).all(|listener| {
                 !listener.listen.tls
                     && listener
                         .servers
                         .iter()
                         .all(|server| servers[*server].redirects)
             });
-        for listener in plan
-            .listeners
-            .iter_mut()
-            .filter(|listener| listener.listen.address.port() == *port)
-        {
+        let mut here = plan.listeners.iter_mut();
+        while let Some(listener) = here.find(|listener| entrance.leads(listener)) {
             listener.redirects = redirects;
         }
     }
     let mut tables = BTreeMap::new();
-    for port in ports {
-        let listeners: Vec<&PlannedListener> = plan
-            .listeners
-            .iter()
-            .filter(|listener| listener.listen.address.port() == port)
-            .collect();
+    for entrance in entrances {
+        let here = plan.listeners.iter();
+        let listeners: Vec<&PlannedListener> =
+            here.filter(|listener| entrance.leads(listener)).collect();
         if listeners.iter().all(|listener| !listener.redirects) {
-            tables.insert(port, table(&listeners, servers));
             plan.spread.extend(spread(&listeners, servers));
+            tables.insert(entrance, table(&listeners, servers));
         }
     }
-    plan.sites = sites(&tables, servers.len());
+    let sites = sites(&tables, servers.len());
+    plan.beyond = beyond(&sites, servers);
+    plan.sites = sites.into_iter().filter_map(WideSite::written).collect();
     plan.hidden = hidden(&tables);
     plan.listeners = opened(plan.listeners);
     plan
+}
+
+impl Entrance {
+    /// The entrance to which an address belongs.
+    fn of(address: &ListenAddr) -> Self {
+        match address {
+            ListenAddr::Ip(address) => Self::Port(address.port()),
+            ListenAddr::Unix(path) => Self::Socket(Arc::clone(path)),
+        }
+    }
+
+    /// Whether clients of this listener come through this entrance.
+    fn leads(&self, listener: &PlannedListener) -> bool {
+        Self::of(&listener.listen.address) == *self
+    }
+}
+
+/// As comments name it: `port 80`, or `unix:/run/x.sock`.
+impl fmt::Display for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "port {port}"),
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The routes of one server for some hosts and entrances, of which `routes.yaml` may not say each.
+struct WideSite {
+    server: usize,
+    hosts: Vec<HostPattern>,
+    /// The entrances; empty for all.
+    entrances: Vec<Entrance>,
+}
+
+impl WideSite {
+    /// The site as `routes.yaml` can say it. `None` if it is for Unix sockets alone: no condition holds there, and without one
+    /// the routes would be open at every port.
+    fn written(self) -> Option<Site> {
+        let is_for_all = self.entrances.is_empty();
+        let ports: Vec<u16> = self
+            .entrances
+            .into_iter()
+            .filter_map(|entrance| match entrance {
+                Entrance::Port(port) => Some(port),
+                Entrance::Socket(_) => None,
+            })
+            .collect();
+        (is_for_all || !ports.is_empty()).then_some(Site {
+            server: self.server,
+            hosts: self.hosts,
+            ports,
+        })
+    }
+}
+
+/// The servers that are not reached through a Unix socket where they are in nginx, each once for each socket.
+fn beyond(sites: &[WideSite], servers: &[VirtualServer]) -> Vec<(usize, Listen)> {
+    let mut beyond: Vec<(usize, Listen)> = Vec::new();
+    for site in sites {
+        let lost = servers[site.server].listens.iter().filter(|listen| {
+            let entrance = Entrance::of(&listen.address);
+            listen.address.path().is_some() && site.entrances.contains(&entrance)
+        });
+        for listen in lost {
+            let known = |(server, other): &(usize, Listen)| {
+                *server == site.server && other.address == listen.address
+            };
+            if !beyond.iter().any(known) {
+                beyond.push((site.server, listen.clone()));
+            }
+        }
+    }
+    beyond
 }
 
 /// A listener for each address, in file order.
@@ -176,10 +260,12 @@ pub(super) fn default_at(servers: &[VirtualServer], address: SocketAddr) -> Opti
 fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
     let all: Vec<SocketAddr> = listeners
         .iter()
-        .map(|listener| listener.listen.address)
+        .filter_map(|listener| listener.listen.address.ip())
         .collect();
     let is_open = |listener: &PlannedListener| {
-        let address = listener.listen.address;
+        let Some(address) = listener.listen.address.ip() else {
+            return true;
+        };
         address.ip().is_unspecified()
             || !all.iter().any(|other| {
                 other.port() == address.port()
@@ -190,11 +276,11 @@ fn opened(listeners: Vec<PlannedListener>) -> Vec<PlannedListener> {
     listeners.into_iter().filter(is_open).collect()
 }
 
-/// The names and the default server of the `listeners` of one port.
+/// The names and the default server of the `listeners` of one entrance.
 fn table(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> PortTable {
     let main = listeners
         .iter()
-        .find(|listener| listener.listen.address.ip().is_unspecified());
+        .find(|listener| ip(&listener.listen).is_some_and(|ip| ip.is_unspecified()));
     let default = main
         .or(listeners.first())
         .and_then(|listener| listener.servers.first())
@@ -213,12 +299,17 @@ fn table(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> PortTable
     }
 }
 
+/// The IP address of a `listen`; `None` for a Unix socket.
+fn ip(listen: &Listen) -> Option<IpAddr> {
+    listen.address.ip().map(|address| address.ip())
+}
+
 /// The servers of a port that are not at all of its addresses. `0.0.0.0` and `[::]` count as one address.
 fn spread(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> Vec<(usize, Listen)> {
-    let kind = |ip: IpAddr| (!ip.is_unspecified()).then_some(ip);
+    let kind = |listen: &Listen| ip(listen).filter(|ip| !ip.is_unspecified());
     let mut kinds: Vec<Option<IpAddr>> = Vec::new();
     for listener in listeners {
-        let kind = kind(listener.listen.address.ip());
+        let kind = kind(&listener.listen);
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -234,10 +325,7 @@ fn spread(listeners: &[&PlannedListener], servers: &[VirtualServer]) -> Vec<(usi
                     .any(|listener| listener.listen.address == listen.address)
             })
             .collect();
-        let has = |kind_of: &Option<IpAddr>| {
-            here.iter()
-                .any(|listen| kind(listen.address.ip()) == *kind_of)
-        };
+        let has = |kind_of: &Option<IpAddr>| here.iter().any(|listen| kind(listen) == *kind_of);
         if let Some(first) = here.first()
             && !kinds.iter().all(has)
         {
@@ -282,10 +370,10 @@ fn takes(wide: &HostPattern, host: &HostPattern) -> bool {
 
 /// The names that are hidden: `www.*` on one port by `*.test` on another, since `www.a.test` is found under the latter. No `host`
 /// is for the names that both cover.
-fn hidden(tables: &BTreeMap<u16, PortTable>) -> Vec<HiddenName> {
+fn hidden(tables: &BTreeMap<Entrance, PortTable>) -> Vec<HiddenName> {
     let all = || tables.values().flat_map(|table| &table.names);
     let mut hidden = Vec::new();
-    for (port, table) in tables {
+    for (entrance, table) in tables {
         for (name, server) in &table.names {
             let is_hidden = |(first, _): &&(HostPattern, usize)| {
                 matches!(first, HostPattern::Below(_))
@@ -297,7 +385,7 @@ fn hidden(tables: &BTreeMap<u16, PortTable>) -> Vec<HiddenName> {
                     server: *server,
                     name: name.clone(),
                     first: first.clone(),
-                    port: *port,
+                    entrance: entrance.clone(),
                 });
             }
         }
@@ -305,30 +393,30 @@ fn hidden(tables: &BTreeMap<u16, PortTable>) -> Vec<HiddenName> {
     hidden
 }
 
-/// The sites of all servers: for each port the hosts for which nginx would choose the server there.
-fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
+/// The sites of all servers: for each entrance the hosts for which nginx would choose the server there.
+fn sites(tables: &BTreeMap<Entrance, PortTable>, servers: usize) -> Vec<WideSite> {
     let mut all: Vec<&HostPattern> = Vec::new();
     for (name, _) in tables.values().flat_map(|table| &table.names) {
         if !all.contains(&name) {
             all.push(name);
         }
     }
-    let mut sites: Vec<Site> = Vec::new();
+    let mut sites: Vec<WideSite> = Vec::new();
     for server in 0..servers {
-        let mut add = |hosts: Vec<HostPattern>, port: u16| {
+        let mut add = |hosts: Vec<HostPattern>, entrance: &Entrance| {
             let known = sites
                 .iter_mut()
                 .find(|site| site.server == server && site.hosts == hosts);
             match known {
-                Some(site) => site.ports.push(port),
-                None => sites.push(Site {
+                Some(site) => site.entrances.push(entrance.clone()),
+                None => sites.push(WideSite {
                     server,
                     hosts,
-                    ports: vec![port],
+                    entrances: vec![entrance.clone()],
                 }),
             }
         };
-        for (port, table) in tables {
+        for (entrance, table) in tables {
             let is_default = table.default == server;
             let answers = |host: &&HostPattern| match resolve(table, host) {
                 (found, true) if found == server && !is_default => true,
@@ -340,16 +428,16 @@ fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
             };
             let hosts: Vec<HostPattern> = all.iter().copied().filter(answers).cloned().collect();
             if !hosts.is_empty() {
-                add(hosts, *port);
+                add(hosts, entrance);
             }
             if is_default {
-                add(Vec::new(), *port);
+                add(Vec::new(), entrance);
             }
         }
     }
     for site in &mut sites {
-        if site.ports.len() == tables.len() {
-            site.ports.clear();
+        if site.entrances.len() == tables.len() {
+            site.entrances.clear();
         }
     }
     sites
@@ -358,17 +446,24 @@ fn sites(tables: &BTreeMap<u16, PortTable>, servers: usize) -> Vec<Site> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
 
     use crate::nginx::listen::Listen;
+    use crate::nginx::sites::Entrance;
     use crate::nginx::sites::VirtualServer;
     use crate::nginx::sites::plan;
     use crate::nginx::tree::SourceLine;
     use crate::routing::HostPattern;
+    use crate::stream::ListenAddr;
 
     fn server(listens: &[(&str, bool)], names: &[&str]) -> VirtualServer {
         let listens = listens.iter().map(|(address, is_default)| Listen {
-            address: address.parse().unwrap(),
+            address: match address.strip_prefix("unix:") {
+                Some(path) => ListenAddr::Unix(Path::new(path).into()),
+                None => ListenAddr::Ip(address.parse().unwrap()),
+            },
             is_default: *is_default,
             tls: address.ends_with(":443"),
             place: SourceLine { file: 0, line: 1 },
@@ -448,8 +543,8 @@ mod tests {
             panic!("{made:?}");
         };
         assert_eq!(
-            (hidden.server, hidden.port, hidden.name.to_string()),
-            (1, 80, "www.*".to_owned())
+            (hidden.server, &hidden.entrance, hidden.name.to_string()),
+            (1, &Entrance::Port(80), "www.*".to_owned())
         );
         let together = [
             server(&BOTH, &[]),
@@ -481,7 +576,7 @@ mod tests {
             [true, false]
         );
         assert_eq!(shown(&servers), ["1 [] []"]);
-        servers[1].listens[0].address.set_port(8443);
+        servers[1].listens[0].address = ListenAddr::Ip("0.0.0.0:8443".parse().unwrap());
         assert!(
             plan(&servers)
                 .listeners
@@ -501,6 +596,46 @@ mod tests {
         let spread: Vec<usize> = made.spread.iter().map(|(server, _)| *server).collect();
         assert_eq!(spread, [0, 1]);
         assert_eq!(shown(&servers), ["0 [a] []", "1 [] []"]);
+    }
+
+    #[test]
+    fn a_site_of_a_unix_socket_is_written_where_it_is_that_of_every_port_too() {
+        let socket = ("unix:/run/x.sock", false);
+        let port = ("0.0.0.0:80", false);
+        for (servers, sites, lost) in [
+            // The same servers everywhere, or the socket alone.
+            (
+                vec![
+                    server(&[socket, port], &[]),
+                    server(&[socket, port], &["a"]),
+                ],
+                vec!["0 [] []", "1 [a] []"],
+                vec![],
+            ),
+            (vec![server(&[socket], &[])], vec!["0 [] []"], vec![]),
+            // One of the socket alone is not opened at a port.
+            (
+                vec![server(&[socket], &["a"]), server(&[port], &["b"])],
+                vec!["1 [] [80]"],
+                vec![0],
+            ),
+            (
+                vec![server(&[socket, port], &[]), server(&[socket], &["a"])],
+                vec!["0 [] []"],
+                vec![1],
+            ),
+            // One of a port alone is not opened at the socket.
+            (
+                vec![server(&[socket, port], &[]), server(&[port], &["a"])],
+                vec!["0 [] []", "1 [a] [80]"],
+                vec![],
+            ),
+        ] {
+            assert_eq!(shown(&servers), sites);
+            let beyond = plan(&servers).beyond;
+            let beyond: Vec<usize> = beyond.iter().map(|(server, _)| *server).collect();
+            assert_eq!(beyond, lost);
+        }
     }
 
     const HOSTS: [&str; 10] = [
@@ -548,7 +683,7 @@ mod tests {
             server
                 .listens
                 .iter()
-                .any(|listen| listen.address.port() == port)
+                .any(|listen| listen.address.port() == Some(port))
         };
         let here: Vec<usize> = (0..servers.len())
             .filter(|number| at(&servers[*number]))
@@ -590,7 +725,7 @@ mod tests {
             let hidden = plan(&servers).hidden;
             let is_hidden = |host: &str, port: u16| {
                 let mut hidden = hidden.iter();
-                hidden.any(|one| one.port == port && one.name.covers(host))
+                hidden.any(|one| one.entrance == Entrance::Port(port) && one.name.covers(host))
             };
             for host in ["a.test", "a.com", "a.b.com", "c.com", "b.test", "x.test", "a.b.test", "x.b.test", "c.a.b.test", "d.a.b.test", "other"] {
                 for port in [80, 81, 443] {

@@ -14,8 +14,8 @@ pub(super) struct Constants {
     port: Option<u16>,
     /// Whether clients leave all of its ports out of `Host`, so that `$http_host` is `$host`.
     default_ports: bool,
-    /// The ports, each once; `true` stands beside one with TLS.
-    pub(super) ports: Vec<(u16, bool)>,
+    /// The ports, each once, and `None` for a Unix socket; `true` stands beside one with TLS.
+    pub(super) ports: Vec<(Option<u16>, bool)>,
     /// The values of variables that `set` and `map` make.
     made: Vec<(String, String)>,
 }
@@ -29,8 +29,9 @@ pub(super) enum ValuePart<'t> {
 }
 
 impl Constants {
-    /// The constants of a server with these names and ports; `true` stands beside a port with TLS.
-    pub(super) fn of(names: &[HostPattern], mut ports: Vec<(u16, bool)>) -> Self {
+    /// The constants of a server with these names and ports, of which a Unix socket has none; `true` stands beside a port
+    /// with TLS.
+    pub(super) fn of(names: &[HostPattern], mut ports: Vec<(Option<u16>, bool)>) -> Self {
         ports.sort();
         ports.dedup();
         let server_name = match names.first() {
@@ -40,12 +41,12 @@ impl Constants {
         Self {
             server_name,
             port: match ports.as_slice() {
-                [(port, _)] => Some(*port),
+                [(port, _)] => *port,
                 _ => None,
             },
             default_ports: ports
                 .iter()
-                .all(|port| matches!(port, (80, false) | (443, true))),
+                .all(|port| matches!(port, (Some(80), false) | (Some(443), true))),
             ports,
             made: Vec::new(),
         }
@@ -274,7 +275,7 @@ mod tests {
     fn constants_are_filled_in_and_others_must_be_known() {
         let names = ["chat.test".parse(), "b.test".parse()];
         let names: Vec<_> = names.into_iter().flatten().collect();
-        let constants = Constants::of(&names, vec![(443, true), (443, true)]);
+        let constants = Constants::of(&names, vec![(Some(443), true), (Some(443), true)]);
         let fill = |text| constants.fill(text, &[("proxy_host", "app:1")]);
         for (text, filled) in [
             (
@@ -294,7 +295,7 @@ mod tests {
             fill("/$1"),
             Err("`$1` is a part of a regex's match, which no route has".to_owned())
         );
-        let several = Constants::of(&[], vec![(80, false), (8080, false)]);
+        let several = Constants::of(&[], vec![(Some(80), false), (Some(8080), false)]);
         assert_eq!(
             several.fill("$http_host", &[]),
             Err("unknown variable `$http_host`".to_owned())

@@ -1,5 +1,7 @@
 //! Writes the text of a `routes.yaml`, with comments where something is not carried over.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::nginx::Top;
@@ -127,14 +129,18 @@ impl Writer<'_> {
 
     /// Writes an entry of `listen`.
     fn listener(&mut self, listener: &PlannedListener) {
-        let address = listener.listen.address;
-        let shown = if address.ip().is_unspecified() && address.is_ipv4() {
-            address.port().to_string()
-        } else {
-            scalar(&address.to_string())
+        let address = &listener.listen.address;
+        let everywhere = |address: &SocketAddr| address.ip() == Ipv4Addr::UNSPECIFIED;
+        let shown = match address.ip().filter(everywhere) {
+            Some(address) => address.port().to_string(),
+            None => scalar(&address.to_string()),
         };
         let place = self.notes.show(listener.listen.place);
         self.text += &format!("  - address: {shown} # {place}\n");
+        if address.path().is_some() {
+            // nginx lets everybody on the machine connect.
+            self.text.push_str("    mode: \"0666\"\n");
+        }
         if listener.redirects {
             self.text.push_str("    redirect: https\n");
         }

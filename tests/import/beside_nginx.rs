@@ -31,7 +31,7 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 30] = [
+const FILES: [(&str, &[&str]); 31] = [
     ("access", &["/admin", "/asked", "/if"]),
     // A field that is lost.
     ("answers", &["/lost"]),
@@ -71,6 +71,8 @@ const FILES: [(&str, &[&str]); 30] = [
     ("socketio_sticky", &[]),
     ("sockets", &["/loop", "/cable"]),
     ("two_sites", &[]),
+    // An `if` that closes its location.
+    ("unix_sockets", &["/no-port"]),
     // These names are no wildcards of wsgate's.
     ("wildcards", &["me.example.net", "www.example.de"]),
 ];

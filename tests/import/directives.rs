@@ -368,7 +368,7 @@ const ROWS: &[Row] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("http", "its directives are judged one by one"),
     ("server", "`tests/import/*.conf`"),
-    ("listen", "`tests/import/ports.conf`"),
+    ("listen", "`tests/import/ports.conf`, `unix_sockets.conf`"),
     ("server_name", "`tests/import/wildcards.conf`"),
     ("location", "`tests/import/paths.conf`, `nested.conf`"),
     ("upstream", "`tests/import/docker.conf`"),
@@ -419,7 +419,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ssl_ocsp", "as `auth_basic`"),
     ("ssl_ocsp_cache", "as `auth_basic`"),
     ("ssl_ocsp_responder", "as `auth_basic`"),
-    ("set_real_ip_from", "`tests/import/real_ip.conf`"),
+    (
+        "set_real_ip_from",
+        "`tests/import/real_ip.conf`, `unix_tls.conf`",
+    ),
     ("real_ip_header", "`tests/import/real_ip.conf`"),
     ("real_ip_recursive", "`tests/import/real_ip.conf`"),
 ];

@@ -66,7 +66,7 @@ impl<'e> World<'e> {
         for (path, text) in texts {
             let text = listen().replace_all(&text, |found: &Captures<'_>| {
                 let Some(port) = port_of(&found[1]) else {
-                    return String::new();
+                    return socket(&found[1], dir.path());
                 };
                 let (address, _) = ports[&port];
                 let mut options: Vec<&str> = found[2]
@@ -138,7 +138,7 @@ impl<'e> World<'e> {
     /// The import, for the same upstreams and these ports.
     pub(super) fn yaml(&mut self, yaml: &str, ports: &Ports) -> String {
         let yaml = with_certificates(yaml);
-        let six = Regex::new("(?m)^  - address: \"\\[.*\n(    .*\n)*").unwrap();
+        let six = Regex::new("(?m)^  - address: (\"\\[|unix:).*\n(    .*\n)*").unwrap();
         let yaml = six.replace_all(&yaml, "");
         let address = Regex::new(r"(?m)^  - address: (\d+).*$").unwrap();
         let yaml = address.replace_all(&yaml, |found: &Captures<'_>| {
@@ -225,6 +225,15 @@ pub(super) fn listen() -> Regex {
 
 pub(super) fn port_of(address: &str) -> Option<u16> {
     address.parse().ok()
+}
+
+/// The `listen` of a Unix socket in `dir`, so that a server has one if it has no other; nothing for an IPv6 address.
+fn socket(address: &str, dir: &Path) -> String {
+    let Some(path) = address.strip_prefix("unix:") else {
+        return String::new();
+    };
+    let name = path.rsplit('/').next().unwrap();
+    format!("listen unix:{}/{name};", dir.display())
 }
 
 fn full(authority: &str, port: u16) -> String {
