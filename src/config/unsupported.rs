@@ -184,7 +184,12 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "not needed: no field of an answer is obeyed, and wsgate does not name itself",
     ),
     (
-        &["charset", "expires"],
+        &[
+            "charset",
+            "expires",
+            "proxy_cookie_domain",
+            "proxy_cookie_flags",
+        ],
         "let the upstream write it: answers go on unaltered",
     ),
     (

@@ -317,7 +317,7 @@ fn close_hosts_of_regexes(
         let known = virtual_servers(servers);
         let mut defaults: BTreeMap<usize, Vec<Listen>> = BTreeMap::new();
         for listen in &known[number].listens {
-            let default = sites::default_at(&known, listen.address);
+            let default = sites::default_at(&known, &listen.address);
             let opens = |default: &usize| servers[*default].routes.iter().any(RouteEntry::opens);
             if let Some(default) = default.filter(|default| *default != number).filter(opens) {
                 defaults.entry(default).or_default().push(listen.clone());

@@ -249,9 +249,9 @@ fn listeners(servers: &[VirtualServer]) -> Vec<PlannedListener> {
 }
 
 /// The server for names that no server has at `address`.
-pub(super) fn default_at(servers: &[VirtualServer], address: SocketAddr) -> Option<usize> {
+pub(super) fn default_at(servers: &[VirtualServer], address: &ListenAddr) -> Option<usize> {
     let all = listeners(servers);
-    let here = all.iter().find(|one| one.listen.address == address);
+    let here = all.iter().find(|one| one.listen.address == *address);
     here.and_then(|listener| listener.servers.first()).copied()
 }
 
