@@ -172,8 +172,10 @@ async fn a_client_refuses_what_is_warned_of_and_takes_the_rest() {
 #[tokio::test]
 async fn a_renewal_that_lacks_the_chain_is_warned_of() {
     let made = Made::new();
-    let gate = made.showing(&["chat", "middle"]).start().await;
-    gate.log().first("ready").await;
+    let mut gate = made.showing(&["chat", "middle"]).start().await;
+    // The files are looked at once more behind a start: what is written until then is a reload, with the same warning.
+    gate.signal("HUP");
+    gate.log().first("nothing changed").await;
     fs::write(gate.path("served.pem"), made.chain(&["chat"])).unwrap();
     let line = gate.log().first("certificate").await;
     assert_eq!(
@@ -231,10 +233,8 @@ fn what_openssl_makes_is_judged_as_browsers_and_phones_do() {
         "middle",
         "-sha256 -days 20 -extfile host.ext",
     );
-    let said = made.said(&["short", "middle"]);
-    assert!(said[0].starts_with("ends in 19 days, on 20"), "{said:?}");
-    assert!(said[0].ends_with(": chat.example.com"), "{said:?}");
-    assert_eq!(said.len(), 1);
+    // One that lives for less than 84 days is spoken of in the last quarter of its time only.
+    assert_eq!(made.said(&["short", "middle"]), [""; 0]);
     made.openssl(
         "req -x509 -newkey rsa:2048 -nodes -keyout itself.key -out itself.pem -days 365 -subj /CN=chat.example.com \
          -addext subjectAltName=DNS:chat.example.com",
