@@ -56,8 +56,8 @@ fn rule<T>(
         config::Action::ProxyPass(upstream) => Action::Forward(Forward {
             location: route.location.clone(),
             rewrites: route.rewrites.clone(),
-            uri: upstream.proxy_pass().uri().map(str::to_owned),
-            own_host: upstream.proxy_pass().proxy_host(),
+            uri: upstream.uri().map(str::to_owned),
+            own_host: upstream.proxy_host(),
             set_headers: route.set_headers.clone(),
             to: Arc::new(to(route, upstream)),
         }),

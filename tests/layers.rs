@@ -26,7 +26,10 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("engineio", &["observe"]),
     ("returns", &["template"]),
     ("routing", &["headers", "template"]),
-    ("upstream", &["headers", "http1", "stream", "tls"]),
+    (
+        "upstream",
+        &["headers", "http1", "stream", "template", "tls"],
+    ),
     // floor 3
     ("clients", &["engineio", "headers"]),
     (

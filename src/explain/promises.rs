@@ -79,7 +79,7 @@ fn is_kept(expect: &Expect, outcome: &Outcome, config: &Config) -> bool {
     match (expect, outcome) {
         (Expect::Upstream(to), Outcome::Upstream { route, .. }) => {
             matches!(&config.routes[*route].to, Action::ProxyPass(upstream)
-                if upstream.proxy_pass().address() == to.address())
+                if upstream.may_lead_to(to))
         }
         (Expect::Status(status), outcome) => {
             outcome.status().is_some_and(|answered| answered == *status)
@@ -94,7 +94,7 @@ fn what_happens(outcome: &Outcome, config: &Config) -> String {
         Outcome::Upstream { route, .. } => {
             let route = &config.routes[*route];
             let to = match &route.to {
-                Action::ProxyPass(upstream) => upstream.proxy_pass().without_uri().to_string(),
+                Action::ProxyPass(upstream) => upstream.origin(),
                 Action::Return(_) => String::new(),
             };
             format!("goes to {to} ({})", config.place(route.line))

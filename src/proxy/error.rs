@@ -31,6 +31,8 @@ pub(super) enum ProxyError {
     NoPathLeft,
     /// The address that it came from has as much as it may; what becomes of the connection then.
     Exceeded(Exceeded, Persistence),
+    /// Every server of the group has as much as it may (`max_conns`).
+    NoServer,
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
@@ -96,6 +98,7 @@ impl ProxyError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NoPathLeft => Refusal::NoPathLeft.status(),
             Self::Exceeded(..) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect(
                 ConnectError::Refused { .. }
                 | ConnectError::Resolve { .. }
@@ -118,6 +121,7 @@ impl ProxyError {
             Self::Forbidden(forbidden) => forbidden.told().to_owned(),
             Self::NoPathLeft => Refusal::NoPathLeft.told(),
             Self::Exceeded(exceeded, _) => exceeded.told().to_owned(),
+            Self::NoServer => "every server has as many connections as it may".to_owned(),
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }
@@ -147,6 +151,7 @@ impl ProxyError {
             Self::Forbidden(_)
             | Self::NoPathLeft
             | Self::Exceeded(..)
+            | Self::NoServer
             | Self::Request(RequestError::BodyTimeout(_)) => Reason::Rule(self.to_string()),
             Self::Request(_) | Self::NoLocation => Reason::Client(self.to_string()),
             Self::NoAnswer { source, .. } if is_silence(source) => {
@@ -170,6 +175,9 @@ impl fmt::Display for ProxyError {
             Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
             Self::NoPathLeft => f.write_str("`rewrite` leaves no path that begins with a slash"),
             Self::Exceeded(exceeded, _) => write!(f, "{exceeded}"),
+            Self::NoServer => {
+                f.write_str("every server of the group has as many as it may (`max_conns`)")
+            }
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
                 write!(
@@ -226,6 +234,7 @@ impl StdError for ProxyError {
             Self::NoLocation
             | Self::NoPathLeft
             | Self::Exceeded(..)
+            | Self::NoServer
             | Self::AnswerTimeout { .. }
             | Self::SwitchBroken { .. } => None,
         }

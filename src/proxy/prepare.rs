@@ -23,11 +23,13 @@ use crate::observe::RequestLine;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::report::Report;
+use crate::proxy::route::ChosenHop;
 use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::UpstreamRequest;
 use crate::proxy::session::SessionNeed;
 use crate::stream::ClientAddr;
+use crate::upstream::ChoiceInput;
 
 /// What is to become of a request.
 pub(super) enum Prepared {
@@ -134,9 +136,18 @@ impl NewRequest<'_> {
         let is_poll = matches!(session, SessionNeed::Of(_))
             && checked.asked == Asked::Nothing
             && head.method == Method::GET;
+        let ChosenHop { hop, choice } = Hop::choose(
+            &forward.to,
+            &ChoiceInput {
+                client: client.address.ip(),
+                hash_key: None,
+                now: report.started().into_std(),
+            },
+        )?;
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
-            hop: Hop::choose(&forward.to),
+            hop,
+            choice,
             session,
             is_poll,
         }))

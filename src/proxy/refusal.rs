@@ -32,6 +32,9 @@ pub(super) fn refusal(error: &ProxyError) -> Response<Bytes> {
         let wait = exceeded.wait().unwrap_or(UNTIL_ONE_ENDS);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(in_seconds(wait)));
     }
+    if let ProxyError::NoServer = error {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if error.status() == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(
             header::ALLOW,

@@ -16,7 +16,10 @@ use crate::proxy::request_body::AnswerClock;
 use crate::proxy::session::SessionNeed;
 use crate::routing::Sites;
 use crate::tunnel;
+use crate::upstream::Choice;
+use crate::upstream::ChoiceInput;
 use crate::upstream::Server;
+use crate::upstream::Servers;
 use crate::upstream::Upstream;
 
 /// How long a request waits on its way to an upstream and back.
@@ -72,13 +75,33 @@ pub(super) struct Hop {
     pub(super) server: Arc<Server>,
 }
 
+/// Where a request goes, and why to that server, if there are several.
+#[derive(Debug)]
+pub(super) struct ChosenHop {
+    pub(super) hop: Hop,
+    /// Boxed, since most routes have one server.
+    pub(super) choice: Option<Box<Choice>>,
+}
+
 impl Hop {
     /// Chooses the server.
-    pub(super) fn choose(route: &Arc<Route>) -> Self {
-        Self {
-            route: Arc::clone(route),
-            server: route.upstream.pick(),
-        }
+    ///
+    /// # Errors
+    /// All servers of the route's group have as much as they may.
+    pub(super) fn choose(
+        route: &Arc<Route>,
+        input: &ChoiceInput<'_>,
+    ) -> Result<ChosenHop, ProxyError> {
+        let (server, choice) = match route.upstream.servers() {
+            Servers::One(server) => (Arc::clone(server), None),
+            Servers::Group(group) => {
+                let choice = group.choose(input).ok_or(ProxyError::NoServer)?;
+                (Arc::clone(choice.server()), Some(Box::new(choice)))
+            }
+        };
+        let route = Arc::clone(route);
+        let hop = Self { route, server };
+        Ok(ChosenHop { hop, choice })
     }
 
     /// The server as errors name it: `host:port` or `unix:/path`, as in `proxy_pass`.
@@ -92,6 +115,12 @@ impl Hop {
 pub(super) struct UpstreamRequest {
     pub(super) asked: Asked,
     pub(super) hop: Hop,
+    /// Why the hop's server was chosen, if its route has a group of them. Boxed, since most routes have one server.
+    #[expect(
+        dead_code,
+        reason = "requests to a group do not try another server yet"
+    )]
+    pub(super) choice: Option<Box<Choice>>,
     /// By which session the connection is chosen that it goes over.
     pub(super) session: SessionNeed,
     /// Whether the server may hold it back until there is something to say to its client: a poll of a session. A client that ends

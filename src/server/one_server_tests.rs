@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -28,7 +29,16 @@ use crate::server::test_support::ask;
 use crate::server::test_support::config;
 use crate::server::test_support::read;
 use crate::server::test_support::upgrade;
-use crate::upstream::tests::alternating;
+use crate::upstream::Balance;
+use crate::upstream::Group;
+use crate::upstream::GroupSettings;
+use crate::upstream::MemberSettings;
+use crate::upstream::Scheme;
+use crate::upstream::Server;
+use crate::upstream::Servers;
+use crate::upstream::Sticky;
+use crate::upstream::Upstream;
+use crate::upstream::WrittenServer;
 
 /// Writes down where each request went, and what went wrong there.
 #[derive(Debug, Default)]
@@ -109,6 +119,29 @@ async fn answer(mut tcp: TcpStream, port: u16) -> Option<()> {
     }
 }
 
+/// A group in which the servers of these upstreams take turns, at the path of the first one.
+fn taking_turns(upstreams: &[Upstream]) -> Upstream {
+    let servers = upstreams.iter().map(|upstream| match upstream.servers() {
+        Servers::One(server) => WrittenServer {
+            server: Arc::new(Server::new(server.proxy_pass().without_uri(), |_| None).unwrap()),
+            settings: MemberSettings::default(),
+        },
+        Servers::Group(_) => panic!("a group"),
+    });
+    let settings = GroupSettings {
+        name: "turns".to_owned(),
+        balance: Balance::RoundRobin,
+        sticky: Sticky::default(),
+        health_check: None,
+        slow_start: Duration::ZERO,
+        close_tunnels: false,
+        valid: Duration::from_secs(5),
+    };
+    let group = Arc::new(Group::new(settings, servers.collect()));
+    let uri = upstreams[0].uri().map(str::to_owned);
+    Upstream::of_group(group, Scheme::Http, uri)
+}
+
 /// Serves `/` from two servers that take turns, and `/gone` from two that are not there.
 async fn start(folder: &TempDir, log: &Arc<Log>) -> (Running, SocketAddr) {
     let mut gone = Vec::new();
@@ -134,7 +167,7 @@ async fn start(folder: &TempDir, log: &Arc<Log>) -> (Running, SocketAddr) {
             Action::ProxyPass(upstream) => upstream.clone(),
             Action::Return(_) => panic!("no upstream"),
         });
-        config.routes[at].to = Action::ProxyPass(alternating(&[&both[0], &both[1]]));
+        config.routes[at].to = Action::ProxyPass(taking_turns(&both));
     }
     let opened = server::open(config, OffsetDateTime::now_utc()).unwrap();
     let address = opened.listening()[0].address.ip().unwrap();

@@ -197,11 +197,11 @@ impl Supervisor {
 fn probes(config: &Config) -> impl Iterator<Item = Probe> {
     config.routes.iter().flat_map(|route| {
         let servers = match &route.to {
-            Action::ProxyPass(upstream) => upstream.servers(),
-            Action::Return(_) => &[],
+            Action::ProxyPass(upstream) => upstream.all_servers(),
+            Action::Return(_) => Vec::new(),
         };
-        servers.iter().map(|server| Probe {
-            server: Arc::clone(server),
+        servers.into_iter().map(|server| Probe {
+            server,
             connect_timeout: route.timeouts.connect,
             place: config.place(route.line),
         })

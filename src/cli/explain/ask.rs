@@ -68,7 +68,8 @@ async fn ask(
 ) -> Option<UpstreamAnswer> {
     match &route.to {
         Action::ProxyPass(upstream) => {
-            Some(ask_server(route, &upstream.pick(), request, kind).await)
+            let servers = upstream.all_servers();
+            Some(ask_server(route, servers.first()?, request, kind).await)
         }
         Action::Return(_) => None,
     }

@@ -23,7 +23,7 @@ pub(super) fn listener_place(config: &Config, listener: usize) -> String {
 /// Where a route leads: an upstream without its path, or what it returns.
 pub(super) fn leads_to(config: &Config, route: usize) -> String {
     match &config.routes[route].to {
-        Action::ProxyPass(upstream) => upstream.proxy_pass().without_uri().to_string(),
+        Action::ProxyPass(upstream) => upstream.origin(),
         Action::Return(written) => format!("return {}", written.status().as_u16()),
     }
 }

@@ -23,6 +23,7 @@ use crate::headers::spelling::WrittenName;
 use crate::routing::Location;
 use crate::template::Template;
 use crate::upstream::Address;
+use crate::upstream::Servers;
 
 /// What a route with this location, which leads there, changes in the fields of answers, as far as it is right.
 pub(super) fn answer_fields(
@@ -82,15 +83,15 @@ fn default_redirect((location, to): (&Location, &Action)) -> Option<DefaultRedir
     let Action::ProxyPass(upstream) = to else {
         return None;
     };
-    let proxy_pass = upstream.proxy_pass();
-    let origin = match proxy_pass.address() {
-        Address::Port { .. } => Some(proxy_pass.without_uri().to_string()),
-        Address::Unix(_) => None,
+    let is_unix = match upstream.servers() {
+        Servers::One(server) => matches!(server.proxy_pass().address(), Address::Unix(_)),
+        Servers::Group(_) => false,
     };
+    let origin = (!is_unix).then(|| upstream.origin());
     Some(DefaultRedirect::new(
         location.pattern(),
         origin,
-        proxy_pass.uri(),
+        upstream.uri(),
     ))
 }
 

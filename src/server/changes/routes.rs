@@ -100,7 +100,7 @@ fn location(sign: ChangeSign, route: &Route, detail: String, place: Option<Strin
 /// Where a route leads.
 fn to(route: &Route) -> String {
     match &route.to {
-        Action::ProxyPass(to) => format!("-> {}", to.proxy_pass()),
+        Action::ProxyPass(to) => format!("-> {to}"),
         Action::Return(written) => format!("-> return {}", written.status().as_u16()),
     }
 }

@@ -1,0 +1,195 @@
+//! A group of servers that answer the same requests: nginx's `upstream` block.
+//!
+//! A [`Group`] is a value: its settings, and a [`Member`] for each address that it has now. A reload, or a name that leads elsewhere,
+//! makes another one. What must outlive both is in [`GroupState`] and in each member's [`MemberState`](crate::upstream::MemberState),
+//! which go from one value to the next by the group's name and the member's address.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::template::Template;
+use crate::upstream::Member;
+use crate::upstream::MemberSettings;
+use crate::upstream::ProxyPass;
+use crate::upstream::Scheme;
+use crate::upstream::Server;
+
+/// What `upstreams` says of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// The name of the group; of a list in `proxy_pass`, the name of its route.
+    pub name: String,
+    /// How a server is chosen for a request that belongs to none of them.
+    pub balance: Balance,
+    /// How a request finds the server that it belongs to.
+    pub sticky: Sticky,
+    /// How servers are asked whether they are well, beside what requests show.
+    pub health_check: Option<HealthCheck>,
+    /// How long a server that has recovered is given less than its share.
+    pub slow_start: Duration,
+    /// Whether the tunnels of a server end that a health check has found down.
+    pub close_tunnels: bool,
+    /// How often names with `resolve` are looked up.
+    pub valid: Duration,
+}
+
+/// How a server is chosen for a request that belongs to none of them: `balance`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Balance {
+    /// The server with the fewest open requests and tunnels by its weight.
+    #[default]
+    LeastConn,
+    /// Servers in turn, by nginx's smooth weighted sequence.
+    RoundRobin,
+    /// By the address of the client.
+    IpHash,
+    /// By the value of these variables; where that is empty, by [`LeastConn`](Self::LeastConn).
+    Hash(Template),
+}
+
+/// How a request finds the server that it belongs to: `sticky`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sticky {
+    /// Whether by its Engine.IO session.
+    pub sid: bool,
+    /// Whether by a cookie, and by which one.
+    pub cookie: Option<StickyCookie>,
+}
+
+impl Default for Sticky {
+    /// By the session, which needs nothing of a client.
+    fn default() -> Self {
+        Self {
+            sid: true,
+            cookie: None,
+        }
+    }
+}
+
+/// The cookie with which a client comes back to its server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StickyCookie {
+    /// Its name.
+    pub name: String,
+    /// What follows its value in `Set-Cookie`: `; Path=/; Secure`.
+    pub attributes: String,
+}
+
+/// How servers are asked whether they are well.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HealthCheck {
+    /// By connecting.
+    Tcp,
+    /// By a GET for this path, which must be answered 2xx or 3xx.
+    Http(String),
+    /// By a poll at this path for a session that cannot exist, which an Engine.IO server refuses.
+    EngineIo(String),
+}
+
+/// What outlives the values of a group.
+#[derive(Debug, Default)]
+pub struct GroupState {
+    /// Which turn of the sequence is the next one.
+    cursor: AtomicUsize,
+}
+
+impl GroupState {
+    /// Takes the next turn of the sequence.
+    pub(super) fn turn(&self) -> usize {
+        self.cursor.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The servers of a group as they are now.
+#[derive(Clone, Debug)]
+pub struct Group {
+    settings: Arc<GroupSettings>,
+    /// What the group's entry says, each with what its TLS needs.
+    written: Arc<[WrittenServer]>,
+    state: Arc<GroupState>,
+    members: Box<[Member]>,
+}
+
+/// One entry of a group's `servers`.
+#[derive(Clone, Debug)]
+pub struct WrittenServer {
+    /// The server, by its name if it is written so. Its `proxy_pass` has no path.
+    pub server: Arc<Server>,
+    /// What the entry says of it.
+    pub settings: MemberSettings,
+}
+
+impl Group {
+    /// A group with these servers, which are as many as are written, and none of which is known yet.
+    pub fn new(settings: GroupSettings, servers: Vec<WrittenServer>) -> Self {
+        let members = servers.iter().map(|written| {
+            Member::new(
+                &settings.name,
+                Arc::clone(&written.server),
+                written.settings.clone(),
+            )
+        });
+        Self {
+            members: members.collect(),
+            settings: Arc::new(settings),
+            written: servers.into(),
+            state: Arc::default(),
+        }
+    }
+
+    /// What `upstreams` says of it.
+    pub fn settings(&self) -> &GroupSettings {
+        &self.settings
+    }
+
+    /// The entries of `servers`.
+    pub fn written(&self) -> &[WrittenServer] {
+        &self.written
+    }
+
+    /// Its servers as they are now.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// What outlives this value.
+    pub fn state(&self) -> &GroupState {
+        &self.state
+    }
+
+    /// Whether the configuration says the same of both.
+    pub fn is_configured_alike(&self, other: &Self) -> bool {
+        let mut pairs = self.written.iter().zip(&*other.written);
+        self.settings == other.settings
+            && self.written.len() == other.written.len()
+            && pairs.all(|(own, other)| {
+                own.settings == other.settings && own.server.is_configured_alike(&other.server)
+            })
+    }
+}
+
+/// A `proxy_pass` that names a group.
+#[derive(Clone, Debug)]
+pub(super) struct GroupPass {
+    /// The group, whose servers all have the scheme of this `proxy_pass`.
+    pub(super) group: Arc<Group>,
+    /// What replaces the location.
+    pub(super) uri: Option<String>,
+    /// `http://` or `https://`.
+    pub(super) scheme: Scheme,
+}
+
+impl GroupPass {
+    /// This `proxy_pass` as it is written, but for its path.
+    pub(super) fn origin(&self) -> String {
+        format!("{}{}", self.scheme, self.group.settings.name)
+    }
+
+    /// Whether one of the group's entries is this server.
+    pub(super) fn has(&self, server: &ProxyPass) -> bool {
+        let mut written = self.group.written.iter();
+        written.any(|one| one.server.proxy_pass().address() == server.address())
+    }
+}
