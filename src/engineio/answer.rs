@@ -223,13 +223,16 @@ fn open(json: &str, framed_as: Option<Protocol>) -> Option<Open> {
 }
 
 /// Reads the text of a refusal, which is JSON or a message alone.
-fn refusal(text: &str) -> Option<RefusedCode> {
+pub(super) fn refusal(text: &str) -> Option<RefusedCode> {
     if let Some(code) = RefusedCode::from_text(text) {
         return Some(code);
     }
     let value: Value = serde_json::from_str(text).ok()?;
     let message = value.get("message")?.as_str()?;
-    Some(RefusedCode::new(value.get("code")?.as_u64()?, message))
+    let code = value.get("code")?;
+    // socketioxide writes its number as a text.
+    let in_text = || code.as_str()?.parse().ok();
+    Some(RefusedCode::new(code.as_u64().or_else(in_text)?, message))
 }
 
 #[cfg(test)]
@@ -307,6 +310,10 @@ mod tests {
         assert_eq!(
             read_polling(b"Session ID unknown"),
             HandshakeAnswer::Refused(RefusedCode::SessionUnknown)
+        );
+        assert_eq!(
+            read_polling(br#"{"code":"5","message":"Unsupported protocol version"}"#),
+            HandshakeAnswer::Refused(RefusedCode::UnsupportedProtocol)
         );
         let in_the_stream =
             b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n\
