@@ -17,6 +17,7 @@
 )]
 
 pub mod access;
+pub mod affinity;
 pub mod answer_fields;
 pub mod cli;
 pub mod clients;

@@ -1,4 +1,4 @@
-//! What a relayed message and a line of the access log allocate: nothing. A guard that does not depend on the clock.
+//! What a relayed message, a line of the access log and a session's id allocate: nothing. A guard that does not depend on the clock.
 
 #![allow(unsafe_code)] // an allocator that counts can be written in no other way
 
@@ -20,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
+use wsgate::affinity::Sessions;
+use wsgate::engineio::EngineIoSessions;
 use wsgate::observe::AccessLog;
 use wsgate::observe::Exchange;
 use wsgate::observe::ExchangeEnd;
@@ -160,4 +162,29 @@ fn a_line_of_the_access_log_allocates_nothing() {
         assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 lines");
         assert!(LENGTH.get() - written > 250_000, "{format:?}");
     }
+}
+
+#[test]
+fn the_session_of_a_request_and_of_an_open_packet_allocates_nothing() {
+    let targets = [
+        "/socket.io/?EIO=4&transport=polling&t=abc",
+        "/socket.io/?EIO=4&transport=polling&t=abc&sid=kkRumerAWARXZW80AAAA",
+        "/socket.io/?EIO=4&transport=polling&sid=short",
+        "/page?sid=kkRumerAWARXZW80AAAA",
+    ];
+    let open = br#"118:0{"sid":"kkRumerAWARXZW80AAAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}2:40"#;
+    let all = || {
+        let named = targets.map(|target| EngineIoSessions.need(target).named());
+        assert_eq!(
+            named.map(|named| named.is_some()),
+            [false, true, true, false]
+        );
+        let opened = EngineIoSessions.opened(open).map(|opened| opened.key);
+        assert_eq!(opened, named[1]);
+    };
+    // The first one takes what is taken once: the random key of the process.
+    all();
+    let before = COUNT.get();
+    (0..1000).for_each(|_| all());
+    assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 sessions");
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 const HOUSE: &[(&str, &[&str])] = &[
     // floor 0
     ("access", &[]),
+    ("affinity", &[]),
     ("headers", &[]),
     ("limits", &[]),
     ("proxy_protocol", &[]),
@@ -23,7 +24,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("tunnel", &["stream"]),
     // floor 2
     ("answer_fields", &["headers", "http1", "template"]),
-    ("engineio", &["observe"]),
+    ("engineio", &["affinity", "observe"]),
     ("returns", &["template"]),
     ("routing", &["headers", "template"]),
     (
@@ -66,6 +67,7 @@ const HOUSE: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "access",
+            "affinity",
             "answer_fields",
             "decision",
             "headers",

@@ -1,9 +1,8 @@
 //! What wsgate knows of Engine.IO, the protocol below Socket.IO: the path and the query that its clients ask for, what the
 //! answer to a handshake means, and why a client is refused.
 //!
-//! On the path of a request is [`requested_session`] alone, and [`opened_session`] behind the answer to a handshake; nothing is on
-//! that of a byte. [`Diagnosis`] hears what happened and writes a line where it sees
-//! what is wrong; it alone reads a clock and writes, all else is pure.
+//! On the path of a request are [`EngineIoSessions`] alone; nothing is on that of a byte. [`Diagnosis`] hears what happened and writes
+//! a line where it sees what is wrong; it alone reads a clock and writes, all else is pure.
 
 mod answer;
 mod diagnose;
@@ -29,9 +28,7 @@ pub use crate::engineio::finding::Finding;
 pub use crate::engineio::finding::RedirectedBy;
 pub use crate::engineio::finding::RefusedRequestKind;
 pub use crate::engineio::finding::ServerFamily;
-pub use crate::engineio::session::RequestedSession;
-pub use crate::engineio::session::opened_session;
-pub use crate::engineio::session::requested_session;
+pub use crate::engineio::session::EngineIoSessions;
 
 /// The protocol's version, which a client names in its query as `EIO`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -12,13 +12,14 @@ use http_body::Frame;
 use http_body::SizeHint;
 use hyper::body::Incoming;
 
+use crate::affinity::SessionNeed;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::Innermost;
 use crate::proxy::lease::HttpLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::data_only;
-use crate::proxy::session::SessionNeed;
+use crate::proxy::session::keeps;
 
 /// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl AnswerConnection {
     /// The answer's body begins so.
     fn hears(&mut self, begin: &[u8]) {
         let need = std::mem::replace(&mut self.session, SessionNeed::Nothing);
-        self.lease.session = need.keeps(self.lease.session, begin);
+        self.lease.session = keeps(need, self.lease.session, begin);
     }
 
     /// The answer is over.

@@ -30,6 +30,7 @@ use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::UpstreamRequest;
+use crate::proxy::session::keeps;
 use crate::proxy::switch::Switch;
 use crate::stream::Stream;
 use crate::tunnel;
@@ -274,7 +275,7 @@ async fn ask(
             connection.keep(Lease::Idle(IdleLease {
                 server: to.hop.server,
                 connection: IdleConnection::new(heard.stream, heard.address),
-                session: to.session.keeps(heard.session, &answer.body),
+                session: keeps(to.session, heard.session, &answer.body),
             }));
         }
         return Ok(DirectOutcome::Bytes(answer));

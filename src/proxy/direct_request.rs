@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::request;
 use tokio::time::timeout_at;
 
+use crate::affinity::SessionKey;
 use crate::http1::AnswerState;
 use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
@@ -15,7 +16,6 @@ use crate::proxy::lease::BareConnection;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::UpstreamRequest;
-use crate::proxy::session::SessionKey;
 use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::upstream::Connected;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
 
+use crate::affinity::SessionKey;
 use crate::decision;
 use crate::decision::Framing;
 use crate::decision::RequestError;
@@ -26,7 +27,6 @@ use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::UpstreamRequest;
-use crate::proxy::session::SessionKey;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::tunnel::End;

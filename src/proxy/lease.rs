@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use crate::affinity::SessionKey;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::route::Hop;
 use crate::proxy::route::UpstreamRequest;
-use crate::proxy::session::SessionKey;
+use crate::proxy::session::admits;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::stream::Stream;
@@ -62,7 +63,7 @@ impl Lease {
             Self::Http(http) => (&http.hop.server, http.session),
             Self::Idle(idle) => (&idle.server, idle.session),
         };
-        Arc::ptr_eq(server, &to.hop.server) && to.session.admits(session)
+        Arc::ptr_eq(server, &to.hop.server) && admits(to.session, session)
     }
 
     /// The connection for this request without hyper, if it fits and nobody speaks over it; otherwise it is closed. Once hyper speaks

@@ -43,8 +43,6 @@ pub use crate::proxy::route::ExchangeTimeouts;
 pub use crate::proxy::route::Proxy;
 pub use crate::proxy::route::Route;
 pub use crate::proxy::route::ServedRule;
-pub use crate::proxy::session::SessionKey;
-pub use crate::proxy::session::SessionNeed;
 pub use crate::proxy::switch::Switch;
 pub use crate::proxy::through_hyper::answer;
 pub use crate::proxy::through_hyper::answer_ready;

@@ -27,7 +27,6 @@ use crate::proxy::route::ChosenHop;
 use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
 use crate::proxy::route::UpstreamRequest;
-use crate::proxy::session::SessionNeed;
 use crate::stream::ClientAddr;
 use crate::upstream::ChoiceInput;
 
@@ -132,8 +131,8 @@ impl NewRequest<'_> {
         if let Some(changes) = self.changes {
             changes.upstream_is_asked(&head.headers);
         }
-        let session = (proxy.session_need)(checked.target.as_str());
-        let is_poll = matches!(session, SessionNeed::Of(_))
+        let session = proxy.sessions.need(checked.target.as_str());
+        let is_poll = session.named().is_some()
             && checked.asked == Asked::Nothing
             && head.method == Method::GET;
         let ChosenHop { hop, choice } = Hop::choose(

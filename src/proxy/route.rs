@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Networks;
+use crate::affinity::SessionNeed;
+use crate::affinity::Sessions;
 use crate::decision;
 use crate::decision::response;
 use crate::headers::spelling::Spelling;
@@ -13,7 +15,6 @@ use crate::limits::AddressLimits;
 use crate::observe::Observer;
 use crate::proxy::error::ProxyError;
 use crate::proxy::request_body::AnswerClock;
-use crate::proxy::session::SessionNeed;
 use crate::routing::Sites;
 use crate::tunnel;
 use crate::upstream::Choice;
@@ -61,8 +62,8 @@ pub struct Proxy {
     pub trusted: Networks,
     /// What each address has and may have.
     pub addresses: AddressLimits,
-    /// Says what a request with this target has to do with sessions.
-    pub session_need: fn(&str) -> SessionNeed,
+    /// Whose sessions are told apart.
+    pub sessions: &'static dyn Sessions,
     /// Hears what happens.
     pub observer: Arc<dyn Observer>,
 }

@@ -1,76 +1,84 @@
-//! Which session a request belongs to, as far as that decides over which kept connection it may go.
+//! Over which kept connection a request may go, by the session that it belongs to.
 //!
-//! What a session is, the protocol of the sessions knows, and who that is `server` says: here they are told apart and nothing more.
 //! A cluster that sends each connection to one of its workers, by the session of the first request on it (`@socket.io/sticky` before
 //! 1.0.4), finds a session on no other connection than one that began with it.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use crate::affinity::SessionKey;
+use crate::affinity::SessionNeed;
 
-/// A session, to be told apart from others: 64 bits of its id. Two that are taken for one are harmless, since a server then says that
-/// it does not know the session.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SessionKey(u64);
-
-impl SessionKey {
-    /// The session with this id.
-    pub fn of(id: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        Self(hasher.finish())
-    }
+/// Whether a request may go over a connection that is kept for this session, or for none.
+pub(super) fn admits(need: SessionNeed, kept_for: Option<SessionKey>) -> bool {
+    let named = need.named();
+    named.is_none() || named == kept_for
 }
 
-/// What a request has to do with sessions.
-#[derive(Clone, Copy, Debug)]
-pub enum SessionNeed {
-    /// Nothing: any connection to its server will do.
-    Nothing,
-    /// It asks for a new session, which this finds in the beginning of its answer's body. Any connection will do.
-    New(fn(&[u8]) -> Option<SessionKey>),
-    /// It belongs to this one, and so does the connection over which it goes.
-    Of(SessionKey),
-}
-
-impl SessionNeed {
-    /// Whether the request may go over a connection that is kept for this session, or for none.
-    pub(super) fn admits(self, kept_for: Option<SessionKey>) -> bool {
-        match self {
-            Self::Nothing | Self::New(_) => true,
-            Self::Of(session) => kept_for == Some(session),
-        }
-    }
-
-    /// For which session a connection is kept that this request was answered over, with a body that begins so; before, it was kept
-    /// for `kept_for`.
-    pub(super) fn keeps(self, kept_for: Option<SessionKey>, body: &[u8]) -> Option<SessionKey> {
-        match self {
-            Self::Nothing => kept_for,
-            Self::New(opened) => opened(body).or(kept_for),
-            Self::Of(session) => Some(session),
-        }
+/// For which session a connection is kept that a request was answered over, with a body that begins so; before, it was kept for
+/// `kept_for`.
+pub(super) fn keeps(
+    need: SessionNeed,
+    kept_for: Option<SessionKey>,
+    body: &[u8],
+) -> Option<SessionKey> {
+    match need {
+        SessionNeed::Nothing => kept_for,
+        SessionNeed::New(sessions) => sessions.opened(body).map(|opened| opened.key).or(kept_for),
+        SessionNeed::Of(session) | SessionNeed::OfOdd(session) => Some(session),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::proxy::session::SessionKey;
-    use crate::proxy::session::SessionNeed;
+    use http::StatusCode;
+
+    use crate::affinity::Lifetime;
+    use crate::affinity::OpenedSession;
+    use crate::affinity::SessionKey;
+    use crate::affinity::SessionNeed;
+    use crate::affinity::Sessions;
+    use crate::proxy::session::admits;
+    use crate::proxy::session::keeps;
+
+    /// Of which the body `one` opens one.
+    #[derive(Debug)]
+    struct One;
+
+    impl Sessions for One {
+        fn need(&self, _: &str) -> SessionNeed {
+            SessionNeed::New(&One)
+        }
+
+        fn opened(&self, body: &[u8]) -> Option<OpenedSession> {
+            (body == b"one").then(|| OpenedSession {
+                key: SessionKey::of("one"),
+                lifetime: Lifetime::UNKNOWN,
+            })
+        }
+
+        fn is_unknown(&self, _: StatusCode, _: &[u8]) -> bool {
+            false
+        }
+
+        fn may_be_unknown(&self, _: StatusCode) -> bool {
+            false
+        }
+    }
 
     #[test]
     fn a_connection_is_for_the_session_that_it_began_with_or_that_was_opened_over_it() {
         let (one, other) = (SessionKey::of("one"), SessionKey::of("other"));
-        let new = SessionNeed::New(|body| (body == b"one").then(|| SessionKey::of("one")));
-        assert!(!SessionNeed::Of(one).admits(None));
-        assert!(!SessionNeed::Of(one).admits(Some(other)));
-        assert!(SessionNeed::Of(one).admits(Some(one)));
-        assert!(SessionNeed::Nothing.admits(Some(one)) && new.admits(Some(one)));
-        assert_eq!(SessionNeed::Of(one).keeps(None, b""), Some(one));
-        assert_eq!(SessionNeed::Nothing.keeps(Some(one), b"one"), Some(one));
-        assert_eq!(SessionNeed::Nothing.keeps(None, b"one"), None);
-        assert_eq!(new.keeps(None, b"one"), Some(one));
-        assert_eq!(new.keeps(Some(other), b"one"), Some(one));
-        assert_eq!(new.keeps(Some(other), b"no"), Some(other));
+        let new = One.need("");
+        for of in [SessionNeed::Of(one), SessionNeed::OfOdd(one)] {
+            assert!(!admits(of, None));
+            assert!(!admits(of, Some(other)));
+            assert!(admits(of, Some(one)));
+            assert_eq!(keeps(of, None, b""), Some(one));
+        }
+        assert!(admits(SessionNeed::Nothing, Some(one)) && admits(new, Some(one)));
+        assert!(admits(SessionNeed::Nothing, None) && admits(new, None));
+        assert_eq!(keeps(SessionNeed::Nothing, Some(one), b"one"), Some(one));
+        assert_eq!(keeps(SessionNeed::Nothing, None, b"one"), None);
+        assert_eq!(keeps(new, None, b"one"), Some(one));
+        assert_eq!(keeps(new, Some(other), b"one"), Some(one));
+        assert_eq!(keeps(new, Some(other), b"no"), Some(other));
     }
 }

@@ -15,7 +15,6 @@ mod listeners;
 mod observers;
 mod reload;
 mod serving_table;
-mod sessions;
 mod supervise;
 mod worker;
 
@@ -42,6 +41,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::engineio::EngineIoSessions;
 use crate::limits::AddressLimits;
 use crate::limits::Connections;
 use crate::listener;
@@ -65,7 +65,6 @@ pub use crate::server::error::StartError;
 pub use crate::server::file_watch::WatchError;
 pub use crate::server::reload::Renewed;
 pub use crate::server::serving_table::serving_table;
-use crate::server::sessions::session_need;
 pub use crate::server::supervise::Event;
 pub use crate::server::supervise::Probed;
 pub use crate::server::supervise::Supervisor;
@@ -139,7 +138,7 @@ impl ThreadSettings {
                 sites: Arc::new(serving_table(config).sites),
                 trusted: config.trusted_proxies.clone(),
                 addresses,
-                session_need,
+                sessions: &EngineIoSessions,
                 observer: observers.of_requests(config),
             },
             timeouts: listener::ConnectionTimeouts {
