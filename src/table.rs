@@ -9,8 +9,12 @@ use crate::config::Config;
 use crate::decision::Action;
 use crate::decision::Forward;
 use crate::decision::Rule;
+use crate::observe::GroupLabel;
+use crate::observe::RuleLabel;
+use crate::observe::StickyBy;
 use crate::routing::Entry;
 use crate::routing::Sites;
+use crate::upstream::Sticky;
 use crate::upstream::Upstream;
 
 /// The routes of a configuration. `T` is where a rule passes requests on to.
@@ -51,6 +55,10 @@ fn rule<T>(
     route: &config::Route,
     to: impl Fn(&config::Route, &Upstream) -> T,
 ) -> Rule<T> {
+    let group = match &route.to {
+        config::Action::Return(_) => None,
+        config::Action::ProxyPass(upstream) => upstream.group(),
+    };
     let to = match &route.to {
         config::Action::Return(written) => Action::Return(written.clone()),
         config::Action::ProxyPass(upstream) => Action::Forward(Forward {
@@ -62,13 +70,29 @@ fn rule<T>(
             to: Arc::new(to(route, upstream)),
         }),
     };
+    let label = RuleLabel {
+        group: group.map(|group| GroupLabel {
+            name: group.settings().name.as_str().into(),
+            sticky: sticky_by(&group.settings().sticky),
+        }),
+        ..RuleLabel::new(route.location.to_string(), config.place(route.line))
+    };
     Rule {
-        shown: route.location.to_string().into(),
-        place: config.place(route.line).into(),
+        label: Arc::new(label),
         when: route.when.clone(),
         access: route.access.clone(),
         answer_fields: (!route.answer_fields.is_empty())
             .then(|| Arc::new(route.answer_fields.clone())),
         to,
+    }
+}
+
+fn sticky_by(sticky: &Sticky) -> StickyBy {
+    match sticky {
+        Sticky { sid: true, .. } => StickyBy::Sid,
+        Sticky {
+            cookie: Some(_), ..
+        } => StickyBy::Cookie,
+        Sticky { cookie: None, .. } => StickyBy::Nothing,
     }
 }

@@ -7,6 +7,7 @@ use std::alloc::Layout;
 use std::alloc::System;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use wsgate::engineio::EngineIoSessions;
 use wsgate::observe::AccessLog;
 use wsgate::observe::Exchange;
 use wsgate::observe::ExchangeEnd;
+use wsgate::observe::GroupLabel;
 use wsgate::observe::LineFormat;
 use wsgate::observe::LineSink;
 use wsgate::observe::Observer;
@@ -32,6 +34,9 @@ use wsgate::observe::Opening;
 use wsgate::observe::OrdinaryLines;
 use wsgate::observe::Reason;
 use wsgate::observe::RequestLine;
+use wsgate::observe::RuleLabel;
+use wsgate::observe::StickyBy;
+use wsgate::observe::TriedBefore;
 use wsgate::stream::ClientAddr;
 use wsgate::stream::PeerAddr;
 use wsgate::stream::Stream;
@@ -137,8 +142,23 @@ fn a_line_of_the_access_log_allocates_nothing() {
         request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
         opening: Opening::Nothing,
         upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
-        location: Some("/chat".into()),
-        route: Some("routes.yaml:9".into()),
+        tried_before: None,
+        chosen_by: None,
+        rule: Some(Arc::new(RuleLabel::new("/chat", "routes.yaml:9"))),
+    };
+    let in_group = Exchange {
+        tried_before: Some(Box::new(TriedBefore(vec![PeerAddr::Ip(
+            "[2001:db8::1]:3000".parse().unwrap(),
+        )]))),
+        chosen_by: Some("asked"),
+        rule: Some(Arc::new(RuleLabel {
+            group: Some(GroupLabel {
+                name: "chat".into(),
+                sticky: StickyBy::Sid,
+            }),
+            ..RuleLabel::new("/chat", "routes.yaml:9")
+        })),
+        ..exchange.clone()
     };
     let end = ExchangeEnd {
         status: Some(StatusCode::BAD_GATEWAY),
@@ -156,11 +176,13 @@ fn a_line_of_the_access_log_allocates_nothing() {
             }),
         };
         // The first ones take what is taken once: the thread's buffer.
-        (0..10).for_each(|_| log.exchange_ended(&exchange, &end));
-        let (before, written) = (COUNT.get(), LENGTH.get());
-        (0..1000).for_each(|_| log.exchange_ended(&exchange, &end));
-        assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 lines");
-        assert!(LENGTH.get() - written > 250_000, "{format:?}");
+        (0..10).for_each(|_| log.exchange_ended(&in_group, &end));
+        for exchange in [&exchange, &in_group] {
+            let (before, written) = (COUNT.get(), LENGTH.get());
+            (0..1000).for_each(|_| log.exchange_ended(exchange, &end));
+            assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 lines");
+            assert!(LENGTH.get() - written > 250_000, "{format:?}");
+        }
     }
 }
 

@@ -39,6 +39,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "access",
             "answer_fields",
             "headers",
+            "observe",
             "returns",
             "routing",
             "stream",
@@ -111,7 +112,10 @@ const HOUSE: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("table", &["config", "decision", "routing", "upstream"]),
+    (
+        "table",
+        &["config", "decision", "observe", "routing", "upstream"],
+    ),
     // floor 6
     (
         "explain",

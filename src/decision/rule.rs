@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::answer_fields::AnswerFields;
 use crate::headers::spelling::WrittenName;
+use crate::observe::RuleLabel;
 use crate::returns::Return;
 use crate::routing::Location;
 use crate::routing::Rewrite;
@@ -14,10 +15,8 @@ use crate::template::Template;
 /// One entry of the table: when it answers, who may ask it, and what it leads to. `T` is where it passes requests on to.
 #[derive(Debug)]
 pub struct Rule<T> {
-    /// Its location as written, for the log.
-    pub shown: Arc<str>,
-    /// Where it is written: `routes.yaml:9`.
-    pub place: Arc<str>,
+    /// What the log says of it.
+    pub label: Arc<RuleLabel>,
     /// Conditions beside host and location.
     pub when: When,
     /// Who may ask it.

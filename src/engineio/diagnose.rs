@@ -177,7 +177,7 @@ fn lost(exchange: &Exchange, query: &Query<'_>) -> Option<Option<Lost>> {
 
 /// Judges an upgrade request that wsgate answered itself. An answer by `return` is meant so, unless it is a redirect.
 fn own(exchange: &Exchange, status: StatusCode) -> Option<Finding> {
-    match (status, &exchange.route) {
+    match (status, exchange.route()) {
         (StatusCode::UPGRADE_REQUIRED, None) => Some(Finding::Redirected(RedirectedBy::Listener)),
         (StatusCode::NOT_FOUND, None) => Some(Finding::NoLocation),
         (status, Some(_)) if redirects(status) => {

@@ -33,8 +33,8 @@ macro_rules! line {
             remote_addr = $exchange.shown_addr().as_str(),
             request = $exchange.request.to_string().as_str(),
             upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
-            location = $exchange.location.as_deref(),
-            route = $exchange.route.as_deref(),
+            location = $exchange.location(),
+            route = $exchange.route().map(|route| &**route),
             why = $finding.to_string().as_str(),
             help = $finding.help().as_str(),
             left_out = $left_out,
@@ -56,7 +56,7 @@ impl Diagnosis {
     }
 
     fn say_at(&self, exchange: &Exchange, finding: &Finding, now: Instant) {
-        let route = exchange.route.as_ref();
+        let route = exchange.route();
         let admitted = self.limiter().admit(finding.kind(), route, now);
         let Some(left_out) = admitted else {
             return;
@@ -115,6 +115,7 @@ mod tests {
     use crate::observe::Exchange;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
+    use crate::observe::RuleLabel;
     use crate::stream::ClientAddr;
     use crate::stream::PeerAddr;
 
@@ -139,8 +140,9 @@ mod tests {
             request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
             opening: Opening::Whole,
             upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
-            location: route.map(|_| "/chat".into()),
-            route: route.map(Into::into),
+            tried_before: None,
+            chosen_by: None,
+            rule: route.map(|route| Arc::new(RuleLabel::new("/chat", route))),
         }
     }
 

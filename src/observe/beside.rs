@@ -174,8 +174,9 @@ mod tests {
             request: RequestLine::new(&Method::GET, &Uri::from_static("/"), Version::HTTP_11),
             opening: Opening::Nothing,
             upstream_addr: None,
-            location: None,
-            route: None,
+            tried_before: None,
+            chosen_by: None,
+            rule: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a line of the access log says.
 
+use std::fmt;
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -21,7 +22,7 @@ use crate::stream::PeerAddr;
 pub(super) struct LogLine<'a> {
     pub(super) level: Level,
     pub(super) message: &'static str,
-    /// `remote_addr`, `request`, `upstream_addr`, `location` and `route`.
+    /// `remote_addr`, `request`, `upstream`, `chosen_by`, `upstream_addr`, `location` and `route`.
     pub(super) exchange: &'a Exchange,
     pub(super) tunnel: Option<u64>,
     pub(super) status: Option<u16>,
@@ -84,22 +85,22 @@ impl<'a> LogLine<'a> {
             }
         }
         line.written(field_name!("request"), |to| exchange.request.write_to(to));
-        match &exchange.upstream_addr {
-            Some(PeerAddr::Ip(address)) => {
+        if let Some(group) = exchange.group() {
+            line.text(field_name!("upstream"), &group.name);
+        }
+        if let Some(chosen_by) = exchange.chosen_by {
+            line.text(field_name!("chosen_by"), chosen_by);
+        }
+        match (&exchange.tried_before, &exchange.upstream_addr) {
+            (None, None) => {}
+            (None, Some(PeerAddr::Ip(address))) => {
                 line.socket_addr(field_name!("upstream_addr"), *address);
             }
-            Some(address) => {
-                line.written(field_name!("upstream_addr"), |to| write!(to, "{address}"));
-            }
-            None => {}
+            _ => line.written(field_name!("upstream_addr"), |to| write_tried(to, exchange)),
         }
-        for (name, value) in [
-            (field_name!("location"), &exchange.location),
-            (field_name!("route"), &exchange.route),
-        ] {
-            if let Some(value) = value {
-                line.text(name, value);
-            }
+        if let Some(rule) = &exchange.rule {
+            line.text(field_name!("location"), &rule.location);
+            line.text(field_name!("route"), &rule.route);
         }
         for (name, value) in [
             (field_name!("tunnel"), self.tunnel),
@@ -124,7 +125,7 @@ impl<'a> LogLine<'a> {
 
     fn trace(&self) {
         let exchange = self.exchange;
-        let upstream_addr = exchange.upstream_addr.as_ref().map(ToString::to_string);
+        let upstream_addr = tried(exchange);
         let ended_by = self.ended_by.map(|ended_by| ended_by.to_string());
         // `tracing` wants the level in the event's static part. It leaves a field out when it is `None`; strings are
         // recorded as strings, so that JSON has them unquoted.
@@ -134,9 +135,11 @@ impl<'a> LogLine<'a> {
                     $level,
                     remote_addr = exchange.shown_addr().as_str(),
                     request = exchange.request.to_string().as_str(),
+                    upstream = exchange.group().map(|group| &*group.name),
+                    chosen_by = exchange.chosen_by,
                     upstream_addr = upstream_addr.as_deref(),
-                    location = exchange.location.as_deref(),
-                    route = exchange.route.as_deref(),
+                    location = exchange.location(),
+                    route = exchange.route().map(|route| &**route),
                     tunnel = self.tunnel,
                     status = self.status,
                     body_bytes_sent = self.body_bytes_sent,
@@ -156,4 +159,23 @@ impl<'a> LogLine<'a> {
             _ => event!(Level::INFO),
         }
     }
+}
+
+/// The addresses that were tried, the one that answered last: `10.0.0.1:3000, 10.0.0.2:3000`, as nginx's `$upstream_addr` has them.
+fn write_tried(to: &mut impl Write, exchange: &Exchange) -> fmt::Result {
+    for (at, address) in exchange.tried().enumerate() {
+        if at > 0 {
+            to.write_str(", ")?;
+        }
+        write!(to, "{address}")?;
+    }
+    Ok(())
+}
+
+/// The addresses that were tried, for `tracing`; `None` if none was.
+fn tried(exchange: &Exchange) -> Option<String> {
+    let mut text = String::new();
+    // Writing to a String cannot go wrong.
+    let _ = write_tried(&mut text, exchange);
+    exchange.tried().next().map(|_| text)
 }

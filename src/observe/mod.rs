@@ -14,6 +14,7 @@ mod line_encoder;
 mod line_sink;
 mod log_line;
 mod request_line;
+mod rule_label;
 mod timestamp;
 
 use std::fmt;
@@ -37,6 +38,9 @@ pub use crate::observe::connection_log::ConnectionLog;
 pub use crate::observe::line_encoder::LineFormat;
 pub use crate::observe::line_sink::LineSink;
 pub use crate::observe::request_line::RequestLine;
+pub use crate::observe::rule_label::GroupLabel;
+pub use crate::observe::rule_label::RuleLabel;
+pub use crate::observe::rule_label::StickyBy;
 
 /// The most that is kept of what an upstream says, for an observer that wants to listen.
 pub const FIRST_WORDS: usize = 512;
@@ -117,16 +121,57 @@ pub struct Exchange {
     /// The address that took the connection or, if none did, refused it last. `None` if nothing was tried, or nothing answered
     /// in time.
     pub upstream_addr: Option<PeerAddr>,
-    /// The location that answered, as written.
-    pub location: Option<Arc<str>>,
-    /// Where that location is written: `routes.yaml:9`.
-    pub route: Option<Arc<str>>,
+    /// The addresses of a group that were tried before that one, and did not answer or did not keep the request. Boxed, since most
+    /// requests go to one server.
+    pub tried_before: Option<Box<TriedBefore>>,
+    /// Why the server was chosen, in a group: `sid`, `cookie`, `asked` or `balance`.
+    pub chosen_by: Option<&'static str>,
+    /// The rule that took the request.
+    pub rule: Option<Arc<RuleLabel>>,
 }
+
+/// The addresses that a request was sent to, or that refused it, before the last one, in this order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TriedBefore(pub Vec<PeerAddr>);
 
 impl Exchange {
     /// The client's address as it is shown: without a port that nobody knows.
     pub fn shown_addr(&self) -> String {
         self.remote_addr.to_string()
+    }
+
+    /// The location that answered, as written.
+    pub fn location(&self) -> Option<&str> {
+        self.rule.as_ref().map(|rule| &*rule.location)
+    }
+
+    /// Where that location is written: `routes.yaml:9`.
+    pub fn route(&self) -> Option<&Arc<str>> {
+        self.rule.as_ref().map(|rule| &rule.route)
+    }
+
+    /// The group of servers that the location leads to, if there are several.
+    pub fn group(&self) -> Option<&GroupLabel> {
+        self.rule.as_ref()?.group.as_ref()
+    }
+
+    /// All addresses that were tried, in this order, and the one that answered last.
+    pub fn tried(&self) -> impl Iterator<Item = &PeerAddr> {
+        let before = self.tried_before.as_deref().map(|tried| &*tried.0);
+        let before = before.unwrap_or_default().iter();
+        before.chain(&self.upstream_addr)
+    }
+
+    /// This address took the connection or refused it; `None` if none did in time. In a group, the one before stays in the list of
+    /// those that were tried, unless it is the same.
+    pub fn sent_to(&mut self, address: Option<PeerAddr>) {
+        if self.chosen_by.is_some() && self.upstream_addr != address {
+            let before = self.upstream_addr.take();
+            if let Some(before) = before {
+                self.tried_before.get_or_insert_default().0.push(before);
+            }
+        }
+        self.upstream_addr = address;
     }
 }
 
@@ -259,5 +304,17 @@ impl TunnelId {
     /// As a number.
     pub fn number(self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::Exchange;
+
+    /// An idle tunnel keeps its exchange, so what only groups need must not make it larger.
+    #[test]
+    fn an_exchange_is_no_larger_for_what_groups_need() {
+        let size = size_of::<Exchange>();
+        assert!(size <= 128, "{size} bytes");
     }
 }

@@ -143,6 +143,9 @@ impl NewRequest<'_> {
                 now: report.started().into_std(),
             },
         )?;
+        if let Some(choice) = &choice {
+            report.goes_in_group(choice.chosen_by().word());
+        }
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
             hop,

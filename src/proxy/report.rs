@@ -99,8 +99,9 @@ impl Report {
                 request,
                 opening: Opening::Nothing,
                 upstream_addr: None,
-                location: None,
-                route: None,
+                tried_before: None,
+                chosen_by: None,
+                rule: None,
             },
             status: None,
             body_bytes_sent: 0,
@@ -134,8 +135,12 @@ impl Report {
 
     /// This rule has taken the request.
     pub(super) fn taken_by(&mut self, rule: &ServedRule) {
-        self.exchange.location = Some(Arc::clone(&rule.shown));
-        self.exchange.route = Some(Arc::clone(&rule.place));
+        self.exchange.rule = Some(Arc::clone(&rule.label));
+    }
+
+    /// A server of the route's group was chosen for it, in this way. Said once more if another one is chosen since.
+    pub(super) fn goes_in_group(&mut self, chosen_by: &'static str) {
+        self.exchange.chosen_by = Some(chosen_by);
     }
 
     /// The request is counted for its client's address by this, for as long as it lasts.
@@ -143,9 +148,10 @@ impl Report {
         self.permit = permit;
     }
 
-    /// This address took the connection, or, if none did, refused it last. `None` if nothing was tried or answered in time.
+    /// This address took the connection, or, if none did, refused it last. `None` if nothing was tried or answered in time. In a
+    /// group the addresses before are told too.
     pub(super) fn sent_to(&mut self, address: Option<PeerAddr>) {
-        self.exchange.upstream_addr = address;
+        self.exchange.sent_to(address);
     }
 
     /// wsgate answers itself, and nothing went wrong.
@@ -234,8 +240,9 @@ impl Report {
             request: self.exchange.request.detached(),
             opening: self.exchange.opening,
             upstream_addr: self.exchange.upstream_addr.take(),
-            location: self.exchange.location.take(),
-            route: self.exchange.route.take(),
+            tried_before: self.exchange.tried_before.take(),
+            chosen_by: self.exchange.chosen_by,
+            rule: self.exchange.rule.take(),
         };
         Some(TunnelRecord {
             exchange,

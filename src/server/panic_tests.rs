@@ -41,7 +41,7 @@ struct Panics {
 
 impl Panics {
     fn hear(&self, what: &str, exchange: &Exchange) {
-        let route = exchange.route.as_deref().unwrap_or("no route");
+        let route = exchange.route().map_or("no route", |route| route);
         let line = route.rsplit('/').next().unwrap_or_default();
         let said = format!("{what} {line}");
         self.heard.lock().unwrap().push(said);

@@ -21,12 +21,14 @@ use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prop_oneof;
 use proptest::proptest;
+use proptest::sample::select;
 
 use crate::cli::logging::formatter;
 use crate::observe::AccessLog;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
+use crate::observe::GroupLabel;
 use crate::observe::LineFormat;
 use crate::observe::LineSink;
 use crate::observe::Observer;
@@ -34,6 +36,8 @@ use crate::observe::Opening;
 use crate::observe::OrdinaryLines;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
+use crate::observe::RuleLabel;
+use crate::observe::StickyBy;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
 use crate::stream::ClientAddr;
@@ -165,19 +169,35 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         address.clone().prop_map(PeerAddr::Ip),
         path.prop_map(|path| PeerAddr::Unix(path.into())),
     ];
-    let shared = || of(text().prop_map(Arc::from));
     let client = prop_oneof![address.prop_map(ClientAddr::Ip), Just(ClientAddr::Unix)];
-    let parts = (client, request, of(upstream_addr), shared(), shared());
-    parts.prop_map(
-        |(remote_addr, request, upstream_addr, location, route)| Exchange {
+    let chosen_by = of(select(vec!["sid", "cookie", "asked", "balance"]));
+    let tried = vec(of(upstream_addr), 0..4);
+    let parts = (client, request, tried, chosen_by, of(rule()));
+    parts.prop_map(|(remote_addr, request, tried, chosen_by, rule)| {
+        let mut exchange = Exchange {
             remote_addr,
             request,
             opening: Opening::Nothing,
-            upstream_addr,
-            location,
-            route,
-        },
-    )
+            upstream_addr: None,
+            tried_before: None,
+            chosen_by,
+            rule: rule.map(Arc::new),
+        };
+        tried
+            .into_iter()
+            .for_each(|address| exchange.sent_to(address));
+        exchange
+    })
+}
+
+fn rule() -> impl Strategy<Value = RuleLabel> {
+    (text(), text(), of(text())).prop_map(|(location, route, group)| RuleLabel {
+        group: group.map(|name| GroupLabel {
+            name: name.into(),
+            sticky: StickyBy::Sid,
+        }),
+        ..RuleLabel::new(location, route)
+    })
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
@@ -240,8 +260,9 @@ fn a_line_has_its_fields_in_this_order() {
         request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
         opening: Opening::Nothing,
         upstream_addr: Some(PeerAddr::Ip("[2001:db8::1]:3000".parse().unwrap())),
-        location: Some("~ \"\\d\"".into()),
-        route: None,
+        tried_before: None,
+        chosen_by: None,
+        rule: Some(Arc::new(RuleLabel::new("~ \"\\d\"", "routes.yaml:9"))),
     };
     let end = ExchangeEnd {
         status: None,
@@ -263,14 +284,67 @@ fn a_line_has_its_fields_in_this_order() {
     assert_eq!(
         line(LineFormat::Text),
         "  WARN request remote_addr=\"192.0.2.7:50000\" request=\"GET /chat?EIO=4&.. HTTP/1.1\" \
-         upstream_addr=\"[2001:db8::1]:3000\" location=\"~ \\\"\\\\d\\\"\" status=499 body_bytes_sent=0 duration_ms=1 \
+         upstream_addr=\"[2001:db8::1]:3000\" location=\"~ \\\"\\\\d\\\"\" route=\"routes.yaml:9\" status=499 body_bytes_sent=0 duration_ms=1 \
          reason=\"\\u{1b}[31m é\"\n"
     );
     assert_eq!(
         line(LineFormat::Json),
         "{\"timestamp\":\"\",\"level\":\"WARN\",\"message\":\"request\",\"remote_addr\":\"192.0.2.7:50000\",\
          \"request\":\"GET /chat?EIO=4&.. HTTP/1.1\",\"upstream_addr\":\"[2001:db8::1]:3000\",\
-         \"location\":\"~ \\\"\\\\d\\\"\",\"status\":499,\"body_bytes_sent\":0,\"duration_ms\":1,\
+         \"location\":\"~ \\\"\\\\d\\\"\",\"route\":\"routes.yaml:9\",\"status\":499,\"body_bytes_sent\":0,\"duration_ms\":1,\
          \"reason\":\"\\u001b[31m é\"}\n"
     );
+}
+
+/// What a request to a group has more.
+#[test]
+fn a_request_to_a_group_shows_each_address_that_was_tried() {
+    let target = Uri::from_static("/socket.io/?EIO=4&sid=kkRumerAWARXZW80AAAA");
+    let at = |address: &str| Some(PeerAddr::Ip(address.parse().unwrap()));
+    let mut exchange = Exchange {
+        remote_addr: ClientAddr::Ip("192.0.2.7:50000".parse().unwrap()),
+        request: RequestLine::new(&Method::GET, &target, Version::HTTP_11),
+        opening: Opening::Nothing,
+        upstream_addr: None,
+        tried_before: None,
+        chosen_by: None,
+        rule: Some(Arc::new(RuleLabel {
+            group: Some(GroupLabel {
+                name: "chat".into(),
+                sticky: StickyBy::Sid,
+            }),
+            ..RuleLabel::new("/socket.io", "routes.yaml:9")
+        })),
+    };
+    let shown = |exchange: &Exchange| {
+        let sink = LineSink {
+            format: LineFormat::Text,
+            write: keep,
+        };
+        let line = written(LineFormat::Text, Some(sink), |log| {
+            log.tunnel_opened(TunnelId::next(), exchange)
+        });
+        let line = apart(&line).1;
+        let from = line.find(" upstream").unwrap();
+        line[from..line.find(" location").unwrap()].to_owned()
+    };
+    // Nothing was chosen: the route refuses its client, or all servers are full.
+    assert_eq!(shown(&exchange), " upstream=\"chat\"");
+    exchange.chosen_by = Some("asked");
+    // A kept connection was gone, and a new one to the same server took the request.
+    exchange.sent_to(at("10.0.0.1:3000"));
+    exchange.sent_to(at("10.0.0.1:3000"));
+    let one = " upstream=\"chat\" chosen_by=\"asked\" upstream_addr=\"10.0.0.1:3000\"";
+    assert_eq!(shown(&exchange), one);
+    exchange.sent_to(at("[2001:db8::2]:3000"));
+    exchange.sent_to(at("10.0.0.1:3000"));
+    let three = " upstream=\"chat\" chosen_by=\"asked\" \
+                 upstream_addr=\"10.0.0.1:3000, [2001:db8::2]:3000, 10.0.0.1:3000\"";
+    assert_eq!(shown(&exchange), three);
+    // To one server, only the last address is of interest: those before are addresses of its name.
+    exchange.tried_before = None;
+    exchange.chosen_by = None;
+    exchange.sent_to(at("10.0.0.2:3000"));
+    let last = " upstream=\"chat\" upstream_addr=\"10.0.0.2:3000\"";
+    assert_eq!(shown(&exchange), last);
 }

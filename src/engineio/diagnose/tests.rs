@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -21,6 +22,7 @@ use crate::observe::Lost;
 use crate::observe::Opening;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
+use crate::observe::RuleLabel;
 use crate::observe::Said;
 use crate::observe::TunnelEnd;
 use crate::stream::ClientAddr;
@@ -39,8 +41,9 @@ fn asking(method: Method, target: &str, opening: Opening) -> Exchange {
         request: RequestLine::new(&method, &target, Version::HTTP_11),
         opening,
         upstream_addr: Some(PeerAddr::Ip("127.0.0.1:3000".parse().unwrap())),
-        location: Some("/socket.io".into()),
-        route: Some("routes.yaml:9".into()),
+        tried_before: None,
+        chosen_by: None,
+        rule: Some(Arc::new(RuleLabel::new("/socket.io", "routes.yaml:9"))),
     }
 }
 
@@ -263,7 +266,7 @@ fn what_wsgate_answers_itself_is_named_where_nobody_wrote_it_so() {
     let own = |route: Option<&str>, status| {
         let mut exchange = upgrade("/chat");
         exchange.upstream_addr = None;
-        exchange.route = route.map(Into::into);
+        exchange.rule = route.map(|route| Arc::new(RuleLabel::new("/chat", route)));
         found(&exchange, status, "")
     };
     assert_eq!(own(None, 404), Some(Finding::NoLocation));

@@ -10,6 +10,7 @@
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::str;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -32,6 +33,7 @@ use wsgate::observe::Observer;
 use wsgate::observe::Opening;
 use wsgate::observe::Reason;
 use wsgate::observe::RequestLine;
+use wsgate::observe::RuleLabel;
 use wsgate::observe::Said;
 use wsgate::observe::TunnelEnd;
 use wsgate::observe::TunnelId;
@@ -135,8 +137,9 @@ fn observe(target: &[u8], known: &[u8], said: &[u8]) {
         },
         upstream_addr: (!has("own"))
             .then(|| PeerAddr::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)))),
-        location: Some("/".into()),
-        route: Some("routes.yaml:4".into()),
+        tried_before: None,
+        chosen_by: None,
+        rule: Some(Arc::new(RuleLabel::new("/", "routes.yaml:4"))),
     };
     let reason = match () {
         () if has("client") => Some(Reason::Client("it left".to_owned())),
