@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What the scripts themselves run, or a test through a shell or `ip netns exec`: the scan of the tests cannot see it.
 const BESIDE_TESTS: &[&str] = &[
-    "cc", "cmp", "iconv", "make", "node", "npm", "python3", "sed", "taskset", "true",
+    "cc", "cmp", "iconv", "make", "mount", "node", "npm", "python3", "sed", "taskset", "true",
 ];
 
 /// How a program is started whose name is not written down there: the binary under test, this one, or one that was

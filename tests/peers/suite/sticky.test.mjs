@@ -1,24 +1,12 @@
 // Sessions that share a connection of their client, before a cluster that sends each connection to one worker.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import http from 'node:http';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { start } from '../support/child.mjs';
+import { stickyCluster } from '../support/group.mjs';
 import { check } from '../support/ring.mjs';
 import { socketIo } from '../support/servers.mjs';
-import { DEADLINE, within } from '../support/wait.mjs';
 
-const CLUSTER = fileURLToPath(new URL('../support/sticky_cluster.mjs', import.meta.url));
 const ONLY = { via: ['wsgate'] };
-
-async function stickyCluster(ring) {
-  const child = start(process.execPath, [CLUSTER]);
-  ring.onEnd(() => child.kill('SIGKILL'));
-  const [port] = await within(DEADLINE, once(createInterface({ input: child.stdout }), 'line'), 'a cluster that listens');
-  return { port: Number(port) };
-}
 
 /** A client that has one connection; requests wait for one another. */
 function oneConnection(ring) {

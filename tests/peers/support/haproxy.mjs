@@ -71,6 +71,22 @@ export async function checkedBy(ring, port, checks) {
   return within(DEADLINE, Promise.race([found(), ended]), 'a result of each health check');
 }
 
+/** A listener of HAProxy's `http` mode before a backend of these lines; gives its port, once it listens. */
+export async function haproxyBackend(ring, lines) {
+  const port = await freePort();
+  const limits = ['mode http', 'timeout connect 5s', 'timeout client 60s', 'timeout server 60s'];
+  const text = (title, all) => `${[title, ...all].join('\n  ')}\n`;
+  const front = text('listen chat', [`bind 127.0.0.1:${port}`, 'default_backend nodes']);
+  const { ended } = await run(ring, text('defaults', limits) + front + text('backend nodes', lines));
+  await within(DEADLINE, Promise.race([opened([port]), ended]), 'a listening HAProxy');
+  return port;
+}
+
+/** Until somebody listens on each of these ports. */
+async function opened(ports) {
+  for (const port of ports) while (!(await isOpen(port))) await new Promise((go) => setTimeout(go, 20));
+}
+
 /** A balancer before the ports of `to`, each with the words that its server line has; gives a port for each. */
 export async function haproxy(ring, to) {
   const ports = [];
@@ -80,9 +96,6 @@ export async function haproxy(ring, to) {
     config += `listen l${number}\n  bind 127.0.0.1:${ports[number]}\n  server s 127.0.0.1:${port} ${words}\n`;
   }
   const { ended } = await run(ring, config);
-  const all = async () => {
-    for (const port of ports) while (!(await isOpen(port))) await new Promise((go) => setTimeout(go, 20));
-  };
-  await within(DEADLINE, Promise.race([all(), ended]), 'a listening HAProxy');
+  await within(DEADLINE, Promise.race([opened(ports), ended]), 'a listening HAProxy');
   return ports;
 }

@@ -23,7 +23,7 @@ function locations(routes) {
     .map(
       ([location, to]) => `
     location ${location} {
-      proxy_pass http://127.0.0.1:${to.port};
+      proxy_pass http://${to.port ? `127.0.0.1:${to.port}` : to};
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
@@ -53,6 +53,17 @@ function servers(routes, port, tls, tlsPort) {
   server {
     listen 127.0.0.1:${port};${locations(routes)}
   }${secure.join('')}`;
+}
+
+/** A running nginx with the snippet before a group of servers, whose block has these lines. */
+export async function startNginxGroup(lines) {
+  const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-nginx-'));
+  const port = await freePort();
+  const upstream = `upstream chat {\n  ${lines.join('\n  ')}\n}\n`;
+  const block = servers([['/', 'chat']], port);
+  const nginx = await runNginx({ http: upstream + block, folder });
+  const stop = () => nginx.stop().finally(() => rm(folder, { recursive: true, force: true }));
+  return { http: `http://127.0.0.1:${port}`, port, text: nginx.text, stop };
 }
 
 /** A whole configuration around what stands in its `http` block; one process that keeps to its folder. */

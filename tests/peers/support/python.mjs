@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { start } from './child.mjs';
 import { Journal } from './wait.mjs';
 
-const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
+/** The interpreter of the virtual environment. */
+export const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
 const SERVER = fileURLToPath(new URL('python_server.py', import.meta.url));
 
 /**

@@ -52,15 +52,16 @@ class Ring {
 
   /**
    * A proxy before `backend` (a thing with a port), or before `routes`, a list of `[location, backend]`.
-   * With `tls`, a list of `{ cert, key, names }`, it also has a TLS listener; `top` is a list of lines for wsgate's file.
+   * With `tls`, a list of `{ cert, key, names }`, it also has a TLS listener; `top` is a list of lines for wsgate's file, and
+   * `document` an object that is the whole of it.
    */
-  async gate(backend, { location = '/socket.io', routes = [[location, backend]], tls, format, top } = {}) {
+  async gate(backend, { location = '/socket.io', routes = [[location, backend]], tls, format, top, document } = {}) {
     if (VIA === 'direct') {
       if (routes.length !== 1 || tls) throw new Error('this test needs a proxy: leave `direct` out of its `via`');
       const at = `127.0.0.1:${routes[0][1].port}`;
       return { http: `http://${at}`, ws: `ws://${at}`, port: routes[0][1].port };
     }
-    const gate = await (VIA === 'nginx' ? startNginx : startWsgate)({ routes, tls, format, top });
+    const gate = await (VIA === 'nginx' ? startNginx : startWsgate)({ routes, tls, format, top, document });
     this.gates.push(gate);
     this.onEnd(() => gate.stop());
     return gate;

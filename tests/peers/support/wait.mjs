@@ -42,6 +42,10 @@ export class Journal {
     for (const look of [...this.#waiting]) look();
   }
 
+  some(matches) {
+    return this.entries.some(matches);
+  }
+
   filter(matches) {
     return this.entries.filter(matches);
   }

@@ -16,7 +16,9 @@ export const BINARY = process.env.WSGATE ?? join(HERE, '../../target/debug/wsgat
 /** Where to listen, plainly and (with `tls`) by TLS; port 0 is the system's choice. */
 const LISTEN = { plain: ['127.0.0.1:0'], secure: ['127.0.0.1:0'] };
 
-export function routesYaml({ routes, tls, top = [], listen: { plain, secure, more = [], redirect } = LISTEN }) {
+/** A routes.yaml of these parts, or of the `document` that is the whole of it: an object, since JSON is YAML. */
+export function routesYaml({ document, routes, tls, top = [], listen: { plain, secure, more = [], redirect } = LISTEN }) {
+  if (document) return `${JSON.stringify(document, null, 2)}\n`;
   const text = JSON.stringify;
   const rest = more.map((line) => `    ${line}`);
   const lines = ['drain_timeout: 1s', ...top, 'listen:', ...plain.flatMap((address) => [`  - address: ${text(address)}`, ...rest])];
@@ -46,11 +48,11 @@ function parsed(line) {
  * A running wsgate, started behind `command`, if there is one. It has urls unless it is given addresses to `listen` on,
  * or a `file` that says everything.
  */
-export async function startWsgate({ routes, tls, top, format = 'json', listen, file, command = [] }) {
+export async function startWsgate({ document, routes, tls, top, format = 'json', listen, file, command = [] }) {
   assert.ok(existsSync(BINARY), `no wsgate at ${BINARY}: run "cargo build", or say where it is in WSGATE`);
   const folder = await mkdtemp(join(tmpdir(), 'wsgate-peers-'));
   const config = file ?? join(folder, 'routes.yaml');
-  if (!file) await writeFile(config, routesYaml({ routes, tls, top, listen }));
+  if (!file) await writeFile(config, routesYaml({ document, routes, tls, top, listen }));
 
   const [program, ...args] = [...command, BINARY, '--config', config, '--log-format', format];
   const child = start(program, args);
@@ -87,7 +89,15 @@ export async function startWsgate({ routes, tls, top, format = 'json', listen, f
     await log.several(before + 1, isReload);
   }
 
+  /** Ends it as a crash would, without a word. */
+  async function kill() {
+    child.kill('SIGKILL');
+    await child.exited;
+    await rm(folder, { recursive: true, force: true });
+  }
+
   async function stop() {
+    if (child.signalCode === 'SIGKILL') return;
     child.kill('SIGTERM');
     try {
       const { code, signal } = await within(8_000, child.exited, 'the end of wsgate after SIGTERM');
@@ -114,6 +124,7 @@ export async function startWsgate({ routes, tls, top, format = 'json', listen, f
       text,
       save,
       stop,
+      kill,
     };
   } catch (error) {
     child.kill('SIGKILL');
