@@ -96,10 +96,18 @@ impl Bench {
         self.start_proxy(kind, &others, AccessLog::Off)
     }
 
+    /// One of each, before a group of servers.
+    pub(crate) fn proxies_of_group(&self, servers: &[Upstream]) -> Vec<Proxy> {
+        let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
+        let start =
+            |kind: &Kind| Proxy::start(*kind, &addresses, &self.certificates, &[], AccessLog::Off);
+        self.kinds.iter().map(start).collect()
+    }
+
     fn start_proxy(&self, kind: Kind, others: &[(Others, usize)], access_log: AccessLog) -> Proxy {
         Proxy::start(
             kind,
-            self.upstream(),
+            &[self.upstream()],
             &self.certificates,
             others,
             access_log,

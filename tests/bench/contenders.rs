@@ -26,6 +26,9 @@ use crate::process::on_core;
 /// The core of the proxies; load and upstream have the other.
 pub(crate) const CORE: usize = 0;
 
+/// What wsgate's file calls several servers.
+const GROUP: &str = "backend";
+
 /// How a client comes in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Entrance {
@@ -117,7 +120,7 @@ impl Kind {
     /// Its configuration, with what differs from machine to machine filled in.
     pub(crate) fn configuration(self, place: &Place) -> String {
         let [ws, wss, rsa] = place.ports;
-        let (upstream, limit) = (place.upstream, place.descriptors);
+        let limit = place.descriptors;
         let access_log = match (self, place.access_log) {
             (_, AccessLog::Off) => "off",
             (Self::Nginx, AccessLog::On) => "access.log",
@@ -142,7 +145,7 @@ http {{
   keepalive_timeout 1h;
   keepalive_requests 1000000;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-  upstream backend {{ server {upstream}; keepalive 128; keepalive_requests 1000000; }}
+  upstream backend {{ {}keepalive 128; keepalive_requests 1000000; }}
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:TLS:50m;
   server {{
@@ -174,7 +177,8 @@ location / {{
   proxy_read_timeout 1h;
   proxy_send_timeout 1h;
 }}
-"
+",
+                self.servers(&place.upstreams)
             ),
             Self::HaProxy => format!(
                 "\
@@ -201,9 +205,9 @@ frontend clients
   http-request set-header X-Forwarded-Proto http unless {{ ssl_fc }}
   default_backend servers
 backend servers
-  server one {upstream}
-",
-                (limit - 100) / 2
+{}",
+                (limit - 100) / 2,
+                self.servers(&place.upstreams)
             ),
             Self::Wsgate => format!(
                 "\
@@ -218,17 +222,46 @@ listen:
   - address: 127.0.0.1:{rsa}
     reuseport: true
     tls: {{ cert: rsa.pem, key: rsa.key }}
-routes:
+{}routes:
   - location: /
-    proxy_pass: http://{upstream}
-"
+    proxy_pass: http://{}
+",
+                self.servers(&place.upstreams),
+                place.proxy_pass()
             ),
+        }
+    }
+
+    /// What a configuration says of its servers: several are a group, in which the one with the fewest connections is chosen.
+    fn servers(self, upstreams: &[SocketAddr]) -> String {
+        let several = upstreams.len() > 1;
+        let each = |line: fn(usize, &SocketAddr) -> String| -> String {
+            let lines = upstreams.iter().enumerate();
+            lines
+                .map(|(number, address)| line(number, address))
+                .collect()
+        };
+        match self {
+            Self::Nginx => {
+                let balance = if several { "least_conn; " } else { "" };
+                balance.to_owned() + &each(|_, address| format!("server {address}; "))
+            }
+            Self::HaProxy => {
+                let balance = if several { "  balance leastconn\n" } else { "" };
+                balance.to_owned()
+                    + &each(|number, address| format!("  server s{number} {address}\n"))
+            }
+            Self::Wsgate if several => {
+                let servers = each(|_, address| format!("      - {address}\n"));
+                format!("upstreams:\n  {GROUP}:\n    balance: least_conn\n    servers:\n{servers}")
+            }
+            Self::Wsgate => String::new(),
         }
     }
 
     /// A configuration with these locations before the one that answers.
     fn with_others(self, text: String, place: &Place, others: &[(Others, usize)]) -> String {
-        let upstream = place.upstream;
+        let upstream = place.proxy_pass();
         let mut lines = String::new();
         for (kind, number) in others {
             let (pattern, is_regex) = (kind.pattern(*number), *kind == Others::Regexes);
@@ -289,10 +322,20 @@ routes:
 /// Where a proxy stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstreams: Vec<SocketAddr>,
     pub(crate) ports: [u16; 3],
     pub(crate) descriptors: usize,
     pub(crate) access_log: AccessLog,
+}
+
+impl Place {
+    /// What wsgate's routes lead to: one server, or the group of them.
+    fn proxy_pass(&self) -> String {
+        match &*self.upstreams {
+            [one] => one.to_string(),
+            _ => GROUP.to_owned(),
+        }
+    }
 }
 
 /// A running proxy.
@@ -310,7 +353,7 @@ impl Proxy {
     /// Starts one, and waits until it accepts on every address.
     pub(crate) fn start(
         kind: Kind,
-        upstream: SocketAddr,
+        upstreams: &[SocketAddr],
         certificates: &[(&str, String)],
         others: &[(Others, usize)],
         access_log: AccessLog,
@@ -328,7 +371,7 @@ impl Proxy {
         }
         let reserved = [(); 3].map(|()| reserve());
         let place = Place {
-            upstream,
+            upstreams: upstreams.to_vec(),
             ports: reserved.each_ref().map(|(_, port)| *port),
             descriptors: crate::process::descriptors(),
             access_log,

@@ -53,7 +53,7 @@ struct Arguments {
     /// Fewer rounds and fewer tunnels: about 3 minutes
     #[arg(long)]
     quick: bool,
-    /// Only these: messages, latency, bulk, connections, requests, access-log, fan-out, memory, storm, growth
+    /// Only these: messages, latency, bulk, connections, requests, group, access-log, fan-out, memory, storm, growth
     #[arg(long, value_delimiter = ',', value_name = "MEASURE")]
     only: Vec<String>,
     /// Rounds, instead of 10 or with --quick 3
@@ -70,12 +70,13 @@ struct Arguments {
     upstream: bool,
 }
 
-const MEASURES: [&str; 10] = [
+const MEASURES: [&str; 11] = [
     "messages",
     "latency",
     "bulk",
     "connections",
     "requests",
+    "group",
     "access-log",
     "fan-out",
     "memory",
@@ -208,6 +209,7 @@ async fn measure(arguments: &Arguments) -> Report {
             "bulk" => measures::bulk::measure(&bench).await,
             "connections" => measures::connections::measure(&bench).await,
             "requests" => measures::requests::measure(&bench).await,
+            "group" => measures::group::measure(&bench).await,
             "access-log" => measures::access_log::measure(&bench).await,
             "fan-out" => measures::fan_out::measure(&bench).await,
             "memory" => measures::memory::measure(&bench).await,

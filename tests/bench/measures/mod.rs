@@ -4,6 +4,7 @@ pub(crate) mod access_log;
 pub(crate) mod bulk;
 pub(crate) mod connections;
 pub(crate) mod fan_out;
+pub(crate) mod group;
 pub(crate) mod growth;
 pub(crate) mod latency;
 pub(crate) mod memory;
