@@ -29,7 +29,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("routing", &["headers", "template"]),
     (
         "upstream",
-        &["headers", "http1", "stream", "template", "tls"],
+        &["affinity", "headers", "http1", "stream", "template", "tls"],
     ),
     // floor 3
     ("clients", &["engineio", "headers"]),

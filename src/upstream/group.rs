@@ -5,8 +5,6 @@
 //! which go from one value to the next by the group's name and the member's address.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::template::Template;
@@ -15,6 +13,8 @@ use crate::upstream::MemberSettings;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 use crate::upstream::Server;
+use crate::upstream::balance::cursor::Cursor;
+use crate::upstream::balance::tier::Tiers;
 
 /// What `upstreams` says of a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,13 +92,13 @@ pub enum HealthCheck {
 #[derive(Debug, Default)]
 pub struct GroupState {
     /// Which turn of the sequence is the next one.
-    cursor: AtomicUsize,
+    cursor: Cursor,
 }
 
 impl GroupState {
-    /// Takes the next turn of the sequence.
-    pub(super) fn turn(&self) -> usize {
-        self.cursor.fetch_add(1, Ordering::Relaxed)
+    /// Which turn of the sequence is the next one.
+    pub(super) fn cursor(&self) -> &Cursor {
+        &self.cursor
     }
 }
 
@@ -110,6 +110,7 @@ pub struct Group {
     written: Arc<[WrittenServer]>,
     state: Arc<GroupState>,
     members: Box<[Member]>,
+    tiers: Tiers,
 }
 
 /// One entry of a group's `servers`.
@@ -131,12 +132,28 @@ impl Group {
                 written.settings.clone(),
             )
         });
+        let members: Box<[_]> = members.collect();
         Self {
-            members: members.collect(),
+            tiers: Tiers::of(&members),
+            members,
             settings: Arc::new(settings),
             written: servers.into(),
             state: Arc::default(),
         }
+    }
+
+    /// The same group with these servers, which may share what is known of them with those that it has.
+    pub fn with_members(&self, members: Box<[Member]>) -> Self {
+        Self {
+            tiers: Tiers::of(&members),
+            members,
+            ..self.clone()
+        }
+    }
+
+    /// The same group with what outlives it taken from the one that it replaces.
+    pub fn with_state(self, state: Arc<GroupState>) -> Self {
+        Self { state, ..self }
     }
 
     /// What `upstreams` says of it.
@@ -155,8 +172,19 @@ impl Group {
     }
 
     /// What outlives this value.
-    pub fn state(&self) -> &GroupState {
+    pub fn state(&self) -> &Arc<GroupState> {
         &self.state
+    }
+
+    /// Its servers among which it is chosen.
+    pub(super) fn tiers(&self) -> &Tiers {
+        &self.tiers
+    }
+
+    /// Whether all servers among which it is chosen are down. They are chosen nevertheless, since nothing would be gained by not asking.
+    pub fn is_all_down(&self) -> bool {
+        let mut places = self.tiers.candidates().peekable();
+        places.peek().is_some() && places.all(|at| self.members[at].state().is_down())
     }
 
     /// Whether the configuration says the same of both.

@@ -1,11 +1,12 @@
 //! One server of a group: what is written of it, and what is known of it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::affinity::ServerId;
+use crate::upstream::MemberState;
 use crate::upstream::Server;
+use crate::upstream::balance::rendezvous::Entrant;
 
 /// What an entry of `servers` says beside the address; nginx's words and defaults.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,16 +50,26 @@ pub struct Member {
     server: Arc<Server>,
     settings: MemberSettings,
     state: Arc<MemberState>,
+    id: ServerId,
+    entrant: Entrant,
 }
 
 impl Member {
     /// A server of the group of this name, of which nothing is known yet.
-    pub fn new(_group: &str, server: Arc<Server>, settings: MemberSettings) -> Self {
+    pub fn new(group: &str, server: Arc<Server>, settings: MemberSettings) -> Self {
+        let address = server.authority();
         Self {
+            id: ServerId::of(group, &address),
+            entrant: Entrant::new(&address, settings.weight),
             server,
             settings,
             state: Arc::default(),
         }
+    }
+
+    /// This server, of which is known what `state` says.
+    pub fn with_state(self, state: Arc<MemberState>) -> Self {
+        Self { state, ..self }
     }
 
     /// Where it is reached.
@@ -75,36 +86,14 @@ impl Member {
     pub fn state(&self) -> &Arc<MemberState> {
         &self.state
     }
-}
 
-/// What all threads know of a server. It outlives reloads.
-#[derive(Debug, Default)]
-pub struct MemberState {
-    /// Requests and tunnels that it has, and those that are being connected.
-    open: AtomicU32,
-}
-
-impl MemberState {
-    /// How many requests and tunnels it has.
-    pub fn open(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+    /// By what sessions and cookies name it.
+    pub fn id(&self) -> ServerId {
+        self.id
     }
-}
 
-/// Counts one request or tunnel of a server, until it is dropped.
-#[derive(Debug)]
-pub struct OpenGuard(Arc<MemberState>);
-
-impl OpenGuard {
-    /// Counts one more.
-    pub fn new(of: &Arc<MemberState>) -> Self {
-        of.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(of))
-    }
-}
-
-impl Drop for OpenGuard {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    /// How it takes part in the draws for a key.
+    pub(super) fn entrant(&self) -> Entrant {
+        self.entrant
     }
 }

@@ -6,7 +6,9 @@
 //! of any client's request. A connection belongs to one client connection; nothing here is shared between clients, since a
 //! shared pool breaks Engine.IO workers that keep sessions per connection.
 
+mod balance;
 mod choice;
+mod choice_input;
 mod connect;
 mod connect_error;
 mod connection;
@@ -14,6 +16,7 @@ mod group;
 mod idle_connection;
 mod lookup;
 mod member;
+mod member_state;
 mod probe;
 mod proxy_pass;
 mod server;
@@ -22,8 +25,8 @@ mod target;
 use std::time::Duration;
 
 pub use crate::upstream::choice::Choice;
-pub use crate::upstream::choice::ChoiceInput;
 pub use crate::upstream::choice::ChosenBy;
+pub use crate::upstream::choice_input::ChoiceInput;
 pub use crate::upstream::connect::Connected;
 pub use crate::upstream::connect::connect;
 pub use crate::upstream::connect_error::ConnectError;
@@ -41,8 +44,8 @@ pub use crate::upstream::group::WrittenServer;
 pub use crate::upstream::idle_connection::IdleConnection;
 pub use crate::upstream::member::Member;
 pub use crate::upstream::member::MemberSettings;
-pub use crate::upstream::member::MemberState;
-pub use crate::upstream::member::OpenGuard;
+pub use crate::upstream::member_state::MemberState;
+pub use crate::upstream::member_state::OpenGuard;
 pub use crate::upstream::probe::AskTimeouts;
 pub use crate::upstream::probe::ProbeAnswer;
 pub use crate::upstream::probe::ProbeError;
