@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::Method;
@@ -21,6 +22,11 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
+use wsgate::affinity::Affinity;
+use wsgate::affinity::Lifetime;
+use wsgate::affinity::OpenedSession;
+use wsgate::affinity::ServerId;
+use wsgate::affinity::SessionKey;
 use wsgate::affinity::Sessions;
 use wsgate::engineio::EngineIoSessions;
 use wsgate::observe::AccessLog;
@@ -209,4 +215,38 @@ fn the_session_of_a_request_and_of_an_open_packet_allocates_nothing() {
     let before = COUNT.get();
     (0..1000).for_each(|_| all());
     assert_eq!(COUNT.get() - before, 0, "allocations in 1,000 sessions");
+}
+
+#[test]
+fn what_a_group_remembers_of_sessions_does_not_grow() {
+    let affinity = Affinity::default();
+    let server = ServerId::of("chat", "127.0.0.1:3000");
+    let client = Some("203.0.113.1".parse().unwrap());
+    let start = Instant::now();
+    let use_all = |from: u32, to: u32| {
+        for number in from..to {
+            let mut id = [b'a'; 16];
+            (0..10).for_each(|digit| id[digit] += (number >> (3 * digit)) as u8 & 7);
+            let key = SessionKey::of(str::from_utf8(&id).unwrap());
+            let now = start + Duration::from_millis(number.into());
+            let lifetime = Lifetime::UNKNOWN;
+            assert_eq!(affinity.find(key, now), None);
+            match number % 3 {
+                0 => affinity.learned(OpenedSession { key, lifetime }, server, now),
+                1 => affinity.accepted(key, server, now),
+                _ if affinity.may_ask(key, client, now) => {
+                    affinity.refused_by_all(key, client, now);
+                }
+                _ => {}
+            }
+        }
+    };
+    // The first ones take what is taken once: the tables.
+    use_all(0, 3);
+    let before = COUNT.get();
+    use_all(3, 200_000);
+    assert_eq!(COUNT.get() - before, 0, "allocations in 200,000 sessions");
+    // The last minute and three quarters of them, of which two thirds were found to be a server's.
+    let live = affinity.sessions_of(server, start + Duration::from_millis(200_000));
+    assert!((50_000..65_536).contains(&live), "{live}");
 }

@@ -10,8 +10,12 @@ impl Lifetime {
     /// The shortest: a request that is on its way meanwhile must still find its server, whatever the session's own times are.
     pub const SHORTEST: Self = Self(10);
 
-    /// The longest, an hour and eight minutes, which is what 12 bits hold. A session that is silent for longer is asked about.
-    pub const LONGEST: Self = Self((1 << 12) - 1);
+    /// How many bits it has.
+    pub(super) const BITS: u32 = 12;
+
+    /// The longest, an hour and eight minutes, which is what its bits hold. The servers are asked about a session that is silent for
+    /// longer.
+    pub const LONGEST: Self = Self((1 << Self::BITS) - 1);
 
     /// What a session is given of which only its id is known: a quarter more than 25 s between two pings and 60 s for the answer, the
     /// longest that a server of Engine.IO has had by default.
@@ -22,6 +26,12 @@ impl Lifetime {
         let seconds = wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0);
         let seconds = u16::try_from(seconds).unwrap_or(u16::MAX);
         Self(seconds).clamp(Self::SHORTEST, Self::LONGEST)
+    }
+
+    /// The lifetime that has these bits, of which the lowest ones count.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        // No more than 12 of them are left.
+        Self(bits as u16 & Self::LONGEST.0)
     }
 
     /// In whole seconds.

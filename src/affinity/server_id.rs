@@ -25,6 +25,11 @@ impl ServerId {
         // No more than 24 of them are left.
         Self((bits & MASK) as u32)
     }
+
+    /// Its bits, the lowest ones.
+    pub(super) fn bits(self) -> u64 {
+        u64::from(self.0)
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +40,7 @@ mod tests {
     fn a_server_is_told_by_its_group_and_its_address() {
         let of = ServerId::of("chat", "10.0.0.1:3000");
         assert_eq!(of, ServerId::of("chat", "10.0.0.1:3000"));
+        assert_eq!(of, ServerId::from_bits(of.bits()));
         assert_ne!(of, ServerId::of("chat", "10.0.0.2:3000"));
         assert_ne!(of, ServerId::of("chat1", "0.0.0.1:3000"));
     }
