@@ -147,11 +147,10 @@ impl Choice {
     /// here, above all nothing that a client can bring about. `max_fails` of these in a row within `fail_timeout`, and it is down;
     /// but for the only server of a group, which is asked anyway.
     pub fn failed(&self, now: Instant) {
-        let mut members = self.group.members().iter();
-        let others =
-            members.any(|other| !other.settings().down && other.id() != self.member().id());
+        let mut others = self.group.members().iter().enumerate();
+        let has_others = others.any(|(at, other)| at != self.at && !other.settings().down);
         let member = self.member();
-        if others && member.state().has_failed(now, member.settings()) {
+        if has_others && member.state().has_failed(now, member.settings()) {
             member.state().set_down(now);
         }
     }

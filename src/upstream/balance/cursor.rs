@@ -13,7 +13,7 @@ pub(in crate::upstream) struct Cursor(AtomicUsize);
 
 impl Cursor {
     /// Takes the next turn.
-    pub(super) fn take(&self) -> usize {
+    pub(in crate::upstream) fn take(&self) -> usize {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 
