@@ -14,12 +14,14 @@ use crate::engineio::finding::Finding;
 use crate::engineio::finding::RedirectedBy;
 use crate::engineio::finding::RefusedRequestKind;
 use crate::engineio::finding::ServerFamily;
+use crate::engineio::finding::SessionPlace;
 use crate::engineio::frame::Frame;
 use crate::engineio::read_polling;
 use crate::engineio::read_stream;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
+use crate::observe::GroupLabel;
 use crate::observe::Lost;
 use crate::observe::Opening;
 use crate::observe::Reason;
@@ -214,7 +216,11 @@ fn refused(exchange: &Exchange, query: &Query<'_>, said: &[u8]) -> Option<Findin
         RefusedCode::UnsupportedProtocol if query.speaks(Protocol::V3) => {
             Some(Finding::Eio3Refused(ServerFamily::Node))
         }
-        RefusedCode::SessionUnknown if query.has_sid => Some(Finding::SessionUnknown),
+        RefusedCode::SessionUnknown if query.has_sid => {
+            let of_group = |group: &GroupLabel| SessionPlace::GroupOf(group.sticky);
+            let place = exchange.group().map_or(SessionPlace::Server, of_group);
+            Some(Finding::SessionUnknown(place))
+        }
         RefusedCode::TransportUnknown if contains(said, b"Transport unknown") => {
             Some(match (query.eio, exchange.opening) {
                 (Some(_), _) => Finding::TransportUnknown,

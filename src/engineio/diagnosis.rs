@@ -1,6 +1,5 @@
 //! The observer that says why a client is refused: one line in the log, with what to do about it.
 
-use std::fmt::Display;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -32,7 +31,8 @@ macro_rules! line {
             kind = $finding.kind(),
             remote_addr = $exchange.shown_addr().as_str(),
             request = $exchange.request.to_string().as_str(),
-            upstream_addr = text($exchange.upstream_addr.as_ref()).as_deref(),
+            upstream = $exchange.group().map(|group| &*group.name),
+            upstream_addr = $exchange.shown_upstream_addr().as_deref(),
             location = $exchange.location(),
             route = $exchange.route().map(|route| &**route),
             why = $finding.to_string().as_str(),
@@ -89,10 +89,6 @@ impl Observer for Diagnosis {
     fn tunnel_said(&self, _: TunnelId, exchange: &Exchange, said: &[u8]) {
         self.say(exchange, diagnose::first_words(exchange, said).flatten());
     }
-}
-
-fn text(address: Option<impl Display>) -> Option<String> {
-    address.map(|address| address.to_string())
 }
 
 #[cfg(test)]

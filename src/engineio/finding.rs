@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::observe::Lost;
+use crate::observe::StickyBy;
 
 /// Something that is wrong with a client, its server, or the way between them.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,8 +16,8 @@ pub enum Finding {
     Eio3Refused(ServerFamily),
     /// The client speaks EIO=4, and the server is of version 2.
     OldServer,
-    /// The server knows no such session.
-    SessionUnknown,
+    /// The server knows no such session, or no server of the group that was asked.
+    SessionUnknown(SessionPlace),
     /// The server does not speak the transport that is asked for.
     TransportUnknown,
     /// A WebSocket or a session was asked for, and a page came back.
@@ -40,6 +41,15 @@ pub enum Finding {
     TunnelTimeout(Duration),
     /// The upstream closed the connection without an answer.
     Unanswered(FailedRequest),
+}
+
+/// Where a session was looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionPlace {
+    /// At the one server that the route leads to, as far as wsgate knows.
+    Server,
+    /// In a group whose `sticky` says this.
+    GroupOf(StickyBy),
 }
 
 /// The kind of server that refuses EIO=3.
@@ -125,6 +135,12 @@ impl Finding {
             RefusedRequestKind::Session,
         ]
         .map(FailedRequest::of);
+        let places = [
+            SessionPlace::Server,
+            SessionPlace::GroupOf(StickyBy::Sid),
+            SessionPlace::GroupOf(StickyBy::Cookie),
+            SessionPlace::GroupOf(StickyBy::Nothing),
+        ];
         let lost = [Lost::Both, Lost::Upgrade, Lost::Connection, Lost::Version];
         let evidence = [
             Evidence::FirstMessage,
@@ -135,7 +151,6 @@ impl Finding {
             Self::Eio3Refused(ServerFamily::Node),
             Self::Eio3Refused(ServerFamily::Python),
             Self::OldServer,
-            Self::SessionUnknown,
             Self::TransportUnknown,
             Self::NotFound(no_slash.clone()),
             Self::NoLocation,
@@ -152,6 +167,7 @@ impl Finding {
             examples.push(Self::NotFound(asked.clone()));
             examples.push(Self::Unanswered(asked));
         }
+        examples.extend(places.map(Self::SessionUnknown));
         examples.extend(lost.map(|lost| Self::LostHeaders(Some(lost))));
         examples.extend(evidence.map(Self::PlainServer));
         examples
@@ -162,7 +178,7 @@ impl Finding {
         match self {
             Self::Eio3Refused(_) => "eio3_refused",
             Self::OldServer => "old_server",
-            Self::SessionUnknown => "session_unknown",
+            Self::SessionUnknown(_) => "session_unknown",
             Self::TransportUnknown => "transport_unknown",
             Self::GotPage(..) => "got_page",
             Self::NotFound(_) => "not_found",
@@ -186,11 +202,12 @@ impl Finding {
             | Self::GotPage(..)
             | Self::NotFound(_)
             | Self::Redirected(RedirectedBy::Status(_))
+            | Self::SessionUnknown(SessionPlace::GroupOf(StickyBy::Cookie | StickyBy::Nothing))
             | Self::LostHeaders(_)
             | Self::PlainClient
             | Self::PlainServer(_)
             | Self::Unanswered(_) => FindingLevel::Warn,
-            Self::SessionUnknown
+            Self::SessionUnknown(SessionPlace::Server | SessionPlace::GroupOf(StickyBy::Sid))
             | Self::NoLocation
             | Self::Redirected(RedirectedBy::Listener)
             | Self::NoClient

@@ -28,6 +28,7 @@ pub use crate::engineio::finding::Finding;
 pub use crate::engineio::finding::RedirectedBy;
 pub use crate::engineio::finding::RefusedRequestKind;
 pub use crate::engineio::finding::ServerFamily;
+pub use crate::engineio::finding::SessionPlace;
 pub use crate::engineio::session::EngineIoSessions;
 
 /// The protocol's version, which a client names in its query as `EIO`.

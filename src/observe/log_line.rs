@@ -1,6 +1,5 @@
 //! What a line of the access log says.
 
-use std::fmt;
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -96,7 +95,7 @@ impl<'a> LogLine<'a> {
             (None, Some(PeerAddr::Ip(address))) => {
                 line.socket_addr(field_name!("upstream_addr"), *address);
             }
-            _ => line.written(field_name!("upstream_addr"), |to| write_tried(to, exchange)),
+            _ => line.written(field_name!("upstream_addr"), |to| exchange.write_tried(to)),
         }
         if let Some(rule) = &exchange.rule {
             line.text(field_name!("location"), &rule.location);
@@ -125,7 +124,7 @@ impl<'a> LogLine<'a> {
 
     fn trace(&self) {
         let exchange = self.exchange;
-        let upstream_addr = tried(exchange);
+        let upstream_addr = exchange.shown_upstream_addr();
         let ended_by = self.ended_by.map(|ended_by| ended_by.to_string());
         // `tracing` wants the level in the event's static part. It leaves a field out when it is `None`; strings are
         // recorded as strings, so that JSON has them unquoted.
@@ -159,23 +158,4 @@ impl<'a> LogLine<'a> {
             _ => event!(Level::INFO),
         }
     }
-}
-
-/// The addresses that were tried, the one that answered last: `10.0.0.1:3000, 10.0.0.2:3000`, as nginx's `$upstream_addr` has them.
-fn write_tried(to: &mut impl Write, exchange: &Exchange) -> fmt::Result {
-    for (at, address) in exchange.tried().enumerate() {
-        if at > 0 {
-            to.write_str(", ")?;
-        }
-        write!(to, "{address}")?;
-    }
-    Ok(())
-}
-
-/// The addresses that were tried, for `tracing`; `None` if none was.
-fn tried(exchange: &Exchange) -> Option<String> {
-    let mut text = String::new();
-    // Writing to a String cannot go wrong.
-    let _ = write_tried(&mut text, exchange);
-    exchange.tried().next().map(|_| text)
 }

@@ -155,11 +155,25 @@ impl Exchange {
         self.rule.as_ref()?.group.as_ref()
     }
 
-    /// All addresses that were tried, in this order, and the one that answered last.
-    pub fn tried(&self) -> impl Iterator<Item = &PeerAddr> {
+    /// The addresses that were tried, the one that answered last: `10.0.0.1:3000, 10.0.0.2:3000`, as nginx's `$upstream_addr` has
+    /// them. `None` if none was tried.
+    pub fn shown_upstream_addr(&self) -> Option<String> {
+        let mut text = String::new();
+        // Writing to a String cannot go wrong.
+        let _ = self.write_tried(&mut text);
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn write_tried(&self, to: &mut impl fmt::Write) -> fmt::Result {
         let before = self.tried_before.as_deref().map(|tried| &*tried.0);
         let before = before.unwrap_or_default().iter();
-        before.chain(&self.upstream_addr)
+        for (at, address) in before.chain(&self.upstream_addr).enumerate() {
+            if at > 0 {
+                to.write_str(", ")?;
+            }
+            write!(to, "{address}")?;
+        }
+        Ok(())
     }
 
     /// This address took the connection or refused it; `None` if none did in time. In a group, the one before stays in the list of

@@ -15,15 +15,18 @@ use crate::engineio::finding::Evidence;
 use crate::engineio::finding::Finding;
 use crate::engineio::finding::RedirectedBy;
 use crate::engineio::finding::ServerFamily;
+use crate::engineio::finding::SessionPlace;
 use crate::observe::EndedBy;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
+use crate::observe::GroupLabel;
 use crate::observe::Lost;
 use crate::observe::Opening;
 use crate::observe::Reason;
 use crate::observe::RequestLine;
 use crate::observe::RuleLabel;
 use crate::observe::Said;
+use crate::observe::StickyBy;
 use crate::observe::TunnelEnd;
 use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
@@ -221,6 +224,24 @@ fn each_answer_to_an_upgrade_request_is_understood() {
         kind(&of_session, 400, "Session ID unknown"),
         Some("session_unknown")
     );
+    for sticky in [StickyBy::Sid, StickyBy::Cookie, StickyBy::Nothing] {
+        let mut in_group = get("/socket.io/?EIO=4&transport=polling&sid=kkRumerAWARXZW80AAAA");
+        in_group.rule = Some(Arc::new(RuleLabel {
+            group: Some(GroupLabel {
+                name: "chat".into(),
+                sticky,
+            }),
+            ..RuleLabel::new("/socket.io", "routes.yaml:9")
+        }));
+        assert_eq!(
+            found(
+                &in_group,
+                400,
+                r#"{"code":1,"message":"Session ID unknown"}"#
+            ),
+            Some(Finding::SessionUnknown(SessionPlace::GroupOf(sticky)))
+        );
+    }
     assert_eq!(
         kind(&upgrade("/socket.io/"), 400, "Transport unknown"),
         Some("plain_client")

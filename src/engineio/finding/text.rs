@@ -9,8 +9,10 @@ use crate::engineio::finding::Finding;
 use crate::engineio::finding::RedirectedBy;
 use crate::engineio::finding::RefusedRequestKind;
 use crate::engineio::finding::ServerFamily;
+use crate::engineio::finding::SessionPlace;
 use crate::engineio::hints;
 use crate::observe::Lost;
+use crate::observe::StickyBy;
 
 impl Finding {
     /// What to do about it.
@@ -27,11 +29,7 @@ impl Finding {
                 "use a client of version 2, or a server of version 3 or 4, with `allowEIO3: true` for the clients that \
                  cannot be changed"
             }
-            Self::SessionUnknown => {
-                "after a restart of the server, or where it has just closed the session, this is normal, and the \
-                 client begins anew; if it goes on, several servers share this address, and all requests of a session \
-                 must come to the same one: use one server, or sticky sessions"
-            }
+            Self::SessionUnknown(place) => elsewhere(*place),
             Self::TransportUnknown => {
                 let help = RefusedCode::TransportUnknown.help();
                 return help.unwrap_or_default().to_owned();
@@ -78,7 +76,10 @@ impl fmt::Display for Finding {
             Self::OldServer => {
                 f.write_str("the client speaks EIO=4, and the server is of version 2, which speaks EIO=3")
             }
-            Self::SessionUnknown => f.write_str("the server knows no such session (code 1)"),
+            Self::SessionUnknown(SessionPlace::GroupOf(StickyBy::Sid)) => f.write_str(
+                "no server of the group that was asked knows this session (code 1)",
+            ),
+            Self::SessionUnknown(_) => f.write_str("the server knows no such session (code 1)"),
             Self::TransportUnknown => {
                 f.write_str("the server does not speak this transport (code 0)")
             }
@@ -132,6 +133,30 @@ impl fmt::Display for Evidence {
             Self::FirstMessage => f.write_str("its first message is no open packet"),
             Self::Silence(lasted) => write!(f, "it said nothing in {} s", lasted.as_secs()),
             Self::UpgradeRequired => f.write_str("it answers polling by 426"),
+        }
+    }
+}
+
+/// What to do when a session is not known where it was looked for.
+fn elsewhere(place: SessionPlace) -> &'static str {
+    match place {
+        SessionPlace::Server => {
+            "after a restart of the server, or where it has just closed the session, this is normal, and the client \
+             begins anew; if it goes on, several servers share this address: give each an address of its own, and write \
+             them as a list in `proxy_pass`, so that wsgate finds the one that has the session"
+        }
+        SessionPlace::GroupOf(StickyBy::Sid) => {
+            "after a restart of a server, or where it has just closed the session, this is normal, and the client begins \
+             anew; `upstream_addr` has the servers that were asked; if it goes on, several processes share the address of \
+             one of them: give each an address of its own in `servers`"
+        }
+        SessionPlace::GroupOf(StickyBy::Cookie) => {
+            "`sticky` of the group is a cookie alone, and clients that keep none, or not the one of another site, come to \
+             any server: write `sticky: [sid, { cookie: .. }]`"
+        }
+        SessionPlace::GroupOf(StickyBy::Nothing) => {
+            "the group has `sticky: off`, so that the requests of a session come to any server: take that line out, or \
+             let its clients use WebSocket alone (`transports: [\"websocket\"]`)"
         }
     }
 }

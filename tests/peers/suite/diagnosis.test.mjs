@@ -167,7 +167,7 @@ check('the log says that a session met a server that does not know it', { via: [
   assert.equal(level, 'INFO');
   assert.match(request, /^(GET|POST) \/socket\.io\/\?EIO=4&transport=polling&sid=\S{6}\.\.&\.\. HTTP\/1\.1$/);
   assert.equal(why, 'the server knows no such session (code 1)');
-  assert.match(help, /^after a restart of the server, .* sticky sessions$/);
+  assert.match(help, /^after a restart of the server, .* finds the one that has the session$/);
   await gate.stop();
   assert.equal(gate.log.filter(({ message }) => message === 'diagnosis').length, 1, 'and says it once');
 });
@@ -180,8 +180,8 @@ diagnosis('the log says that an upgrade with an unknown session was refused', 's
     why: 'the server knows no such session (code 1)',
     help:
       'after a restart of the server, or where it has just closed the session, this is normal, and the client begins anew; if it ' +
-      'goes on, several servers share this address, and all requests of a session must come to the same one: use one server, or ' +
-      'sticky sessions',
+      'goes on, several servers share this address: give each an address of its own, and write them as a list in `proxy_pass`, so ' +
+      'that wsgate finds the one that has the session',
   };
 });
 
