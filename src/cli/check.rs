@@ -1,5 +1,6 @@
 //! `wsgate check`: reads and checks the configuration as a start would, and binds nothing.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Write;
 use std::path::Path;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use crate::cli::logging;
 use crate::cli::report::counted;
 use crate::cli::report::say;
+use crate::config::Action;
 use crate::config::Config;
 use crate::config::Environment;
 use crate::explain;
@@ -23,6 +25,10 @@ pub(super) fn run(file: &Path) -> ExitCode {
     };
     let listeners = counted(config.listeners.len(), "listener");
     let routes = counted(config.routes.len(), "route");
+    let groups = match groups(&config) {
+        0 => String::new(),
+        several => format!(", {}", counted(several, "group")),
+    };
     let tests = match config.promises.len() {
         0 => String::new(),
         1 => ", 1 test holds".to_owned(),
@@ -31,10 +37,20 @@ pub(super) fn run(file: &Path) -> ExitCode {
     // Where stdout is closed nobody reads this; the exit code still says it.
     let _ = writeln!(
         io::stdout(),
-        "{}: ok: {listeners}, {routes}{tests}",
+        "{}: ok: {listeners}, {routes}{groups}{tests}",
         file.display()
     );
     ExitCode::SUCCESS
+}
+
+/// How many groups of servers the routes lead to.
+fn groups(config: &Config) -> usize {
+    let groups = config.routes.iter().filter_map(|route| match &route.to {
+        Action::ProxyPass(upstream) => upstream.group(),
+        Action::Return(_) => None,
+    });
+    let names: BTreeSet<&str> = groups.map(|group| &*group.settings().name).collect();
+    names.len()
 }
 
 /// Reads the file and evaluates its `tests`. Errors and warnings go to stderr. `None` if the file cannot be served.

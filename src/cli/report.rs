@@ -163,7 +163,7 @@ fn started(config: &Config, listening: &[Listening]) -> String {
         .unwrap_or(0);
     for (route, location) in config.routes.iter().zip(&locations) {
         let to = match &route.to {
-            Action::ProxyPass(to) => config.filled.as_written(&to.to_string()),
+            Action::ProxyPass(to) => config.filled.as_written(&to.in_few_words()),
             Action::Return(written) => format!("return {}", written.status().as_u16()),
         };
         let _ = writeln!(

@@ -62,6 +62,8 @@ pub enum Warning {
     OnlyAddresses(usize),
     /// Only some pages may open a WebSocket at this route.
     OnlyOrigins(usize),
+    /// The polls of this client come to any server of this route's group, of which only one knows the session.
+    NotSticky(usize),
 }
 
 impl Warning {
@@ -84,6 +86,7 @@ impl Warning {
             Self::UpgradeNotRedirected => "upgrade_not_redirected",
             Self::OnlyAddresses(_) => "only_addresses",
             Self::OnlyOrigins(_) => "only_origins",
+            Self::NotSticky(_) => "not_sticky",
         }
     }
 }
@@ -112,6 +115,7 @@ pub(super) fn of(config: &Config, explanation: &Explanation) -> Vec<Warning> {
         warnings.push(Warning::AllowEio3);
     }
     restricted_routes(config, explanation, &mut warnings);
+    groups(config, explanation, &mut warnings);
     unreachable_routes(config, &mut warnings);
     warnings
 }
@@ -240,6 +244,23 @@ fn restricted_routes(config: &Config, explanation: &Explanation, warnings: &mut 
         let origins = Warning::OnlyOrigins(route);
         if access.origins.is_some() && request.is_upgrade() && !warnings.contains(&origins) {
             warnings.push(origins);
+        }
+    }
+}
+
+/// Warnings about groups whose servers know no more of a session than the one that opened it.
+fn groups(config: &Config, explanation: &Explanation, warnings: &mut Vec<Warning>) {
+    for (request, trace) in explanation.asks.requests.iter().zip(&explanation.traces) {
+        let Outcome::Upstream { route, .. } = &trace.outcome else {
+            continue;
+        };
+        let Action::ProxyPass(upstream) = &config.routes[*route].to else {
+            continue;
+        };
+        let loses = upstream.group().is_some_and(|group| group.loses_sessions());
+        let warning = Warning::NotSticky(*route);
+        if request.what == RequestKind::Polling && loses && !warnings.contains(&warning) {
+            warnings.push(warning);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Finds the differences between two configurations, in the words of the file. A reload logs them.
 
+mod groups;
 mod listening;
 mod routes;
 mod settings;
@@ -8,6 +9,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::server::changes::groups::SessionsOf;
+use crate::server::changes::groups::groups;
 use crate::server::changes::listening::certificates;
 use crate::server::changes::listening::listeners;
 use crate::server::changes::routes::routes;
@@ -55,7 +58,7 @@ impl fmt::Display for ChangeSign {
 pub struct Change {
     /// Whether it was added, removed or changed.
     pub sign: ChangeSign,
-    /// What is different: `location`, `listen`, `tls`, or a key at the top of the file.
+    /// What is different: `location`, `upstream`, `server`, `listen`, `tls`, or a key at the top of the file.
     pub kind: &'static str,
     /// Which of that kind it is; for a key at the top its new value.
     pub name: String,
@@ -92,11 +95,16 @@ pub(super) struct ServingState<'a> {
     pub(super) threads: usize,
 }
 
-/// All differences: listeners, certificates, routes, and the keys at the top.
-pub(super) fn between(before: ServingState<'_>, after: ServingState<'_>) -> Vec<Change> {
+/// All differences: listeners, certificates, groups, routes, and the keys at the top.
+pub(super) fn between(
+    before: ServingState<'_>,
+    after: ServingState<'_>,
+    sessions_of: SessionsOf<'_>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     listeners(before, after, &mut changes);
     certificates(before, after, &mut changes);
+    groups(before.config, after.config, sessions_of, &mut changes);
     routes(before.config, after.config, &mut changes);
     settings(before, after, &mut changes);
     for change in &mut changes {
@@ -162,7 +170,7 @@ mod tests {
                 listeners: &listeners,
                 threads: 1,
             };
-            let changes = between(state(&before), state(&after)).into_iter();
+            let changes = between(state(&before), state(&after), &|_, _| 0).into_iter();
             changes.map(|change| (change.kind, change.detail)).collect()
         }
     }

@@ -69,6 +69,8 @@ impl Running {
         let changes = changes::between(
             state(&self.config, &self.listeners),
             state(&config, &listeners),
+            // No session of a group is known yet.
+            &|_, _| 0,
         );
         // Whoever has just edited something wants to know whether it helped: what was said once is said again.
         if !changes.is_empty() {

@@ -210,9 +210,13 @@ pub(super) struct GroupPass {
 }
 
 impl GroupPass {
-    /// This `proxy_pass` as it is written, but for its path.
-    pub(super) fn origin(&self) -> String {
-        format!("{}{}", self.scheme, self.group.settings.name)
+    /// The `proxy_pass` as it is written, with this path.
+    pub(super) fn shown(&self, uri: Option<&str>) -> String {
+        if self.group.is_nameless_list() {
+            return self.group.as_list(uri);
+        }
+        let uri = uri.unwrap_or_default();
+        format!("{}{}{uri}", self.scheme, self.group.settings.name)
     }
 
     /// Whether one of the group's entries is this server.

@@ -13,6 +13,7 @@ mod connect;
 mod connect_error;
 mod connection;
 mod group;
+mod group_words;
 mod idle_connection;
 mod lookup;
 mod member;

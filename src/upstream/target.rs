@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::tls::UpstreamName;
+use crate::upstream::Address;
 use crate::upstream::Group;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
@@ -43,6 +44,17 @@ impl Upstream {
     pub fn of_group(group: Arc<Group>, scheme: Scheme, uri: Option<String>) -> Self {
         Self {
             to: Target::Group(GroupPass { group, uri, scheme }),
+        }
+    }
+
+    /// `http://` or `https://`, by which all of its servers are asked.
+    pub fn scheme(&self) -> Scheme {
+        match &self.to {
+            Target::One(server) => match server.proxy_pass().address() {
+                Address::Port { scheme, .. } => *scheme,
+                Address::Unix(_) => Scheme::Http,
+            },
+            Target::Group(pass) => pass.scheme,
         }
     }
 
@@ -94,19 +106,27 @@ impl Upstream {
         }
     }
 
-    /// The upstream as `Host` names it, which is nginx's `$proxy_host`: see [`ProxyPass::proxy_host`]; of a group its name.
+    /// The upstream as `Host` names it, which is nginx's `$proxy_host`: see [`ProxyPass::proxy_host`]; of a group its name, and of a list without a name that of its
+    /// first server.
     pub fn proxy_host(&self) -> String {
         match &self.to {
             Target::One(server) => server.proxy_pass().proxy_host(),
+            Target::Group(pass) if pass.group.is_nameless_list() => {
+                let mut servers = pass.group.written().iter();
+                let first = servers
+                    .next()
+                    .map(|one| one.server.proxy_pass().proxy_host());
+                first.unwrap_or_default()
+            }
             Target::Group(pass) => pass.group.settings().name.clone(),
         }
     }
 
-    /// The `proxy_pass` without its path: `http://127.0.0.1:3000`, `http://nodes`.
+    /// The `proxy_pass` without its path: `http://127.0.0.1:3000`, `http://nodes`; a list as its servers.
     pub fn origin(&self) -> String {
         match &self.to {
             Target::One(server) => server.proxy_pass().without_uri().to_string(),
-            Target::Group(pass) => pass.origin(),
+            Target::Group(pass) => pass.shown(None),
         }
     }
 
@@ -164,10 +184,7 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.to {
             Target::One(server) => write!(f, "{}", server.proxy_pass()),
-            Target::Group(pass) => {
-                let uri = pass.uri.as_deref().unwrap_or_default();
-                write!(f, "{}{uri}", pass.origin())
-            }
+            Target::Group(pass) => f.write_str(&pass.shown(pass.uri.as_deref())),
         }
     }
 }

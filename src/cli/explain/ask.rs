@@ -7,6 +7,7 @@ use http::header;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
 
+use crate::cli::explain::upstream_answer::ServerAnswer;
 use crate::cli::explain::upstream_answer::UpstreamAnswer;
 use crate::clients::RequestKind;
 use crate::config::Action;
@@ -23,7 +24,8 @@ use crate::upstream::ProbeAnswer;
 use crate::upstream::ProbeError;
 use crate::upstream::Server;
 
-/// What each upstream says to the requests that go to one: one answer a request, in order.
+/// What each upstream says to the requests that go to one, in the order of the requests: one answer, or of a group one of each server,
+/// all of which are asked at the same time.
 ///
 /// Of a client that begins with polling only that is asked: the session that it gets says whether a WebSocket may follow.
 ///
@@ -32,25 +34,25 @@ use crate::upstream::Server;
 pub(super) fn all(
     config: &Config,
     explanation: &Explanation,
-) -> io::Result<Vec<Option<UpstreamAnswer>>> {
+) -> io::Result<Vec<Vec<ServerAnswer>>> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
     let answers = runtime.block_on(async {
-        let mut answers: Vec<Option<UpstreamAnswer>> = Vec::new();
+        let mut answers: Vec<Vec<ServerAnswer>> = Vec::new();
         let requests = &explanation.asks.requests;
         let polls = requests
             .iter()
             .any(|request| request.what == RequestKind::Polling);
         for (request, trace) in requests.iter().zip(&explanation.traces) {
             answers.push(match &trace.outcome {
-                _ if polls && request.what == RequestKind::EngineIo => None,
+                _ if polls && request.what == RequestKind::EngineIo => Vec::new(),
                 Outcome::Upstream {
                     route,
                     request: outgoing,
                     ..
                 } => ask(&config.routes[*route], outgoing, request.what).await,
-                Outcome::Answer { .. } | Outcome::Refused { .. } => None,
+                Outcome::Answer { .. } | Outcome::Refused { .. } => Vec::new(),
             });
         }
         answers
@@ -60,19 +62,27 @@ pub(super) fn all(
     Ok(answers)
 }
 
-/// Asks the upstream of a route; `None` if it has none.
-async fn ask(
-    route: &Route,
-    request: &OutgoingRequest,
-    kind: RequestKind,
-) -> Option<UpstreamAnswer> {
-    match &route.to {
-        Action::ProxyPass(upstream) => {
-            let servers = upstream.all_servers();
-            Some(ask_server(route, servers.first()?, request, kind).await)
-        }
-        Action::Return(_) => None,
+/// Asks the upstream of a route; no answer if it has none.
+async fn ask(route: &Route, request: &OutgoingRequest, kind: RequestKind) -> Vec<ServerAnswer> {
+    let Action::ProxyPass(upstream) = &route.to else {
+        return Vec::new();
+    };
+    let is_group = upstream.group().is_some();
+    let asked = upstream.all_servers().into_iter().map(|server| {
+        let name = is_group.then(|| server.authority());
+        let (route, request) = (route.clone(), request.clone());
+        let answer = async move { ask_server(&route, &server, &request, kind).await };
+        (name, tokio::task::spawn_local(answer))
+    });
+    let mut answers = Vec::new();
+    for (server, answer) in asked.collect::<Vec<_>>() {
+        let answer = answer.await.unwrap_or_else(|error| {
+            // It is not cancelled as long as the runtime is there.
+            std::panic::resume_unwind(error.into_panic())
+        });
+        answers.push(ServerAnswer { server, answer });
     }
+    answers
 }
 
 async fn ask_server(

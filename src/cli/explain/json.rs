@@ -5,12 +5,14 @@ use serde_json::json;
 
 use crate::cli::explain::Findings;
 use crate::cli::explain::answers;
+use crate::cli::explain::upstream_answer::ServerAnswer;
 use crate::cli::explain::words;
 use crate::clients::Chosen;
 use crate::config::Config;
 use crate::config::FilledValues;
 use crate::explain::Outcome;
 use crate::explain::Trace;
+use crate::upstream::Group;
 
 /// All findings as one JSON object, with a line end. What was `filled` in is shown as it is written.
 pub(super) fn of(findings: &Findings<'_>, filled: &FilledValues) -> String {
@@ -33,15 +35,25 @@ pub(super) fn of(findings: &Findings<'_>, filled: &FilledValues) -> String {
     };
     let requests = asks.requests.iter().enumerate().map(|(at, request)| {
         let trace = explanation.traces.get(at);
-        let answer = findings.answers.get(at).and_then(Option::as_ref);
-        let says = answer.map(|answer| {
-            json!({
+        let answers = findings.answers.get(at).map_or(&[][..], Vec::as_slice);
+        let mut says = answers.iter().map(|ServerAnswer { server, answer }| {
+            let mut says = json!({
                 "kind": answer.code(),
                 "status": answer.status().map(|status| status.as_u16()),
                 "text": answer.to_string(),
                 "help": answer.help(asks.kind, request),
-            })
+            });
+            if let Some(server) = server {
+                says["server"] = json!(server);
+            }
+            says
         });
+        let is_group = answers.iter().any(|answer| answer.server.is_some());
+        let (says, servers_say) = if is_group {
+            (None, Some(says.collect::<Vec<_>>()))
+        } else {
+            (says.next(), None)
+        };
         json!({
             "target": request.target,
             "upgrade": request.is_upgrade(),
@@ -49,6 +61,7 @@ pub(super) fn of(findings: &Findings<'_>, filled: &FilledValues) -> String {
             "routes": trace.map_or(Value::Null, |trace| routes(config, trace)),
             "outcome": trace.map_or(Value::Null, |trace| outcome(config, &trace.outcome)),
             "says": says,
+            "servers_say": servers_say,
         })
     });
     let warnings = explanation
@@ -114,6 +127,7 @@ fn outcome(config: &Config, outcome: &Outcome) -> Value {
             "route": place,
             "upstream": words::leads_to(config, *route),
             "tls_name": words::tls_name(config, *route),
+            "group": words::group(config, *route).map(|group| of_group(group)),
             "target": target,
             "rewrite": rewrite,
             "answers": answers::object(config, outcome),
@@ -137,4 +151,30 @@ fn outcome(config: &Config, outcome: &Outcome) -> Value {
             "text": told,
         }),
     }
+}
+
+/// A group, with its servers as they are written.
+fn of_group(group: &Group) -> Value {
+    let settings = group.settings();
+    let servers = group.written().iter().map(|one| {
+        json!({
+            "server": one.server.authority(),
+            "weight": one.settings.weight,
+            "max_conns": one.settings.max_conns,
+            "backup": one.settings.backup,
+            "down": one.settings.down,
+            "drain": one.settings.drain,
+            "resolve": one.settings.resolve,
+        })
+    });
+    json!({
+        "name": settings.name,
+        "balance": settings.balance.to_string(),
+        "sticky": {
+            "sid": settings.sticky.sid,
+            "cookie": settings.sticky.cookie.as_ref().map(|cookie| &cookie.name),
+        },
+        "health_check": settings.health_check.as_ref().map(ToString::to_string),
+        "servers": servers.collect::<Vec<_>>(),
+    })
 }

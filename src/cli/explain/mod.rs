@@ -18,7 +18,7 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use crate::cli::check;
-use crate::cli::explain::upstream_answer::UpstreamAnswer;
+use crate::cli::explain::upstream_answer::ServerAnswer;
 use crate::cli::logging;
 use crate::cli::report::say;
 use crate::clients;
@@ -51,8 +51,8 @@ pub(super) struct ExplainArguments {
 struct Findings<'a> {
     config: &'a Config,
     explanation: Explanation,
-    /// The upstream's answer to each request; empty if no upstream was asked.
-    answers: Vec<Option<UpstreamAnswer>>,
+    /// The answers to each request, of each server of its upstream; empty if no upstream was asked.
+    answers: Vec<Vec<ServerAnswer>>,
 }
 
 /// Explains what becomes of a URL.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::explain::Findings;
 use crate::cli::explain::answers;
-use crate::cli::explain::upstream_answer::UpstreamAnswer;
+use crate::cli::explain::upstream_answer::ServerAnswer;
 use crate::cli::explain::words;
 use crate::cli::report::requests;
 use crate::clients::Chosen;
@@ -16,6 +16,7 @@ use crate::explain;
 use crate::explain::Explanation;
 use crate::explain::Outcome;
 use crate::explain::Trace;
+use crate::upstream::Group;
 
 /// The columns that a label takes.
 const LABEL: usize = 10;
@@ -196,9 +197,12 @@ impl Page {
         let routes: Vec<_> = routes.collect();
         self.table(&routes);
         match &trace.outcome {
-            Outcome::Upstream { .. } => {
+            Outcome::Upstream { route, .. } => {
                 self.label = "upstream";
                 self.line(GREEN, &words::outcome(config, &trace.outcome), "");
+                if let Some(group) = words::group(config, *route) {
+                    self.servers(group);
+                }
                 self.asked_for(explanation, group);
             }
             own => {
@@ -216,13 +220,32 @@ impl Page {
             self.line("", &line.words, &line.aside);
         }
         for at in group {
-            if let Some(Some(answer)) = findings.answers.get(*at) {
-                self.answer(answer, asks, &asks.requests[*at]);
+            if let Some(answers) = findings.answers.get(*at) {
+                self.answers(answers, asks, &asks.requests[*at]);
             }
         }
         if !findings.answers.is_empty() && !matches!(trace.outcome, Outcome::Upstream { .. }) {
             self.label = "says";
             self.line("", "there is no upstream to ask", "");
+        }
+    }
+
+    /// Adds the servers of a group, and how requests find them.
+    fn servers(&mut self, group: &Group) {
+        let servers = group.written().iter();
+        let servers: Vec<_> = servers
+            .map(|one| {
+                let row = vec![one.server.authority(), one.settings.to_string()];
+                ("", row)
+            })
+            .collect();
+        self.table(&servers);
+        let settings = group.settings();
+        if let Some(words) = words::stickiness(&settings.sticky) {
+            self.line("", &words, "");
+        }
+        if let Some(check) = &settings.health_check {
+            self.line("", &format!("health_check {check}"), "");
         }
     }
 
@@ -242,10 +265,8 @@ impl Page {
         }
     }
 
-    /// Adds what the upstream answered to a request.
-    fn answer(&mut self, answer: &UpstreamAnswer, asks: &ClientRequests, request: &Request) {
-        self.label = "says";
-        let colour = if answer.is_good() { GREEN } else { RED };
+    /// Adds what the upstream answered to a request, or each of its servers.
+    fn answers(&mut self, answers: &[ServerAnswer], asks: &ClientRequests, request: &Request) {
         let when = if asks.requests.len() > 1 {
             request.when
         } else {
@@ -255,8 +276,19 @@ impl Page {
             "first" => "",
             when => when,
         };
-        self.line(colour, &answer.to_string(), aside);
-        if let Some(help) = answer.help(asks.kind, request) {
+        let mut helps: Vec<String> = Vec::new();
+        for (at, ServerAnswer { server, answer }) in answers.iter().enumerate() {
+            self.label = if at == 0 { "says" } else { "" };
+            let colour = if answer.is_good() { GREEN } else { RED };
+            let words = match server {
+                Some(server) => format!("{server}: {answer}"),
+                None => answer.to_string(),
+            };
+            self.line(colour, &words, aside);
+            helps.extend(answer.help(asks.kind, request));
+        }
+        helps.dedup();
+        for help in helps {
             self.line("", &format!("= help: {help}"), "");
         }
     }

@@ -13,6 +13,15 @@ use crate::engineio::Protocol;
 use crate::engineio::hints;
 use crate::headers::upgrade::DisagreedError;
 
+/// What one server of an upstream answered.
+#[derive(Debug)]
+pub(super) struct ServerAnswer {
+    /// The server, if the upstream has several.
+    pub(super) server: Option<String>,
+    /// Its answer.
+    pub(super) answer: UpstreamAnswer,
+}
+
 /// What an upstream answered to a request, if anything.
 #[derive(Debug)]
 pub(super) enum UpstreamAnswer {

@@ -1,5 +1,7 @@
 //! The findings in sentences: verdicts, warnings, and places in the file.
 
+use std::sync::Arc;
+
 use crate::access::Access;
 use crate::access::MissingOrigin;
 use crate::config::Action;
@@ -9,6 +11,8 @@ use crate::explain::Outcome;
 use crate::explain::Verdict;
 use crate::explain::Warning;
 use crate::routing::LocationKind;
+use crate::upstream::Group;
+use crate::upstream::Sticky;
 
 /// The place of a route's `location`: `routes.yaml:9`.
 pub(super) fn place(config: &Config, route: usize) -> String {
@@ -20,11 +24,36 @@ pub(super) fn listener_place(config: &Config, listener: usize) -> String {
     config.place(config.listeners[listener].line)
 }
 
-/// Where a route leads: an upstream without its path, or what it returns.
+/// Where a route leads: an upstream without its path, a group by its name, or what it returns.
 pub(super) fn leads_to(config: &Config, route: usize) -> String {
     match &config.routes[route].to {
-        Action::ProxyPass(upstream) => upstream.origin(),
+        Action::ProxyPass(upstream) => upstream.group_name().unwrap_or_else(|| upstream.origin()),
         Action::Return(written) => format!("return {}", written.status().as_u16()),
+    }
+}
+
+/// The group that a route leads to, if there are several servers.
+pub(super) fn group(config: &Config, route: usize) -> Option<&Arc<Group>> {
+    match &config.routes[route].to {
+        Action::ProxyPass(upstream) => upstream.group(),
+        Action::Return(_) => None,
+    }
+}
+
+/// How requests find their server in a group; nothing if each goes to any.
+pub(super) fn stickiness(sticky: &Sticky) -> Option<String> {
+    const SID: &str = "polling stays with the server that opened the session";
+    match (sticky.sid, &sticky.cookie) {
+        (true, None) => Some(SID.to_owned()),
+        (true, Some(cookie)) => Some(format!(
+            "{SID}, and a client with the cookie `{}` with its server",
+            cookie.name
+        )),
+        (false, Some(cookie)) => Some(format!(
+            "a client with the cookie `{}` stays with its server",
+            cookie.name
+        )),
+        (false, None) => None,
     }
 }
 
@@ -71,10 +100,21 @@ pub(super) fn verdict(config: &Config, route: usize, verdict: &Verdict) -> Strin
 /// What becomes of a request: the upstream, or the answer of wsgate.
 pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Upstream { route, .. } => match tls_name(config, *route) {
-            Some(name) => format!("{}, verified as {name}", leads_to(config, *route)),
-            None => leads_to(config, *route),
-        },
+        Outcome::Upstream { route, .. } => {
+            let mut words = match group(config, *route) {
+                Some(group) if group.is_nameless_list() => group.settings().balance.to_string(),
+                Some(group) => format!(
+                    "{} ({})",
+                    leads_to(config, *route),
+                    group.settings().balance
+                ),
+                None => leads_to(config, *route),
+            };
+            if let Some(name) = tls_name(config, *route) {
+                words += &format!(", verified as {name}");
+            }
+            words
+        }
         Outcome::Answer {
             route,
             status,
@@ -162,6 +202,11 @@ pub(super) fn warning(config: &Config, warning: &Warning) -> String {
         Warning::OnlyAddresses(route) => {
             only_addresses(&location(route), &config.routes[*route].access)
         }
+        Warning::NotSticky(route) => format!(
+            "{} leads to several servers with `sticky: off`: the polls of a session come to any of them, and only the one \
+             that opened it knows it",
+            location(route)
+        ),
         Warning::OnlyOrigins(route) => {
             only_origins(&location(route), &config.routes[*route].access)
         }

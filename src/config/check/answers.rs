@@ -83,11 +83,12 @@ fn default_redirect((location, to): (&Location, &Action)) -> Option<DefaultRedir
     let Action::ProxyPass(upstream) = to else {
         return None;
     };
-    let is_unix = match upstream.servers() {
+    // What upstreams call themselves where they have no host of one name.
+    let is_nameless = match upstream.servers() {
         Servers::One(server) => matches!(server.proxy_pass().address(), Address::Unix(_)),
-        Servers::Group(_) => false,
+        Servers::Group(group) => group.is_nameless_list(),
     };
-    let origin = (!is_unix).then(|| upstream.origin());
+    let origin = (!is_nameless).then(|| upstream.origin());
     Some(DefaultRedirect::new(
         location.pattern(),
         origin,

@@ -110,6 +110,10 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
     let mut found = Vec::new();
     let (was, is) = (to(before), to(after));
     match (&before.to, &after.to) {
+        // The lines of the group say what is different about its servers.
+        (Action::ProxyPass(before), Action::ProxyPass(after)) if is_same_list(before, after) => {
+            found.extend(of_upstream_tls(before, after));
+        }
         _ if was != is => found.push(format!("{is} (was {})", was.trim_start_matches("-> "))),
         // `keep_upstreams` has put in the old upstream where both are configured alike.
         (Action::ProxyPass(before), Action::ProxyPass(after)) if !after.is_clone_of(before) => {
@@ -135,6 +139,17 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether both are the list of one location, asked in the same way, though maybe of other servers.
+fn is_same_list(before: &Upstream, after: &Upstream) -> bool {
+    let (Some(was), Some(is)) = (before.group(), after.group()) else {
+        return false;
+    };
+    was.is_nameless_list()
+        && was.settings().name == is.settings().name
+        && before.uri() == after.uri()
+        && before.scheme() == after.scheme()
 }
 
 /// What is different in how an upstream's certificate is verified.
