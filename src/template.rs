@@ -7,8 +7,8 @@ use std::str::FromStr;
 use crate::headers::forwarded::Scheme;
 use crate::stream::ClientAddr;
 
-/// A text in which `$host`, `$remote_addr`, `$scheme` and `$request_uri` stand for what a request has. `${host}` is the
-/// same where letters follow. A dollar that begins no name is a dollar.
+/// A text in which `$host`, `$remote_addr`, `$scheme`, `$request_uri` and `$arg_NAME` stand for what a request has. `${host}` is
+/// the same where letters follow. A dollar that begins no name is a dollar.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -21,6 +21,17 @@ enum Part {
     RemoteAddr,
     Scheme,
     RequestUri,
+    /// The argument of this name.
+    Arg(String),
+}
+
+/// A piece of a text with variables in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Piece<'t> {
+    /// What stands for itself.
+    Text(String),
+    /// The name of a variable, without the dollar.
+    Name(&'t str),
 }
 
 /// What the variables stand for.
@@ -99,7 +110,9 @@ impl TemplateError {
             name if !name.contains(|c: char| c.is_ascii_lowercase()) => {
                 "a variable of the environment is written with braces, as in `${PORT}`"
             }
-            _ => "the variables are `$host`, `$remote_addr`, `$scheme` and `$request_uri`",
+            _ => {
+                "the variables are `$host`, `$remote_addr`, `$scheme`, `$request_uri` and `$arg_NAME`"
+            }
         }
     }
 }
@@ -118,58 +131,96 @@ impl Template {
     /// # Errors
     /// There is no such variable.
     pub fn read(text: &str, literal: &[Range<usize>]) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            plain.push_str(&rest[..at]);
-            let place = text.len() - rest.len() + at;
-            let behind = &rest[at + 1..];
-            if literal.iter().any(|literal| literal.contains(&place)) {
-                plain.push('$');
-                rest = behind;
-                continue;
-            }
-            let (name, after) = match behind
-                .strip_prefix('{')
-                .and_then(|braced| braced.split_once('}'))
-            {
-                Some(braced) => braced,
-                None => {
-                    let end = behind
-                        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                        .unwrap_or(behind.len());
-                    behind.split_at(end)
-                }
-            };
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-                plain.push('$');
-                rest = behind;
-                continue;
-            }
-            let part = match name {
-                "host" => Part::Host,
-                "remote_addr" => Part::RemoteAddr,
-                "scheme" => Part::Scheme,
-                "request_uri" => Part::RequestUri,
-                _ => {
-                    return Err(TemplateError {
-                        name: name.to_owned(),
-                    });
-                }
-            };
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(part);
-            rest = after;
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain));
-        }
-        Ok(Self { parts })
+        let parts = pieces(text, literal).into_iter().map(|piece| match piece {
+            Piece::Text(text) => Ok(Part::Text(text)),
+            Piece::Name(name) => variable(name).ok_or_else(|| TemplateError {
+                name: name.to_owned(),
+            }),
+        });
+        Ok(Self {
+            parts: parts.collect::<Result<_, _>>()?,
+        })
     }
+
+    /// The text that stands for itself, whatever is in it.
+    pub fn of_text(text: String) -> Self {
+        let parts = vec![Part::Text(text)];
+        Self { parts }
+    }
+
+    /// The text that is this variable alone; `None` if there is no such variable.
+    pub fn of_variable(name: &str) -> Option<Self> {
+        let parts = vec![variable(name)?];
+        Some(Self { parts })
+    }
+}
+
+/// The variable of this name.
+fn variable(name: &str) -> Option<Part> {
+    Some(match name {
+        "host" => Part::Host,
+        "remote_addr" => Part::RemoteAddr,
+        "scheme" => Part::Scheme,
+        "request_uri" => Part::RequestUri,
+        _ => {
+            let name = name.strip_prefix("arg_").filter(|name| !name.is_empty())?;
+            Part::Arg(name.to_owned())
+        }
+    })
+}
+
+/// The pieces of a text, in whose bytes `literal` no variable begins.
+pub fn pieces<'t>(text: &'t str, literal: &[Range<usize>]) -> Vec<Piece<'t>> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..at]);
+        let place = text.len() - rest.len() + at;
+        let behind = &rest[at + 1..];
+        if literal.iter().any(|literal| literal.contains(&place)) {
+            plain.push('$');
+            rest = behind;
+            continue;
+        }
+        let (name, after) = match behind
+            .strip_prefix('{')
+            .and_then(|braced| braced.split_once('}'))
+        {
+            Some(braced) => braced,
+            None => {
+                let end = behind
+                    .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                    .unwrap_or(behind.len());
+                behind.split_at(end)
+            }
+        };
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            plain.push('$');
+            rest = behind;
+            continue;
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+        }
+        pieces.push(Piece::Name(name));
+        rest = after;
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    pieces
+}
+
+/// The first argument of this name in the query of a target, as the client wrote it: nginx's `$arg_NAME`. Case does not matter in
+/// the name, and a name without an equals sign has no value.
+fn argument<'t>(target: &'t str, name: &str) -> Option<&'t str> {
+    let (_, query) = target.split_once('?')?;
+    let mut arguments = query.split('&').filter_map(|one| one.split_once('='));
+    arguments
+        .find(|(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// As it is written, but that every name stands in braces.
@@ -182,6 +233,7 @@ impl fmt::Display for Template {
                 Part::RemoteAddr => f.write_str("${remote_addr}")?,
                 Part::Scheme => f.write_str("${scheme}")?,
                 Part::RequestUri => f.write_str("${request_uri}")?,
+                Part::Arg(name) => write!(f, "${{arg_{name}}}")?,
             }
         }
         Ok(())
@@ -201,6 +253,9 @@ impl Template {
                 }
                 Part::Scheme => text.push_str(variables.scheme.as_str()),
                 Part::RequestUri => text.push_str(variables.request_uri),
+                Part::Arg(name) => {
+                    text.push_str(argument(variables.request_uri, name).unwrap_or_default());
+                }
             }
         }
         text
@@ -249,6 +304,28 @@ mod tests {
         assert_eq!(filled("5$ or $1, $"), "5$ or $1, $");
         assert_eq!(filled("${ host"), "${ host");
         assert_eq!(filled(""), "");
+    }
+
+    #[test]
+    fn an_argument_is_the_first_of_its_name_as_it_is_written() {
+        let argument = |target| crate::template::argument(target, "room");
+        for (target, value) in [
+            ("/x?room=a%20b&y=1", Some("a%20b")),
+            ("/x?y=1&ROOM=a&room=b", Some("a")),
+            ("/x?room&room=b", Some("b")),
+            ("/x?room=", Some("")),
+            ("/x?room==?&", Some("=?")),
+            ("/x?bedroom=1&y=room=2", None),
+            ("/room=1", None),
+            ("/x", None),
+        ] {
+            assert_eq!(argument(target), value, "{target}");
+        }
+        assert_eq!(filled("[$arg_y]"), "[]");
+        assert!("$arg_".parse::<Template>().is_err());
+        let template: Template = "${arg_Room}s".parse().unwrap();
+        assert_eq!(template.to_string(), "${arg_Room}s");
+        assert_eq!(template.constant(), None);
     }
 
     #[test]

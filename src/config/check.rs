@@ -28,12 +28,15 @@ mod access;
 mod answers;
 mod certificates;
 mod fields;
+mod groups;
 mod https;
 mod keys;
 mod listen;
 pub(super) mod lookalikes;
+mod loops;
 pub(super) mod not_yaml;
 mod promise;
+mod proxy_pass;
 mod request;
 mod rewrite;
 mod route;
@@ -46,7 +49,9 @@ mod variables;
 mod schema_tests;
 
 use crate::config::check::fields::Fields;
+use crate::config::check::groups::Groups;
 use crate::config::check::keys::Within;
+use crate::config::check::proxy_pass::Upstreams;
 use crate::config::check::scalar::Zero;
 
 /// Checks the file, and collects what is wrong with it.
@@ -134,14 +139,18 @@ impl Checker<'_> {
             .require("listen", &listed("listen", LISTEN), self)
             .map(|node| listen::listeners(node, trusted, self))
             .unwrap_or_default();
+        let groups = fields.get("upstreams");
+        let groups = groups.map(|node| Groups::read(node, &listeners, self));
+        let mut upstreams = Upstreams::new(&listeners, groups.unwrap_or_default());
         let routes = fields
             .require("routes", &listed("routes", ROUTE), self)
-            .map(|node| route::routes(node, defaults, &listeners, self))
+            .map(|node| route::routes(node, defaults, &mut upstreams, self))
             .unwrap_or_default();
+        upstreams.groups.note_unused(self);
         certificates::remark(&listeners, self);
         let promises = fields
             .get("tests")
-            .map(|node| promise::promises(node, self))
+            .map(|node| promise::promises(node, &upstreams.groups, self))
             .unwrap_or_default();
         let config = Config {
             file: self.file.to_owned(),

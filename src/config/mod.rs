@@ -58,6 +58,7 @@ use crate::routing::When;
 use crate::stream::ListenAddr;
 use crate::template::Template;
 use crate::tls::Certificate;
+use crate::upstream::GroupUrl;
 use crate::upstream::ProxyPass;
 use crate::upstream::Upstream;
 
@@ -130,8 +131,10 @@ pub struct Promise {
 /// What an entry of `tests` expects to become of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Expect {
-    /// The request goes to this upstream.
+    /// The request goes to this server, or may go there, since it is one of a group.
     Upstream(ProxyPass),
+    /// The request goes to one of this group.
+    Group(GroupUrl),
     /// wsgate answers the request with this status.
     Status(u16),
 }
@@ -171,6 +174,8 @@ pub enum Tls {
 /// One entry of `routes`.
 #[derive(Clone, Debug)]
 pub struct Route {
+    /// What people call the route, and no other route.
+    pub name: Option<String>,
     /// Which paths the route answers.
     pub location: Location,
     /// Which hosts the route answers for; empty for every host.
@@ -373,16 +378,27 @@ mod test_support;
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use time::OffsetDateTime;
 
+    use crate::config::Action;
     use crate::config::Config;
     use crate::config::EXAMPLE;
     use crate::config::Environment;
     use crate::config::Errors;
     use crate::config::Timeouts;
     use crate::config::source::SourceText;
+    use crate::upstream::Balance;
+    use crate::upstream::Group;
+    use crate::upstream::GroupSettings;
+    use crate::upstream::HashKey;
+    use crate::upstream::HealthCheck;
+    use crate::upstream::MemberSettings;
+    use crate::upstream::Sticky;
+    use crate::upstream::StickyCookie;
 
     fn read(text: &str) -> Result<Config, Errors> {
         let source = SourceText::new("routes.yaml".to_owned(), text.to_owned());
@@ -416,6 +432,106 @@ mod tests {
             (7200, 3)
         );
         assert_eq!(timeouts.response, Timeouts::default().response);
+    }
+
+    /// The group that the route of this number asks.
+    fn group_of(config: &Config, route: usize) -> &Arc<Group> {
+        match &config.routes[route].to {
+            Action::ProxyPass(upstream) => upstream.group().unwrap(),
+            Action::Return(_) => panic!("route {route} asks no upstream"),
+        }
+    }
+
+    #[test]
+    fn routes_that_ask_a_group_in_one_way_share_it() {
+        let config = read(
+            "listen: [{ address: 8080 }]
+upstreams:
+  chat: { servers: [a:1, b:1] }
+routes:
+  - { location: /a, proxy_pass: http://chat }
+  - { location: /b, proxy_pass: http://CHAT/x }
+  - { location: /c, proxy_pass: [http://a:1, http://b:1] }
+  - { location: /d, proxy_pass: [http://a:1, http://b:1], name: list }
+  - { location: /c, when: { method: GET }, proxy_pass: [http://a:1, http://b:1] }
+",
+        )
+        .unwrap();
+        let groups: Vec<_> = (0..5).map(|route| group_of(&config, route)).collect();
+        assert!(Arc::ptr_eq(groups[0], groups[1]));
+        let names = groups.iter().map(|group| group.settings().name.as_str());
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, ["chat", "chat", "/c", "list", "/c (2)"]);
+        let written = groups[2].written().iter();
+        let written: Vec<_> = written.map(|one| one.server.authority()).collect();
+        assert_eq!(written, ["a:1", "b:1"]);
+        assert_eq!(groups[3].written()[0].settings, MemberSettings::default());
+    }
+
+    #[test]
+    fn what_a_group_says_is_read() {
+        let config = read(
+            "listen: [{ address: 8080 }]
+upstreams:
+  fleet:
+    balance: { hash: $arg_room }
+    sticky: [sid, { cookie: srv, expires: 90500ms, samesite: None, secure: true, domain: .a.test, httponly: on }]
+    health_check: engine_io
+    slow_start: 0s
+    close_tunnels: true
+    valid: 30s
+    servers:
+      - { server: \"10.0.0.1:3000\", weight: 2, max_conns: 20000, max_fails: 0, fail_timeout: 30s, drain: true }
+      - { server: \"a.test:3000\", backup: true, down: yes, resolve: true }
+      - \"[::1]:3000\"
+routes:
+  - { location: /, proxy_pass: http://fleet }
+",
+        )
+        .unwrap();
+        let group = group_of(&config, 0);
+        assert_eq!(
+            *group.settings(),
+            GroupSettings {
+                name: "fleet".to_owned(),
+                balance: Balance::Hash(HashKey::read("$arg_room", &[]).unwrap()),
+                sticky: Sticky {
+                    sid: true,
+                    cookie: Some(StickyCookie {
+                        name: "srv".to_owned(),
+                        attributes:
+                            "; Path=/; Domain=a.test; Max-Age=91; Secure; HttpOnly; SameSite=None"
+                                .to_owned(),
+                    }),
+                },
+                health_check: Some(HealthCheck::EngineIo("/socket.io/".to_owned())),
+                slow_start: Duration::ZERO,
+                close_tunnels: true,
+                valid: Duration::from_secs(30),
+            }
+        );
+        let settings = group.written().iter().map(|one| one.settings.clone());
+        let settings: Vec<MemberSettings> = settings.collect();
+        assert_eq!(
+            settings,
+            [
+                MemberSettings {
+                    weight: 2,
+                    max_fails: 0,
+                    fail_timeout: Duration::from_secs(30),
+                    max_conns: Some(20_000),
+                    drain: true,
+                    ..MemberSettings::default()
+                },
+                MemberSettings {
+                    backup: true,
+                    down: true,
+                    resolve: true,
+                    ..MemberSettings::default()
+                },
+                MemberSettings::default(),
+            ]
+        );
     }
 
     #[test]

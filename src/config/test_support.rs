@@ -60,6 +60,7 @@ impl Route {
     /// A route of every host for tests, without conditions and on line 1.
     pub(crate) fn to(location: Location, to: Action) -> Self {
         Self {
+            name: None,
             location,
             hosts: Vec::new(),
             when: When::default(),

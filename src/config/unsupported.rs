@@ -19,14 +19,20 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "there are no blocks: `listen` and `routes` stand at the top of the file",
     ),
     (
+        &["upstream", "backends", "clusters", "pools"],
+        "a group of servers is described below `upstreams` at the top of the file, and named by `proxy_pass: http://NAME`",
+    ),
+    (
+        &["ip_hash", "least_conn", "round_robin"],
+        "a group of `upstreams` says it by `balance`, as in `balance: ip_hash`",
+    ),
+    (
         &[
-            "upstream",
-            "backends",
-            "ip_hash",
-            "least_conn",
             "proxy_next_upstream",
+            "proxy_next_upstream_tries",
+            "proxy_next_upstream_timeout",
         ],
-        "write the address of one server: `proxy_pass: http://127.0.0.1:3000`",
+        "not needed: what no server has read is sent to the next one of the group",
     ),
     (
         &["locations"],

@@ -15,6 +15,9 @@ pub(crate) const MOST_CONNECTIONS: u32 = 1_000_000_000;
 /// More opening handshakes in a second than any machine takes: one each microsecond.
 pub(crate) const MOST_HANDSHAKES: u32 = 1_000_000;
 
+/// More failures in a row than anybody waits for before a server is left alone.
+pub(crate) const MOST_FAILS: u32 = 1_000_000;
+
 /// The units of a duration, from the longest to the shortest, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -121,20 +124,37 @@ pub(super) fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// How many letters must be added, removed or replaced to make one word of the other.
+/// How many letters must be added, removed, replaced or exchanged with the next one to make one word of the other.
 pub(super) fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (number, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = number + 1;
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    for (number, letter) in one.iter().enumerate() {
+        let mut row = vec![number + 1];
         for (column, opposite) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *opposite);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let replaced = last[column] + usize::from(letter != opposite);
+            let mut least = replaced.min(last[column + 1] + 1).min(row[column] + 1);
+            if number > 0
+                && column > 0
+                && *letter == other[column - 1]
+                && one[number - 1] == *opposite
+            {
+                least = least.min(before[column - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[other.len()]
+    last[other.len()]
+}
+
+/// The known word from which `word` differs by a slip of the fingers.
+pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let slips = (word.chars().count() / 3).max(1);
+    let near = known.into_iter().map(|name| (distance(word, name), name));
+    near.min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= slips)
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -210,6 +230,8 @@ mod tests {
             ("", "", 0),
             ("", "abc", 3),
             ("location", "locaton", 1),
+            ("location", "loaction", 1),
+            ("chat", "caht", 1),
             ("tls", "ssl", 3),
             ("é", "e", 1),
         ] {

@@ -1,5 +1,7 @@
 //! Evaluates the `tests` of a file: whether what they promise would happen.
 
+use std::fmt;
+
 use crate::clients::Chosen;
 use crate::clients::ClientRequests;
 use crate::clients::Request;
@@ -58,15 +60,14 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
         traces.find(|(_, trace)| !is_kept(&promise.expect, &trace.outcome, config))?;
     let is = what_happens(&trace.outcome, config);
     let message = match (&promise.expect, &trace.outcome) {
-        (Expect::Upstream(to), Outcome::Upstream { .. }) => {
-            format!("`{}` {is}, not to {to}", promise.url)
-        }
-        (Expect::Upstream(to), _) => format!("`{}` {is}, and does not go to {to}", promise.url),
+        (Expect::Upstream(to), outcome) => goes_not_to(&is, to, outcome),
+        (Expect::Group(to), outcome) => goes_not_to(&is, to, outcome),
         (Expect::Status(status), Outcome::Upstream { .. }) => {
-            format!("`{}` {is}, and is not answered {status}", promise.url)
+            format!("{is}, and is not answered {status}")
         }
-        (Expect::Status(status), _) => format!("`{}` {is}, not {status}", promise.url),
+        (Expect::Status(status), _) => format!("{is}, not {status}"),
     };
+    let message = format!("`{}` {message}", promise.url);
     Some(promise.spot.error(
         message,
         Some(help(promise, &explanation, request)),
@@ -74,17 +75,29 @@ fn broken_by(explainer: &Explainer<'_>, promise: &Promise) -> Option<Diagnostic>
     ))
 }
 
+/// What is said of a request of which something `is` true, and which does not go where it should.
+fn goes_not_to(is: &str, to: &impl fmt::Display, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Upstream { .. } => format!("{is}, not to {to}"),
+        Outcome::Answer { .. } | Outcome::Refused { .. } => {
+            format!("{is}, and does not go to {to}")
+        }
+    }
+}
+
 /// Whether a request becomes what was expected.
 fn is_kept(expect: &Expect, outcome: &Outcome, config: &Config) -> bool {
-    match (expect, outcome) {
-        (Expect::Upstream(to), Outcome::Upstream { route, .. }) => {
-            matches!(&config.routes[*route].to, Action::ProxyPass(upstream)
-                if upstream.may_lead_to(to))
-        }
-        (Expect::Status(status), outcome) => {
-            outcome.status().is_some_and(|answered| answered == *status)
-        }
-        (Expect::Upstream(_), _) => false,
+    let upstream = match outcome {
+        Outcome::Upstream { route, .. } => match &config.routes[*route].to {
+            Action::ProxyPass(upstream) => Some(upstream),
+            Action::Return(_) => None,
+        },
+        Outcome::Answer { .. } | Outcome::Refused { .. } => None,
+    };
+    match expect {
+        Expect::Upstream(to) => upstream.is_some_and(|upstream| upstream.may_lead_to(to)),
+        Expect::Group(to) => upstream.is_some_and(|upstream| upstream.is_group(to)),
+        Expect::Status(status) => outcome.status().is_some_and(|answered| answered == *status),
     }
 }
 

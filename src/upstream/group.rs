@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::template::Template;
+use crate::upstream::HashKey;
 use crate::upstream::Member;
 use crate::upstream::MemberSettings;
 use crate::upstream::ProxyPass;
@@ -15,6 +15,10 @@ use crate::upstream::Scheme;
 use crate::upstream::Server;
 use crate::upstream::balance::cursor::Cursor;
 use crate::upstream::balance::tier::Tiers;
+
+/// The longest sequence in which the servers of a group take turns: the sum of the weights, once all are divided by what divides them
+/// all. It is made when the configuration is read, and each of its turns takes two bytes.
+pub const MOST_TURNS: u32 = 65_535;
 
 /// What `upstreams` says of a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,21 @@ pub struct GroupSettings {
     pub valid: Duration,
 }
 
+impl GroupSettings {
+    /// What holds for a group that says no more than its servers.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            balance: Balance::default(),
+            sticky: Sticky::default(),
+            health_check: None,
+            slow_start: Duration::from_secs(10),
+            close_tunnels: false,
+            valid: Duration::from_secs(5),
+        }
+    }
+}
+
 /// How a server is chosen for a request that belongs to none of them: `balance`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Balance {
@@ -46,7 +65,7 @@ pub enum Balance {
     /// By the address of the client.
     IpHash,
     /// By the value of these variables; where that is empty, by [`LeastConn`](Self::LeastConn).
-    Hash(Template),
+    Hash(HashKey),
 }
 
 /// How a request finds the server that it belongs to: `sticky`.

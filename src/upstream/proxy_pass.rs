@@ -25,6 +25,23 @@ pub struct ProxyPass {
     uri: Option<String>,
 }
 
+/// What a `proxy_pass` names: a server by its address, or a group of servers by its name, which has no port.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WrittenProxyPass {
+    /// A server.
+    Server(ProxyPass),
+    /// A group.
+    Group(GroupUrl),
+}
+
+/// A group of servers as a `proxy_pass` names it: `http://chat`, `https://chat/path`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GroupUrl {
+    scheme: Scheme,
+    name: String,
+    uri: Option<String>,
+}
+
 /// Where a server is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Address {
@@ -95,15 +112,65 @@ impl ProxyPass {
             uri: None,
         }
     }
+
+    /// `http://` or `https://`; a Unix socket is always asked without TLS.
+    pub fn scheme(&self) -> Scheme {
+        match &self.address {
+            Address::Port { scheme, .. } => *scheme,
+            Address::Unix(_) => Scheme::Http,
+        }
+    }
+
+    /// The same server asked by this scheme, and without a path. `None` for a Unix socket under TLS.
+    pub fn by(&self, scheme: Scheme) -> Option<Self> {
+        let address = match &self.address {
+            Address::Port { host, port, .. } => Address::Port {
+                scheme,
+                host: host.clone(),
+                port: *port,
+            },
+            Address::Unix(path) if scheme == Scheme::Http => Address::Unix(Arc::clone(path)),
+            Address::Unix(_) => return None,
+        };
+        Some(Self { address, uri: None })
+    }
+}
+
+impl GroupUrl {
+    /// `http://` or `https://`, by which all servers of the group are asked.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The name of the group, in lower case: as in nginx, case does not tell two groups apart.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What replaces the location, as [`ProxyPass::uri`] says.
+    pub fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
+    }
+
+    /// The same without a path.
+    pub fn without_uri(&self) -> Self {
+        Self {
+            uri: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for GroupUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.uri.as_deref().unwrap_or_default();
+        write!(f, "{}{}{uri}", self.scheme, self.name)
+    }
 }
 
 impl fmt::Display for ProxyPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match &self.address {
-            Address::Port { scheme, .. } => *scheme,
-            Address::Unix(_) => Scheme::Http,
-        };
-        write!(f, "{scheme}{}", self.authority())?;
+        write!(f, "{}{}", self.scheme(), self.authority())?;
         match (&self.address, &self.uri) {
             (_, None) => Ok(()),
             (Address::Port { .. }, Some(uri)) => f.write_str(uri),
@@ -150,6 +217,27 @@ impl FromStr for ProxyPass {
     /// query; or `http://unix:`, an absolute path, and maybe a colon and such a path.
     ///
     /// # Errors
+    /// With the part of `text` that is wrong; see [`ProxyPassError`]. A name without a port is that of a group, and wrong here.
+    fn from_str(text: &str) -> Result<Self, ProxyPassError> {
+        match text.parse()? {
+            WrittenProxyPass::Server(server) => Ok(server),
+            WrittenProxyPass::Group(GroupUrl { scheme, name, .. }) => {
+                let start = scheme.to_string().len();
+                Err(ProxyPassError {
+                    span: start..start + name.len(),
+                    problem: Problem::NameWithoutPort { scheme, name },
+                })
+            }
+        }
+    }
+}
+
+impl FromStr for WrittenProxyPass {
+    type Err = ProxyPassError;
+
+    /// Reads what a [`ProxyPass`] may be, or `http://` or `https://`, the name of a group, and maybe a path with a query.
+    ///
+    /// # Errors
     /// With the part of `text` that is wrong; see [`ProxyPassError`].
     fn from_str(text: &str) -> Result<Self, ProxyPassError> {
         let wrong = |problem, span| Err(ProxyPassError { problem, span });
@@ -162,10 +250,10 @@ impl FromStr for ProxyPass {
         let (scheme, start) = read_scheme(text)?;
         if text[start..].starts_with(unix::PREFIX) {
             let (socket, end) = unix::read(text, scheme, start)?;
-            return Ok(Self {
+            return Ok(Self::Server(ProxyPass {
                 address: Address::Unix(socket),
                 uri: read_uri(text, end)?,
-            });
+            }));
         }
         let end = text[start..]
             .find(['/', '?', '#'])
@@ -175,9 +263,14 @@ impl FromStr for ProxyPass {
             return wrong(Problem::UserInfo, start..start + at + 1);
         }
         let (host, port) = authority::read(authority, scheme, start)?;
-        Ok(Self {
-            address: Address::Port { scheme, host, port },
-            uri: read_uri(text, end)?,
+        let uri = read_uri(text, end)?;
+        Ok(match (host, port) {
+            (Host::Name(name), None) => Self::Group(GroupUrl { scheme, name, uri }),
+            (host, port) => {
+                let port = port.unwrap_or(scheme.port());
+                let address = Address::Port { scheme, host, port };
+                Self::Server(ProxyPass { address, uri })
+            }
         })
     }
 }
@@ -277,6 +370,7 @@ mod tests {
     use crate::upstream::proxy_pass::Host;
     use crate::upstream::proxy_pass::ProxyPass;
     use crate::upstream::proxy_pass::Scheme;
+    use crate::upstream::proxy_pass::WrittenProxyPass;
 
     fn read(text: &str) -> (String, Option<String>) {
         let read: ProxyPass = text.parse().unwrap();
@@ -352,6 +446,43 @@ mod tests {
             let read: ProxyPass = text.parse().unwrap();
             assert_eq!(read.without_uri().to_string(), without);
         }
+    }
+
+    #[test]
+    fn a_name_without_a_port_is_that_of_a_group() {
+        for (text, scheme, name, uri) in [
+            ("http://chat", Scheme::Http, "chat", None),
+            ("https://Chat_1", Scheme::Https, "chat_1", None),
+            (
+                "http://chat.example.com/x?y",
+                Scheme::Http,
+                "chat.example.com",
+                Some("/x?y"),
+            ),
+        ] {
+            let WrittenProxyPass::Group(group) = text.parse().unwrap() else {
+                panic!("{text} names a group");
+            };
+            assert_eq!((group.scheme(), group.name()), (scheme, name), "{text}");
+            assert_eq!(group.uri(), uri, "{text}");
+            assert_eq!(group.to_string(), text.to_ascii_lowercase());
+        }
+        for text in ["http://chat:80", "http://127.0.0.1", "http://[::1]/x"] {
+            let server: ProxyPass = text.parse().unwrap();
+            assert_eq!(text.parse(), Ok(WrittenProxyPass::Server(server)));
+        }
+    }
+
+    #[test]
+    fn the_same_server_is_asked_by_another_scheme() {
+        let server: ProxyPass = "http://a.test:1/x".parse().unwrap();
+        let by = |scheme| server.by(scheme).map(|server| server.to_string());
+        assert_eq!(by(Scheme::Https).as_deref(), Some("https://a.test:1"));
+        assert_eq!(by(Scheme::Http).as_deref(), Some("http://a.test:1"));
+        let socket: ProxyPass = "http://unix:/run/x:/y".parse().unwrap();
+        assert_eq!(socket.by(Scheme::Https), None);
+        let plain = socket.by(Scheme::Http).map(|server| server.to_string());
+        assert_eq!(plain.as_deref(), Some("http://unix:/run/x"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::tls::UpstreamName;
 use crate::upstream::Address;
 use crate::upstream::Group;
+use crate::upstream::GroupUrl;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 use crate::upstream::Server;
@@ -135,6 +136,17 @@ impl Upstream {
         match &self.to {
             Target::One(one) => one.proxy_pass().address() == server.address(),
             Target::Group(pass) => pass.has(server),
+        }
+    }
+
+    /// Whether it is this group, asked by the same scheme, whatever the paths.
+    pub fn is_group(&self, group: &GroupUrl) -> bool {
+        match &self.to {
+            Target::One(_) => false,
+            Target::Group(pass) => {
+                let name = &pass.group.settings().name;
+                pass.scheme == group.scheme() && name.eq_ignore_ascii_case(group.name())
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::config::lookalike::plain;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::config::unsupported::instead_of;
-use crate::config::values::distance;
+use crate::config::values::nearest;
 
 /// The keys of one map with their values, checked.
 #[derive(Debug)]
@@ -109,8 +109,16 @@ impl<'n> Fields<'n> {
             .filter(|other| (*other, self.within) != (Within::When, Within::Listen))
             // A `websocket: true` elsewhere switches on what is always on.
             .filter(|other| (*other, word.as_str()) != (Within::When, "websocket"))
-            // A `path` or `url` in a route does not mean that of a test.
-            .filter(|other| *other != Within::Test || renamed(&word).is_none());
+            // A `path` or `url` in a route does not mean that of a test, nor one of a cookie.
+            .filter(|other| {
+                !matches!(other, Within::Test | Within::Cookie) || renamed(&word).is_none()
+            })
+            // `http` and `server` are blocks of nginx where no group is described.
+            .filter(|other| {
+                let may_mean_a_group = matches!(self.within, Within::Top | Within::Route)
+                    && instead_of(&word).is_none();
+                !other.is_of_a_group() || self.within.is_of_a_group() || may_mean_a_group
+            });
         let mut message = format!("unknown key {}", quoted(name));
         let help = if self.within == Within::Top && word.starts_with("x_") {
             "keys of your own begin with a small `x-`".to_owned()
@@ -126,7 +134,10 @@ impl<'n> Fields<'n> {
         } else if let Some(elsewhere) = elsewhere {
             message = format!("{} does not belong here", quoted(name));
             format!("`{word}` stands {}", elsewhere.belongs())
-        } else if let Some(meant) = renamed(&word) {
+        } else if let Some(meant) = renamed(&word)
+            // What describes a group is no route.
+            && (!self.within.is_of_a_group() || self.within.key(meant).is_some())
+        {
             self.meant.push(meant);
             let mut all = Within::ALL.into_iter();
             match all.find(|within| within.key(meant).is_some()) {
@@ -137,7 +148,7 @@ impl<'n> Fields<'n> {
             }
         } else if let Some(advice) = instead_of(&word) {
             advice.to_owned()
-        } else if let Some(meant) = nearest(&word, self.within) {
+        } else if let Some(meant) = nearest_key(&word, self.within) {
             self.meant.push(meant);
             format!("did you mean `{meant}`?")
         } else {
@@ -148,13 +159,8 @@ impl<'n> Fields<'n> {
 }
 
 /// The known key from which `word` differs by a slip of the fingers.
-fn nearest(word: &str, within: Within) -> Option<&'static str> {
-    let slips = (word.chars().count() / 3).max(1);
-    let names = within.keys().iter().map(|key| key.name);
-    let near = names.map(|name| (distance(word, name), name));
-    near.min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= slips)
-        .map(|(_, name)| name)
+fn nearest_key(word: &str, within: Within) -> Option<&'static str> {
+    nearest(word, within.keys().iter().map(|key| key.name))
 }
 
 /// The list of the keys that may stand in a map, as a sentence of a message.
@@ -166,17 +172,17 @@ fn known_keys(within: Within) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::check::fields::nearest;
+    use crate::config::check::fields::nearest_key;
     use crate::config::check::keys::Within;
 
     #[test]
     fn the_nearest_key_is_one_that_a_slip_explains() {
-        assert_eq!(nearest("loaction", Within::Route), Some("location"));
-        assert_eq!(nearest("proxypass", Within::Route), Some("proxy_pass"));
-        assert_eq!(nearest("adress", Within::Listen), Some("address"));
-        assert_eq!(nearest("route", Within::Top), Some("routes"));
-        assert_eq!(nearest("keys", Within::Pair), Some("key"));
-        assert_eq!(nearest("zebra", Within::Top), None);
-        assert_eq!(nearest("", Within::Top), None);
+        assert_eq!(nearest_key("loaction", Within::Route), Some("location"));
+        assert_eq!(nearest_key("proxypass", Within::Route), Some("proxy_pass"));
+        assert_eq!(nearest_key("adress", Within::Listen), Some("address"));
+        assert_eq!(nearest_key("route", Within::Top), Some("routes"));
+        assert_eq!(nearest_key("keys", Within::Pair), Some("key"));
+        assert_eq!(nearest_key("zebra", Within::Top), None);
+        assert_eq!(nearest_key("", Within::Top), None);
     }
 }

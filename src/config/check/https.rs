@@ -13,10 +13,8 @@ use crate::tls::FileFault;
 use crate::tls::Roots;
 use crate::tls::UpstreamName;
 use crate::tls::UpstreamTls;
-use crate::upstream::Address;
 use crate::upstream::Host;
 use crate::upstream::ProxyPass;
-use crate::upstream::Scheme;
 use crate::upstream::Server;
 
 /// The keys of a route that say how its `https://` upstream is verified.
@@ -32,6 +30,17 @@ impl<'n> HttpsKeys<'n> {
         Self {
             ca: fields.get("ca"),
             tls_name: fields.get("tls_name"),
+        }
+    }
+
+    /// Notes each of them beside an upstream without TLS, where it would have no effect.
+    pub(super) fn note_needless(self, help: &str, checker: &mut Checker<'_>) {
+        for (key, node) in [("ca", self.ca), ("tls_name", self.tls_name)] {
+            if let Some(node) = node {
+                let message =
+                    format!("`{key}` is for `https://`, and this upstream is asked without TLS");
+                checker.error(&node.span, message).help(help);
+            }
         }
     }
 
@@ -72,35 +81,60 @@ enum System {
     None,
 }
 
+/// How the servers of a route are verified.
+#[derive(Clone, Debug)]
+pub(super) struct Verification {
+    /// The file of `ca`; `None` for the system's authorities.
+    pub(super) file: Option<PathBuf>,
+    roots: Roots,
+    /// The name in `tls_name`; `None` for each server's own host.
+    pub(super) given: Option<UpstreamName>,
+}
+
 impl Https {
-    /// The server for a `proxy_pass` that stands at `node`, with the keys beside it.
+    /// How the servers of a `proxy_pass` that stands at `node` are verified, by the keys beside it.
+    pub(super) fn verification(
+        &mut self,
+        node: &Node,
+        keys: HttpsKeys<'_>,
+        checker: &mut Checker<'_>,
+    ) -> Option<Verification> {
+        let given = keys.tls_name.map(|node| given_name(node, checker));
+        let (file, roots) = match keys.ca {
+            None => (None, self.system(node, checker)?),
+            Some(ca) => {
+                let (file, roots) = self.file(ca, checker)?;
+                (Some(file), roots)
+            }
+        };
+        let given = match given {
+            Some(given) => Some(given?),
+            None => None,
+        };
+        Some(Verification { file, roots, given })
+    }
+
+    /// The server of a `proxy_pass`, which is verified if it is one of `https://`. That no certificate can be for its host is told
+    /// at `node`.
     pub(super) fn server(
         &mut self,
         proxy_pass: ProxyPass,
         node: &Node,
-        keys: HttpsKeys<'_>,
+        verification: Option<&Verification>,
         checker: &mut Checker<'_>,
     ) -> Option<Server> {
         let authority = proxy_pass.authority();
-        note_needless(&proxy_pass, keys, checker);
-        let given = keys.tls_name.map(|node| given_name(node, checker));
         Server::new(proxy_pass, |host| {
-            let (file, roots) = match keys.ca {
-                None => (None, self.system(node, checker)?),
-                Some(ca) => {
-                    let (file, roots) = self.file(ca, checker)?;
-                    (Some(file), roots)
-                }
-            };
+            let Verification { file, roots, given } = verification?;
             let name = match given {
-                Some(given) => given?,
+                Some(given) => given.clone(),
                 None => host_name(host, node, checker)?,
             };
-            let key = (file, authority, name.clone());
+            let key = (file.clone(), authority, name.clone());
             if let Some(client) = self.clients.get(&key) {
                 return Some(client.clone());
             }
-            let client = UpstreamTls::new(name, &roots)?;
+            let client = UpstreamTls::new(name, roots)?;
             self.clients.insert(key, client.clone());
             Some(client)
         })
@@ -171,30 +205,6 @@ impl Https {
                 checker.error(&node.span, error.to_string()).help(help);
                 None
             }
-        }
-    }
-}
-
-/// Notes each key beside an upstream without TLS, where it would have no effect.
-fn note_needless(proxy_pass: &ProxyPass, keys: HttpsKeys<'_>, checker: &mut Checker<'_>) {
-    let help = match proxy_pass.address() {
-        Address::Port {
-            scheme: Scheme::Https,
-            ..
-        } => return,
-        Address::Port { .. } => format!(
-            "take it out, or write `proxy_pass: {}{}{}`",
-            Scheme::Https,
-            proxy_pass.authority(),
-            proxy_pass.uri().unwrap_or_default()
-        ),
-        Address::Unix(_) => "take it out".to_owned(),
-    };
-    for (key, node) in [("ca", keys.ca), ("tls_name", keys.tls_name)] {
-        if let Some(node) = node {
-            let message =
-                format!("`{key}` is for `https://`, and this upstream is asked without TLS");
-            checker.error(&node.span, message).help(help.clone());
         }
     }
 }

@@ -41,11 +41,21 @@ pub(super) enum Within {
     PerIp,
     /// One entry of `tests`.
     Test,
+    /// One group of `upstreams`.
+    Group,
+    /// One entry of a group's `servers`.
+    Server,
+    /// A `balance` that is more than a word.
+    Balance,
+    /// A cookie of `sticky`.
+    Cookie,
+    /// A `health_check` that is more than a word.
+    HealthCheck,
 }
 
 impl Within {
     /// Every map that a file may have.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Top,
         Self::Listen,
         Self::Route,
@@ -54,6 +64,11 @@ impl Within {
         Self::AddedField,
         Self::PerIp,
         Self::Test,
+        Self::Group,
+        Self::Server,
+        Self::Balance,
+        Self::Cookie,
+        Self::HealthCheck,
     ];
 
     /// The keys of this map, in the order in which messages list them.
@@ -67,6 +82,11 @@ impl Within {
             Self::AddedField => ADDED_FIELD,
             Self::PerIp => PER_IP,
             Self::Test => TEST,
+            Self::Group => GROUP,
+            Self::Server => SERVER,
+            Self::Balance => BALANCE,
+            Self::Cookie => COOKIE,
+            Self::HealthCheck => HEALTH_CHECK,
         }
     }
 
@@ -82,6 +102,14 @@ impl Within {
         self == Self::Top && name.starts_with(OF_THE_USER)
     }
 
+    /// Whether its keys describe a group of servers, or a part of one.
+    pub(super) fn is_of_a_group(self) -> bool {
+        matches!(
+            self,
+            Self::Group | Self::Server | Self::Balance | Self::Cookie | Self::HealthCheck
+        )
+    }
+
     /// What a message calls this map.
     pub(super) fn noun(self) -> &'static str {
         match self {
@@ -93,6 +121,11 @@ impl Within {
             Self::AddedField => "this field",
             Self::PerIp => "`per_ip`",
             Self::Test => "this test",
+            Self::Group => "this group",
+            Self::Server => "this server",
+            Self::Balance => "`balance`",
+            Self::Cookie => "this cookie",
+            Self::HealthCheck => "`health_check`",
         }
     }
 
@@ -107,6 +140,11 @@ impl Within {
             Self::AddedField => "below a field of `add_headers` in an entry of `routes`",
             Self::PerIp => "below `per_ip` at the top of the file",
             Self::Test => "in an entry of `tests`",
+            Self::Group => "in a group of `upstreams`",
+            Self::Server => "in an entry of `servers` in a group of `upstreams`",
+            Self::Balance => "below `balance` in a group of `upstreams`",
+            Self::Cookie => "below `sticky` in a group of `upstreams`",
+            Self::HealthCheck => "below `health_check` in a group of `upstreams`",
         }
     }
 }
@@ -117,6 +155,7 @@ pub(super) const OF_THE_USER: &str = "x-";
 /// The keys at the top of the file.
 const TOP: &[KnownKey] = &[
     key("listen"),
+    key("upstreams"),
     key("routes"),
     key("handshake_timeout"),
     key("response_timeout"),
@@ -151,6 +190,7 @@ const LISTEN: &[KnownKey] = &[
 
 /// The keys of a route.
 const ROUTE: &[KnownKey] = &[
+    key("name"),
     named("host", &["server_name", "hostname", "domain"]),
     named("location", &["path", "prefix", "match"]),
     key("when"),
@@ -241,12 +281,69 @@ const PER_IP: &[KnownKey] = &[key("connections"), key("handshakes_per_second")];
 /// The keys of a test.
 const TEST: &[KnownKey] = &[key("url"), key("expect"), key("client"), key("path")];
 
+/// The keys of a group of servers.
+const GROUP: &[KnownKey] = &[
+    named("servers", &["endpoints"]),
+    named(
+        "balance",
+        &["load_balance", "load_balancing", "lb_policy", "algorithm"],
+    ),
+    named(
+        "sticky",
+        &["affinity", "session_affinity", "sticky_sessions"],
+    ),
+    named("health_check", &["healthcheck", "health_checks"]),
+    named("slow_start", &["slowstart"]),
+    key("close_tunnels"),
+    key("valid"),
+];
+
+/// The keys of a server of a group.
+const SERVER: &[KnownKey] = &[
+    named("server", &["endpoint"]),
+    key("weight"),
+    key("max_fails"),
+    key("fail_timeout"),
+    key("max_conns"),
+    key("backup"),
+    named("down", &["disabled"]),
+    named("drain", &["draining"]),
+    key("resolve"),
+];
+
+/// The keys of a `balance` that is more than a word.
+const BALANCE: &[KnownKey] = &[key("hash")];
+
+/// The keys of a cookie of `sticky`.
+const COOKIE: &[KnownKey] = &[
+    key("cookie"),
+    named("expires", &["max_age"]),
+    key("domain"),
+    key("path"),
+    named("httponly", &["http_only"]),
+    key("secure"),
+    named("samesite", &["same_site"]),
+];
+
+/// The keys of a `health_check` that is more than a word.
+const HEALTH_CHECK: &[KnownKey] = &[key("http"), named("engine_io", &["engineio", "socket_io"])];
+
 /// Keys that are planned and not there yet, and what to do without them. To ignore one would be to do something else
 /// than what was written.
-const PLANNED: &[(&str, &str)] = &[(
-    "upstreams",
-    "write the address of one server in each `proxy_pass`",
-)];
+const PLANNED: &[(&str, &str)] = &[
+    (
+        "zone",
+        "take it out: all threads share what they know of a group, and a server is asked whether a session is its own",
+    ),
+    (
+        "service",
+        "name the servers by host and port; with `resolve: true` all addresses of a host are used",
+    ),
+    (
+        "learn",
+        "take it out: the sessions of Engine.IO are learned by `sticky: sid`; for others there is `sticky: { cookie: NAME }`",
+    ),
+];
 
 /// What to do without the key `name`, if it is planned and not there yet.
 pub(super) fn without_planned(name: &str) -> Option<&'static str> {
@@ -276,8 +373,21 @@ mod tests {
     fn no_known_key_is_called_unknown_elsewhere() {
         let known = Within::ALL.iter().flat_map(|within| within.keys());
         let known = known.map(|key| key.name);
-        // A condition's `port` and `websocket` and a test's `path` and `url` are others than what people mean elsewhere.
-        let others = ["port", "websocket", "path", "url"];
+        // A condition's `port` and `websocket` and a test's `path` and `url` are others than what people mean elsewhere;
+        // `http`, `server` and `servers` are blocks of nginx at the top of a file; `domain`, `secure` and `expires` mean something else
+        // where no cookie is described.
+        let others = [
+            "port",
+            "websocket",
+            "path",
+            "url",
+            "domain",
+            "http",
+            "server",
+            "servers",
+            "secure",
+            "expires",
+        ];
         for key in known.filter(|key| !others.contains(key)) {
             assert_eq!(
                 (without_planned(key), renamed(key), instead_of(key)),

@@ -9,17 +9,22 @@ use crate::config::Expect;
 use crate::config::Promise;
 use crate::config::check::Checker;
 use crate::config::check::fields::Fields;
+use crate::config::check::groups::Groups;
 use crate::config::check::keys::Within;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
 use crate::engineio::Path;
-use crate::upstream::ProxyPass;
+use crate::upstream::WrittenProxyPass;
 
 /// The smallest entry of `tests`, for examples.
 const TEST: &str = "url: ws://www.example.com/hello\n  expect: http://127.0.0.1:3000";
 
 /// The entries of `tests`, as far as they are right.
-pub(super) fn promises(node: &Node, checker: &mut Checker<'_>) -> Vec<Promise> {
+pub(super) fn promises(
+    node: &Node,
+    groups: &Groups<'_>,
+    checker: &mut Checker<'_>,
+) -> Vec<Promise> {
     let Some(entries) = checker.entries(node, "tests", TEST) else {
         return Vec::new();
     };
@@ -34,7 +39,7 @@ pub(super) fn promises(node: &Node, checker: &mut Checker<'_>) -> Vec<Promise> {
             .and_then(|node| Some((url(node, checker)?, node)));
         let expect = fields
             .require("expect", "expect: http://127.0.0.1:3000", checker)
-            .and_then(|node| expect(node, checker));
+            .and_then(|node| expect(node, groups, checker));
         let before = checker.found.len();
         let options = Options {
             kind: fields.get("client").and_then(|node| kind(node, checker)),
@@ -78,38 +83,31 @@ fn url(node: &Node, checker: &mut Checker<'_>) -> Option<Url> {
 }
 
 /// What an entry expects: an upstream without a path, or a status.
-fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
+fn expect(node: &Node, groups: &Groups<'_>, checker: &mut Checker<'_>) -> Option<Expect> {
     let expected = "an upstream such as `http://127.0.0.1:3000`, or a status such as `404`";
     let text = checker.text(node, "expect", expected)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return match text.parse::<u16>() {
-            Ok(status) if (200..600).contains(&status) => Some(Expect::Status(status)),
-            read => {
-                let message = format!("wsgate itself answers no {}", quoted(text));
-                let help = match read {
-                    Ok(101) => "a 101 is an upstream's: write which, as in `http://127.0.0.1:3000`",
-                    _ => {
-                        "write a status from 200 to 599, or an upstream such as `http://127.0.0.1:3000`"
-                    }
-                };
-                checker.error(&node.span, message).help(help);
-                None
-            }
-        };
+        return status(text, node, checker);
     }
-    match text.parse::<ProxyPass>() {
-        Ok(to) => {
-            let Some(uri) = to.uri() else {
-                return Some(Expect::Upstream(to));
-            };
-            let span = text.len() - uri.len()..text.len();
-            checker
-                .error(
-                    &node.part(Some(span)),
-                    "`expect` is an upstream without a path",
-                )
-                .help(format!("write `{}`", to.without_uri()));
-            None
+    let (expect, uri, instead) = match text.parse::<WrittenProxyPass>() {
+        Ok(WrittenProxyPass::Server(to)) => {
+            let instead = to.without_uri().to_string();
+            (
+                Expect::Upstream(to.without_uri()),
+                to.uri().map(str::len),
+                instead,
+            )
+        }
+        Ok(WrittenProxyPass::Group(to)) => {
+            if !groups.note_unknown(&to, "expect", node, checker) {
+                return None;
+            }
+            let instead = to.without_uri().to_string();
+            (
+                Expect::Group(to.without_uri()),
+                to.uri().map(str::len),
+                instead,
+            )
         }
         Err(_) if !text.contains([':', '/']) => {
             let message = format!(
@@ -119,7 +117,7 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
             checker
                 .error(&node.span, message)
                 .help(format!("write {expected}"));
-            None
+            return None;
         }
         Err(error) => {
             let span = node.part(Some(error.span()));
@@ -128,6 +126,34 @@ fn expect(node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
             checker
                 .error(&span, here(error.to_string()))
                 .help(here(error.help()));
+            return None;
+        }
+    };
+    if let Some(length) = uri {
+        checker
+            .error(
+                &node.part(Some(text.len() - length..text.len())),
+                "`expect` is an upstream without a path",
+            )
+            .help(format!("write `{instead}`"));
+        return None;
+    }
+    Some(expect)
+}
+
+/// The status that an entry expects.
+fn status(text: &str, node: &Node, checker: &mut Checker<'_>) -> Option<Expect> {
+    match text.parse::<u16>() {
+        Ok(status) if (200..600).contains(&status) => Some(Expect::Status(status)),
+        read => {
+            let message = format!("wsgate itself answers no {}", quoted(text));
+            let help = match read {
+                Ok(101) => "a 101 is an upstream's: write which, as in `http://127.0.0.1:3000`",
+                _ => {
+                    "write a status from 200 to 599, or an upstream such as `http://127.0.0.1:3000`"
+                }
+            };
+            checker.error(&node.span, message).help(help);
             None
         }
     }

@@ -12,14 +12,16 @@ use crate::config::check::RouteHosts;
 use crate::config::check::access;
 use crate::config::check::answers;
 use crate::config::check::fields::Fields;
-use crate::config::check::https::Https;
+use crate::config::check::groups;
 use crate::config::check::https::HttpsKeys;
 use crate::config::check::keys::Within;
+use crate::config::check::proxy_pass;
+use crate::config::check::proxy_pass::Passing;
+use crate::config::check::proxy_pass::Upstreams;
 use crate::config::check::request;
 use crate::config::check::rewrite;
 use crate::config::check::timeouts;
 use crate::config::diagnostic::quoted;
-use crate::config::own_listener::leads_to;
 use crate::config::schema::Node;
 use crate::config::schema::Value;
 use crate::headers::spelling::WrittenName;
@@ -28,23 +30,18 @@ use crate::routing::Location;
 use crate::routing::LocationKind;
 use crate::routing::Rewrite;
 use crate::routing::When;
-use crate::stream::ListenAddr;
 use crate::template::Template;
-use crate::upstream::Address;
-use crate::upstream::Host;
-use crate::upstream::ProxyPass;
-use crate::upstream::Upstream;
 
-/// What a route is checked against: the listeners of the file, and the routes before it.
-struct RouteContext<'l> {
+/// What a route is checked against: what it may lead to, and the routes before it.
+struct RouteContext<'u, 'n, 'l> {
     /// The time limits of a route that sets none.
     defaults: Timeouts,
-    /// The listeners, to which no route may lead back.
-    listeners: &'l [Listener],
-    /// The authorities and TLS clients of the routes before this one.
-    https: Https,
+    /// The groups that it may name, and the listeners, to which no route may lead back.
+    upstreams: &'u mut Upstreams<'n, 'l>,
     /// The routes before this one, by the pattern of their location.
     before: HashMap<String, Vec<RouteSelector>>,
+    /// The names of the routes before this one, in lower case, each with the line of its `name`.
+    names: HashMap<String, usize>,
 }
 
 /// Which requests a route is for: two routes with the same selector could not both answer.
@@ -56,11 +53,11 @@ struct RouteSelector {
     line: usize,
 }
 
-/// The routes of `routes`, as far as they are right; none may lead back to one of `listeners`.
+/// The routes of `routes`, as far as they are right, which lead to one of `upstreams` or give an answer.
 pub(super) fn routes(
     node: &Node,
     defaults: Timeouts,
-    listeners: &[Listener],
+    upstreams: &mut Upstreams<'_, '_>,
     checker: &mut Checker<'_>,
 ) -> Vec<Route> {
     let Some(entries) = checker.entries(node, "routes", ROUTE) else {
@@ -69,9 +66,9 @@ pub(super) fn routes(
     let mut routes = Vec::new();
     let mut context = RouteContext {
         defaults,
-        listeners,
-        https: Https::default(),
+        upstreams,
         before: HashMap::new(),
+        names: HashMap::new(),
     };
     for entry in entries {
         let Some(map) = checker.entry(entry, "routes", ROUTE) else {
@@ -86,10 +83,13 @@ pub(super) fn routes(
 /// Reads one route; `None` if its location, its hosts or its upstream are wrong.
 fn route(
     fields: &Fields<'_>,
-    context: &mut RouteContext<'_>,
+    context: &mut RouteContext<'_, '_, '_>,
     checker: &mut Checker<'_>,
 ) -> Option<Route> {
     let timeouts = timeouts(fields, context.defaults, checker);
+    let name = fields
+        .get("name")
+        .and_then(|node| name(node, &mut context.names, checker));
     let node = fields.require("location", "location: /socket.io", checker);
     let location = node.and_then(|node| location(node, checker));
     let hosts = match fields.get("host") {
@@ -103,7 +103,7 @@ fn route(
     let placed = fields.get("host").map(|node| node.span.clone());
     checker.hosts.push(RouteHosts {
         placed: placed.map(|place| (place, hosts.clone().unwrap_or_default())),
-        has_tls: has_tls(&when, context.listeners),
+        has_tls: has_tls(&when, context.upstreams.listeners),
     });
     let line = node.map_or(0, |node| checker.source.line(node.span.start));
     if let (Some(node), Some(location), Some(hosts)) = (node, &location, &hosts)
@@ -120,9 +120,20 @@ fn route(
     let access = access::access(fields, checker);
     let rewrites = rewrites(fields, checker);
     let set_headers = set_headers(fields, checker);
-    let to = action(fields, location.as_ref(), context, checker);
+    let to = match fields.get("return") {
+        Some(node) => answer(node, fields, checker),
+        None => {
+            let passing = Passing {
+                keys: HttpsKeys::of(fields),
+                name,
+                location: location.as_ref(),
+            };
+            passes_on(fields, &passing, context, checker)
+        }
+    };
     let answer_fields = answers::answer_fields(fields, location.as_ref(), to.as_ref(), checker);
     Some(Route {
+        name: name.map(str::to_owned),
         location: location?,
         hosts: hosts?,
         when,
@@ -134,6 +145,37 @@ fn route(
         timeouts,
         line,
     })
+}
+
+/// The name of a route, which no other route has.
+fn name<'n>(
+    node: &'n Node,
+    names: &mut HashMap<String, usize>,
+    checker: &mut Checker<'_>,
+) -> Option<&'n str> {
+    let text = checker.text(node, "name", "a name such as `chat`")?;
+    if !groups::is_name(text) {
+        checker
+            .error(
+                &node.span,
+                format!("no route can be called {}", quoted(text)),
+            )
+            .help("a name has letters, digits, `-`, `_` and dots, as that of a host");
+        return None;
+    }
+    let line = checker.source.line(node.span.start);
+    if let Some(first) = names.insert(text.to_ascii_lowercase(), line) {
+        let message = format!(
+            "{} is already the name of the route on line {first}",
+            quoted(text)
+        );
+        checker
+            .error(&node.span, message)
+            .label("a name is that of one route")
+            .help("give this route another name");
+        return None;
+    }
+    Some(text)
 }
 
 /// Whether requests over TLS can meet the ports of `when`.
@@ -215,57 +257,35 @@ fn location(node: &Node, checker: &mut Checker<'_>) -> Option<Location> {
     }
 }
 
-/// What becomes of the requests of a route: its `return`, or its `proxy_pass`. Both together are an error.
-fn action(
+/// The answer of a route with `return`, beside which a `proxy_pass` is an error.
+fn answer(node: &Node, fields: &Fields<'_>, checker: &mut Checker<'_>) -> Option<Action> {
+    if let Some(other) = fields.get("proxy_pass") {
+        checker
+            .error(&other.span, "a route with `return` asks no upstream")
+            .label("this would never be asked")
+            .help("remove `proxy_pass` or `return`");
+    }
+    HttpsKeys::of(fields).note_without_upstream(checker);
+    request::returns(node, checker).map(Action::Return)
+}
+
+/// The upstream of a route.
+fn passes_on(
     fields: &Fields<'_>,
-    location: Option<&Location>,
-    context: &mut RouteContext<'_>,
+    passing: &Passing<'_>,
+    context: &mut RouteContext<'_, '_, '_>,
     checker: &mut Checker<'_>,
 ) -> Option<Action> {
-    let keys = HttpsKeys::of(fields);
-    if let Some(node) = fields.get("return") {
-        if let Some(other) = fields.get("proxy_pass") {
-            checker
-                .error(&other.span, "a route with `return` asks no upstream")
-                .label("this would never be asked")
-                .help("remove `proxy_pass` or `return`");
-        }
-        keys.note_without_upstream(checker);
-        return request::returns(node, checker).map(Action::Return);
-    }
     let node = if fields.has_planned {
         fields.get("proxy_pass")
     } else {
         fields.require("proxy_pass", "proxy_pass: http://127.0.0.1:3000", checker)
     };
-    let to = node.and_then(|node| Some((proxy_pass(node, checker)?, node)));
-    let Some((to, node)) = to else {
-        context.https.check_keys(keys, checker);
+    let Some(node) = node else {
+        context.upstreams.check_keys(passing.keys, checker);
         return None;
     };
-    note_loop(&to, node, context.listeners, checker);
-    if location.is_some_and(|location| location.kind().is_regex()) && to.uri().is_some() {
-        path_after_regex(&to, node, checker);
-    }
-    let server = context.https.server(to, node, keys, checker)?;
-    Some(Action::ProxyPass(Upstream::new(server)))
-}
-
-/// The address of a `proxy_pass`.
-fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
-    let text = checker.text(
-        node,
-        "proxy_pass",
-        "an address such as `http://127.0.0.1:3000`",
-    )?;
-    match text.parse::<ProxyPass>() {
-        Ok(proxy_pass) => Some(proxy_pass),
-        Err(error) => {
-            let span = node.part(Some(error.span()));
-            checker.error(&span, error.to_string()).help(error.help());
-            None
-        }
-    }
+    proxy_pass::upstream(node, passing, context.upstreams, checker).map(Action::ProxyPass)
 }
 
 /// Notes a location that a route before this one has, for one of the same hosts and under the same conditions. nginx
@@ -273,7 +293,7 @@ fn proxy_pass(node: &Node, checker: &mut Checker<'_>) -> Option<ProxyPass> {
 fn note_duplicate_location(
     selector: RouteSelector,
     node: &Node,
-    context: &mut RouteContext<'_>,
+    context: &mut RouteContext<'_, '_, '_>,
     checker: &mut Checker<'_>,
 ) {
     let pattern = selector.location.pattern().to_owned();
@@ -317,59 +337,4 @@ impl RouteSelector {
         };
         share && self.location.same_as(&other.location) && self.when == other.when
     }
-}
-
-/// Notes a `proxy_pass` with a path in a location that is a regex, which nginx refuses too: "proxy_pass" cannot have
-/// URI part in location given by regular expression.
-fn path_after_regex(proxy_pass: &ProxyPass, node: &Node, checker: &mut Checker<'_>) {
-    let uri = proxy_pass.uri().unwrap_or_default();
-    let span = match (node.verbatim, &node.value) {
-        (Some(start), Value::Text(text)) => start + text.len() - uri.len()..start + text.len(),
-        _ => node.span.clone(),
-    };
-    checker
-        .error(
-            &span,
-            "`proxy_pass` cannot have a path in a location that is a regex",
-        )
-        .label("which part of the path would it replace?")
-        .help(format!(
-            "write `{}`, or use a prefix as location",
-            proxy_pass.without_uri()
-        ));
-}
-
-/// Notes a `proxy_pass` that leads back to a listener of this file.
-fn note_loop(to: &ProxyPass, node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) {
-    let is_own = |listener: &&Listener| match (to.address(), &listener.address) {
-        (Address::Port { host, port, .. }, ListenAddr::Ip(address)) => {
-            leads_to(host, *port, *address)
-        }
-        (Address::Unix(to), ListenAddr::Unix(path)) => to == path,
-        (Address::Port { .. }, ListenAddr::Unix(_)) | (Address::Unix(_), ListenAddr::Ip(_)) => {
-            false
-        }
-    };
-    let Some(listener) = listeners.iter().find(is_own) else {
-        return;
-    };
-    let message = format!(
-        "`proxy_pass` leads back to wsgate: it listens there, see line {}",
-        listener.line
-    );
-    let help = match to.address() {
-        Address::Port {
-            scheme,
-            host: Host::Name(_),
-            port,
-        } => format!(
-            "give the port of the server behind it; if that listens on [::1] alone, write `{scheme}[::1]:{port}`"
-        ),
-        Address::Port { .. } => "give the port of the server behind it".to_owned(),
-        Address::Unix(_) => "give the socket of the server behind it".to_owned(),
-    };
-    checker
-        .error(&node.span, message)
-        .label("each request would go round for ever")
-        .help(help);
 }

@@ -21,6 +21,8 @@ pub(super) enum Zero {
     Allowed,
     /// Zero is an error.
     Refused,
+    /// Zero is an error of a duration that is no limit; what to write instead.
+    Useless(&'static str),
 }
 
 /// The keys whose values may end with a semicolon; behind any other it is a habit from nginx.
@@ -111,6 +113,19 @@ impl Checker<'_> {
         read
     }
 
+    /// The value of a key that must be `true` or `false`, if it is set and right.
+    pub(super) fn flag(&mut self, fields: &Fields<'_>, key: &str) -> Option<bool> {
+        let node = fields.get(key)?;
+        let text = self.text(node, key, "`true` or `false`")?;
+        let read = values::switch(text);
+        if read.is_none() {
+            let message = format!("`{key}` must be `true` or `false`, not {}", quoted(text));
+            self.error(&node.span, message)
+                .help("write `true` or `false`");
+        }
+        read
+    }
+
     /// The duration of `key`, if it is set and right.
     pub(super) fn duration(
         &mut self,
@@ -121,12 +136,15 @@ impl Checker<'_> {
         let node = fields.get(key)?;
         let text = self.text(node, key, "a duration such as `30s`")?;
         match values::duration(text) {
-            Ok(duration) if duration.is_zero() && zero == Zero::Refused => {
-                let help =
-                    "a limit that is never reached does not exist here; the longest is `365d`";
-                self.error(&node.span, format!("`{key}` cannot be zero"))
-                    .label("nothing would ever be in time")
-                    .help(help);
+            Ok(duration) if duration.is_zero() && zero != Zero::Allowed => {
+                let error = self.error(&node.span, format!("`{key}` cannot be zero"));
+                if let Zero::Useless(help) = zero {
+                    error.help(help);
+                } else {
+                    error.label("nothing would ever be in time").help(
+                        "a limit that is never reached does not exist here; the longest is `365d`",
+                    );
+                }
                 None
             }
             Ok(duration) => Some(duration),

@@ -14,12 +14,14 @@ use time::OffsetDateTime;
 
 use crate::answer_fields::is_fixed;
 use crate::clients::ClientKind;
+use crate::config::Action;
 use crate::config::Config;
 use crate::config::Environment;
 use crate::config::JSON_SCHEMA;
 use crate::config::check::keys::Within;
 use crate::config::set_headers::NEVER_SET;
 use crate::config::values::MOST_CONNECTIONS;
+use crate::config::values::MOST_FAILS;
 use crate::config::values::MOST_HANDSHAKES;
 use crate::config::values::MOST_THREADS;
 
@@ -38,6 +40,11 @@ fn map(schema: &Value, within: Within) -> &Value {
         Within::AddedField => "/definitions/added_field/then",
         Within::PerIp => "/properties/per_ip",
         Within::Test => "/definitions/test",
+        Within::Group => "/definitions/group",
+        Within::Server => "/definitions/server",
+        Within::Balance => "/definitions/balance",
+        Within::Cookie => "/definitions/cookie",
+        Within::HealthCheck => "/definitions/health_check",
     };
     schema.pointer(pointer).unwrap()
 }
@@ -80,9 +87,24 @@ fn minimal() -> Value {
     })
 }
 
+/// The smallest file with a map of this kind, if it is one of a group.
+fn base(within: Within) -> Value {
+    let mut file = minimal();
+    if !within.is_of_a_group() {
+        return file;
+    }
+    let servers = json!([{ "server": "app01:3000" }, { "server": "app02:3000" }]);
+    file["upstreams"] = json!({ "chat": { "servers": servers } });
+    file["routes"][0]["proxy_pass"] = json!("http://chat");
+    if within == Within::Cookie {
+        file["upstreams"]["chat"]["sticky"] = json!({ "cookie": "srv" });
+    }
+    file
+}
+
 /// The smallest file with one key of one map set to `value`, and with what must stand beside that key.
 fn with(within: Within, key: &str, value: &Value) -> Value {
-    let mut file = minimal();
+    let mut file = base(within);
     match within {
         Within::Top => file[key] = value.clone(),
         Within::Listen => {
@@ -109,7 +131,7 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
                     route["ca"] = json!("certs/ca.pem");
                 }
                 // With a `ca` the authorities of this machine do not matter.
-                "proxy_pass" if value.as_str().unwrap().starts_with("https:") => {
+                "proxy_pass" if value.as_str().is_some_and(|to| to.starts_with("https:")) => {
                     route["ca"] = json!("certs/ca.pem");
                 }
                 _ => {}
@@ -133,6 +155,28 @@ fn with(within: Within, key: &str, value: &Value) -> Value {
             let mut test = json!({ "url": "ws://a.example.com:8080/x", "expect": 404 });
             test[key] = value.clone();
             file["tests"] = json!([test]);
+        }
+        Within::Group => {
+            let group = &mut file["upstreams"]["chat"];
+            if key == "close_tunnels" && value == true {
+                group["health_check"] = json!("engine_io");
+            }
+            group[key] = value.clone();
+        }
+        Within::Server => file["upstreams"]["chat"]["servers"][0][key] = value.clone(),
+        Within::Balance | Within::HealthCheck => {
+            let of = match within {
+                Within::Balance => "balance",
+                _ => "health_check",
+            };
+            file["upstreams"]["chat"][of] = json!({ key: value });
+        }
+        Within::Cookie => {
+            let cookie = &mut file["upstreams"]["chat"]["sticky"];
+            if value == "none" {
+                cookie["secure"] = json!(true);
+            }
+            cookie[key] = value.clone();
         }
     }
     file
@@ -206,7 +250,7 @@ fn every_example_can_be_served() {
             }
         }
     }
-    assert!(served >= 104, "only {served} examples were found");
+    assert!(served >= 150, "only {served} examples were found");
 }
 
 #[test]
@@ -216,6 +260,7 @@ fn what_is_required_is_missed_by_the_reader() {
     let pair = with(Within::Pair, "cert", &json!("certs/chat.example.com.pem"));
     let test = with(Within::Test, "expect", &json!(404));
     let added = with(Within::AddedField, "always", &json!(true));
+    let hash = with(Within::Balance, "hash", &json!("$arg_room"));
     for (within, whole, pointer) in [
         (Within::Top, minimal(), ""),
         (Within::Listen, minimal(), "/listen/0"),
@@ -223,6 +268,18 @@ fn what_is_required_is_missed_by_the_reader() {
         (Within::Pair, pair, "/listen/0/tls"),
         (Within::AddedField, added, "/routes/0/add_headers/X-A"),
         (Within::Test, test, "/tests/0"),
+        (Within::Group, base(Within::Group), "/upstreams/chat"),
+        (
+            Within::Server,
+            base(Within::Server),
+            "/upstreams/chat/servers/0",
+        ),
+        (Within::Balance, hash, "/upstreams/chat/balance"),
+        (
+            Within::Cookie,
+            base(Within::Cookie),
+            "/upstreams/chat/sticky",
+        ),
     ] {
         read(&whole, &folder).unwrap();
         let keys = whole.pointer(pointer).unwrap().as_object().unwrap().clone();
@@ -250,8 +307,16 @@ fn settings(file: &Value, folder: &TempDir) -> String {
     let reuseport = config.listeners[0].reuseport;
     let proxy_protocol = config.listeners[0].proxy_protocol;
     let mode = config.listeners[0].mode;
+    let group = match &config.routes[0].to {
+        Action::ProxyPass(upstream) => upstream.group(),
+        Action::Return(_) => None,
+    };
+    let group = group.map(|group| {
+        let members = group.written().iter().map(|written| &written.settings);
+        format!("{:?} {:?}", group.settings(), members.collect::<Vec<_>>())
+    });
     format!(
-        "{:?} {:?} {:?} {:?} {reuseport} {proxy_protocol} {mode:o}",
+        "{:?} {:?} {:?} {:?} {reuseport} {proxy_protocol} {mode:o} {group:?}",
         config.routes[0].timeouts, config.limits, config.drain_timeout, config.access_log
     )
 }
@@ -261,8 +326,8 @@ fn the_defaults_are_those_of_the_code() {
     let schema = schema();
     let folder = folder();
     let mut defaults = Vec::new();
-    let usual = settings(&minimal(), &folder);
     for within in Within::ALL {
+        let usual = settings(&base(within), &folder);
         for (key, described) in properties(&schema, within) {
             let Some(default) = described.get("default") else {
                 continue;
@@ -286,6 +351,16 @@ fn the_defaults_are_those_of_the_code() {
     // The other keys have no default: left out they mean no TLS, no condition, no test, or a number that the machine
     // decides.
     let mut expected = vec!["access_log", "mode", "proxy_protocol", "reuseport"];
+    expected.extend(["balance", "sticky", "slow_start", "close_tunnels", "valid"]);
+    expected.extend([
+        "weight",
+        "max_fails",
+        "fail_timeout",
+        "backup",
+        "down",
+        "drain",
+    ]);
+    expected.extend(["resolve", "path", "httponly", "secure"]);
     let keys = Within::Top.keys().iter().map(|key| key.name);
     expected.extend(keys.filter(|key| key.ends_with("_timeout")));
     expected.sort_unstable();
@@ -317,6 +392,11 @@ fn what_the_schema_enumerates_is_all_there_is() {
         each["handshakes_per_second"]["maximum"],
         json!(MOST_HANDSHAKES)
     );
+
+    let server = &schema["definitions"]["server"]["properties"];
+    assert_eq!(server["weight"]["maximum"], json!(u16::MAX));
+    assert_eq!(server["max_fails"]["maximum"], json!(MOST_FAILS));
+    assert_eq!(server["max_conns"]["maximum"], json!(MOST_CONNECTIONS));
 
     let fields = &schema["definitions"]["route"]["properties"]["set_headers"];
     let never = fields["patternProperties"].as_object().unwrap();

@@ -9,12 +9,12 @@ use crate::upstream::proxy_pass::Problem;
 use crate::upstream::proxy_pass::ProxyPassError;
 use crate::upstream::proxy_pass::Scheme;
 
-/// Host and port of an authority that begins at `start` of the whole text.
+/// Host and port of an authority that begins at `start` of the whole text. Only a name may be without a port: it is that of a group.
 pub(super) fn read(
     authority: &str,
     scheme: Scheme,
     start: usize,
-) -> Result<(Host, u16), ProxyPassError> {
+) -> Result<(Host, Option<u16>), ProxyPassError> {
     let wrong = |problem, span: Range<usize>| {
         Err(ProxyPassError {
             problem,
@@ -24,7 +24,7 @@ pub(super) fn read(
     let whole = 0..authority.len();
     if let Some(inside) = authority.strip_prefix('[') {
         return match read_bracketed(inside, scheme) {
-            Ok(read) => Ok(read),
+            Ok((host, port)) => Ok((host, Some(port))),
             Err((problem, span)) => wrong(problem, span),
         };
     }
@@ -48,13 +48,14 @@ pub(super) fn read(
         Err(problem) => return wrong(problem, 0..name.len()),
     };
     let Some(written) = port else {
-        return match host {
-            Host::Ip(_) => Ok((host, scheme.port())),
-            Host::Name(name) => wrong(Problem::NameWithoutPort { scheme, name }, whole),
+        let port = match host {
+            Host::Ip(_) => Some(scheme.port()),
+            Host::Name(_) => None,
         };
+        return Ok((host, port));
     };
     match read_port(written) {
-        Some(port) => Ok((host, port)),
+        Some(port) => Ok((host, Some(port))),
         None => wrong(bad_port(written), name.len()..whole.end),
     }
 }

@@ -137,8 +137,7 @@ impl ProxyPassError {
                 "put the address in brackets, as in `http://[::1]:3000`".to_owned()
             }
             Problem::NameWithoutPort { scheme, name } => format!(
-                "add the port, as in `{scheme}{name}:{}`; groups of servers (`upstreams`) are not in this version \
-                 of wsgate yet",
+                "add the port, as in `{scheme}{name}:{}`; only a group of servers, described under `upstreams`, has none",
                 match scheme {
                     Scheme::Http => 3000,
                     Scheme::Https => 443,
