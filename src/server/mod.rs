@@ -10,6 +10,7 @@ mod changes;
 mod descriptors;
 mod error;
 mod file_watch;
+mod groups;
 mod keep_upstreams;
 mod listeners;
 mod observers;

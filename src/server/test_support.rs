@@ -18,6 +18,13 @@ use crate::observe::Observer;
 use crate::server;
 use crate::server::Running;
 use crate::server::observers::Observers;
+use crate::upstream::Balance;
+use crate::upstream::Group;
+use crate::upstream::GroupSettings;
+use crate::upstream::MemberSettings;
+use crate::upstream::Server;
+use crate::upstream::Sticky;
+use crate::upstream::WrittenServer;
 
 /// Longest wait for anything.
 pub(super) const DEADLINE: Duration = Duration::from_secs(15);
@@ -78,6 +85,24 @@ pub(super) fn config(folder: &TempDir, text: &str) -> Config {
     std::fs::write(&file, text).unwrap();
     let read = Config::read(&file, &Environment::default(), OffsetDateTime::now_utc());
     read.unwrap().0
+}
+
+/// The group `chat` of these servers, each with these settings.
+pub(super) fn group_of(servers: &[&str], settings: &MemberSettings) -> Group {
+    let servers = servers.iter().map(|to| WrittenServer {
+        server: Arc::new(Server::new(format!("http://{to}").parse().unwrap(), |_| None).unwrap()),
+        settings: settings.clone(),
+    });
+    let of_group = GroupSettings {
+        name: "chat".to_owned(),
+        balance: Balance::RoundRobin,
+        sticky: Sticky::default(),
+        health_check: None,
+        slow_start: Duration::ZERO,
+        close_tunnels: false,
+        valid: Duration::from_secs(5),
+    };
+    Group::new(of_group, servers.collect())
 }
 
 /// Sends a request, and returns what comes of it up to `enough`, or to the end.

@@ -55,6 +55,16 @@ impl UpstreamTls {
         })
     }
 
+    /// The same, with sessions of its own: for another server that is verified alike.
+    pub fn with_own_sessions(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::in_memory_sessions(TICKETS);
+        Self {
+            config: Arc::new(config),
+            ..self.clone()
+        }
+    }
+
     /// Does the client's part of the TLS handshake on a new connection.
     ///
     /// # Errors

@@ -115,16 +115,20 @@ impl Attempt<'_> {
         port: u16,
         first: &[u8],
     ) -> Result<(TcpStream, PeerAddr, usize), ConnectError> {
-        match host {
-            Host::Ip(ip) => self.first_of(&[SocketAddr::new(*ip, port)], first).await,
-            Host::Name(name) => match timeout_at(self.deadline, look_up(name, port)).await {
-                Err(_) => Err(self.timeout()),
-                Ok(Err(source)) => Err(ConnectError::Resolve {
-                    upstream: self.to.authority(),
-                    source,
-                }),
-                Ok(Ok(found)) => self.first_of(&found, first).await,
-            },
+        match (host, self.to.pinned()) {
+            (Host::Ip(ip), _) | (Host::Name(_), Some(ip)) => {
+                self.first_of(&[SocketAddr::new(*ip, port)], first).await
+            }
+            (Host::Name(name), None) => {
+                match timeout_at(self.deadline, look_up(name, port)).await {
+                    Err(_) => Err(self.timeout()),
+                    Ok(Err(source)) => Err(ConnectError::Resolve {
+                        upstream: self.to.authority(),
+                        source,
+                    }),
+                    Ok(Ok(found)) => self.first_of(&found, first).await,
+                }
+            }
         }
     }
 

@@ -15,6 +15,8 @@ use crate::upstream::Scheme;
 use crate::upstream::Server;
 use crate::upstream::balance::cursor::Cursor;
 use crate::upstream::balance::tier::Tiers;
+use crate::upstream::group_set::EntryAddresses;
+use crate::upstream::group_set::members;
 
 /// The longest sequence in which the servers of a group take turns: the sum of the weights, once all are divided by what divides them
 /// all. It is made when the configuration is read, and each of its turns takes two bytes.
@@ -127,9 +129,24 @@ pub struct Group {
     settings: Arc<GroupSettings>,
     /// What the group's entry says, each with what its TLS needs.
     written: Arc<[WrittenServer]>,
+    /// Where each of these entries is reached now.
+    addresses: Box<[EntryAddresses]>,
     state: Arc<GroupState>,
     members: Box<[Member]>,
     tiers: Tiers,
+}
+
+/// What a value of a group is made of.
+#[derive(Debug)]
+pub(super) struct GroupParts {
+    /// What `upstreams` says of the group.
+    pub(super) settings: Arc<GroupSettings>,
+    /// Its entries.
+    pub(super) written: Arc<[WrittenServer]>,
+    /// Where each of them is reached.
+    pub(super) addresses: Box<[EntryAddresses]>,
+    /// What outlives the value.
+    pub(super) state: Arc<GroupState>,
 }
 
 /// One entry of a group's `servers`.
@@ -144,35 +161,42 @@ pub struct WrittenServer {
 impl Group {
     /// A group with these servers, which are as many as are written, and none of which is known yet.
     pub fn new(settings: GroupSettings, servers: Vec<WrittenServer>) -> Self {
-        let members = servers.iter().map(|written| {
-            Member::new(
-                &settings.name,
-                Arc::clone(&written.server),
-                written.settings.clone(),
-            )
-        });
-        let members: Box<[_]> = members.collect();
-        Self {
-            tiers: Tiers::of(&members),
-            members,
+        let addresses = servers.iter().map(|_| EntryAddresses::default());
+        let parts = GroupParts {
             settings: Arc::new(settings),
+            addresses: addresses.collect(),
             written: servers.into(),
             state: Arc::default(),
-        }
+        };
+        Self::of(parts, &[])
     }
 
-    /// The same group with these servers, which may share what is known of them with those that it has.
-    pub fn with_members(&self, members: Box<[Member]>) -> Self {
+    /// The group of these parts. What is known of servers is that of `known`, where those are reached alike.
+    pub(super) fn of(parts: GroupParts, known: &[&Member]) -> Self {
+        let members = members(&parts, known);
         Self {
             tiers: Tiers::of(&members),
             members,
-            ..self.clone()
+            settings: parts.settings,
+            written: parts.written,
+            addresses: parts.addresses,
+            state: parts.state,
         }
     }
 
-    /// The same group with what outlives it taken from the one that it replaces.
-    pub fn with_state(self, state: Arc<GroupState>) -> Self {
-        Self { state, ..self }
+    /// The parts of another value of this group.
+    pub(super) fn parts(&self) -> GroupParts {
+        GroupParts {
+            settings: Arc::clone(&self.settings),
+            written: Arc::clone(&self.written),
+            addresses: self.addresses.clone(),
+            state: Arc::clone(&self.state),
+        }
+    }
+
+    /// Where each of its entries is reached now.
+    pub(super) fn addresses(&self) -> &[EntryAddresses] {
+        &self.addresses
     }
 
     /// What `upstreams` says of it.

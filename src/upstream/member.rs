@@ -67,9 +67,14 @@ impl Member {
         }
     }
 
-    /// This server, of which is known what `state` says.
-    pub fn with_state(self, state: Arc<MemberState>) -> Self {
-        Self { state, ..self }
+    /// This server, of which all is known that is known of the other one, which is reached alike. It is the very same server, with its
+    /// TLS sessions, unless it is written otherwise.
+    pub(super) fn going_on(mut self, known: &Self) -> Self {
+        self.state = Arc::clone(&known.state);
+        if self.server.is_configured_alike(&known.server) {
+            self.server = Arc::clone(&known.server);
+        }
+        self
     }
 
     /// Where it is reached.

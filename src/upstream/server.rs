@@ -1,5 +1,8 @@
 //! One server that answers requests, and how TLS is spoken with it.
 
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
 use crate::tls;
 use crate::upstream::proxy_pass::Address;
 use crate::upstream::proxy_pass::Host;
@@ -16,6 +19,8 @@ use crate::upstream::proxy_pass::Scheme;
 pub struct Server {
     proxy_pass: ProxyPass,
     tls: Option<tls::UpstreamTls>,
+    /// The one address of its name that this server is, if the name stands for several servers of a group.
+    pinned: Option<IpAddr>,
 }
 
 impl Server {
@@ -37,7 +42,33 @@ impl Server {
             }
             | Address::Unix(_) => None,
         };
-        Some(Self { proxy_pass, tls })
+        Some(Self {
+            proxy_pass,
+            tls,
+            pinned: None,
+        })
+    }
+
+    /// The server at this one address of its name. TLS still verifies the name, and has sessions of this server alone. A server
+    /// that is written without a name stays what it is.
+    pub(super) fn at(&self, address: IpAddr) -> Self {
+        let pinned = match self.proxy_pass.address() {
+            Address::Port {
+                host: Host::Name(_),
+                ..
+            } => Some(address),
+            Address::Port { .. } | Address::Unix(_) => None,
+        };
+        Self {
+            proxy_pass: self.proxy_pass.clone(),
+            tls: self.tls.as_ref().map(tls::UpstreamTls::with_own_sessions),
+            pinned,
+        }
+    }
+
+    /// The address at which it is reached instead of by its name.
+    pub(super) fn pinned(&self) -> Option<&IpAddr> {
+        self.pinned.as_ref()
     }
 
     /// As the configuration says it.
@@ -45,23 +76,39 @@ impl Server {
         &self.proxy_pass
     }
 
-    /// See [`ProxyPass::authority`].
+    /// Who answers, for people: see [`ProxyPass::authority`]. The address and the port, if this is one address of a name.
     pub fn authority(&self) -> String {
-        self.proxy_pass.authority()
+        match (self.pinned, self.proxy_pass.address()) {
+            (Some(ip), Address::Port { port, .. }) => SocketAddr::new(ip, *port).to_string(),
+            _ => self.proxy_pass.authority(),
+        }
     }
 
     /// Whether both are asked in the same way, whatever path they are asked for.
     pub fn is_asked_alike(&self, other: &Self) -> bool {
-        self.proxy_pass.address() == other.proxy_pass.address() && self.tls == other.tls
+        self.proxy_pass.address() == other.proxy_pass.address()
+            && self.pinned == other.pinned
+            && self.tls == other.tls
     }
 
     /// Whether both are asked for the same in the same way, though each may have TLS sessions of its own.
     pub(super) fn is_configured_alike(&self, other: &Self) -> bool {
-        let tls = match (&self.tls, &other.tls) {
+        self.proxy_pass == other.proxy_pass
+            && self.pinned == other.pinned
+            && self.speaks_alike(other)
+    }
+
+    /// Whether what is known of one holds for the other: both are reached at the same address, and verified alike.
+    pub(super) fn is_reached_alike(&self, other: &Self) -> bool {
+        self.authority() == other.authority() && self.speaks_alike(other)
+    }
+
+    /// Whether TLS is spoken with neither, or with both in the same way.
+    fn speaks_alike(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
             (Some(tls), Some(other)) => tls.is_configured_alike(other),
             (tls, other) => tls.is_none() && other.is_none(),
-        };
-        self.proxy_pass == other.proxy_pass && tls
+        }
     }
 
     /// Whether the same authorities vouch for both, or TLS is spoken with neither.
