@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::upstream::HashKey;
+use crate::affinity::Affinity;
 use crate::upstream::Member;
 use crate::upstream::MemberSettings;
 use crate::upstream::ProxyPass;
@@ -114,12 +116,19 @@ pub enum HealthCheck {
 pub struct GroupState {
     /// Which turn of the sequence is the next one.
     cursor: Cursor,
+    /// Which server each session belongs to.
+    affinity: Affinity,
 }
 
 impl GroupState {
     /// Which turn of the sequence is the next one.
     pub(super) fn cursor(&self) -> &Cursor {
         &self.cursor
+    }
+
+    /// Which server each session belongs to.
+    pub fn affinity(&self) -> &Affinity {
+        &self.affinity
     }
 }
 
@@ -228,6 +237,11 @@ impl Group {
     pub fn is_all_down(&self) -> bool {
         let mut places = self.tiers.candidates().peekable();
         places.peek().is_some() && places.all(|at| self.members[at].state().is_down())
+    }
+
+    /// How many sessions of one of its servers are not over. This looks through all sessions, and is for threads that serve nobody.
+    pub fn live_sessions(&self, member: &Member, now: Instant) -> usize {
+        self.state.affinity().sessions_of(member.id(), now)
     }
 
     /// Whether the configuration says the same of both.

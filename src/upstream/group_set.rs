@@ -226,8 +226,9 @@ mod tests {
     use crate::upstream::Balance;
     use crate::upstream::Group;
     use crate::upstream::GroupSettings;
+    use crate::upstream::Member;
     use crate::upstream::MemberSettings;
-        use crate::upstream::Server;
+    use crate::upstream::Server;
     use crate::upstream::Sticky;
     use crate::upstream::WrittenServer;
 
@@ -361,7 +362,7 @@ mod tests {
         let open = state.raise();
         let half = begun.resolved(0, &both[..1]).unwrap();
         assert_eq!(shown(&half), ["10.0.0.1:3000", "-10.0.0.2:3000"]);
-        let is_idle = |member: &crate::upstream::Member| member.state().open() == 0;
+        let is_idle = |member: &Member| member.state().open() == 0;
         assert!(
             half.without(is_idle).is_none(),
             "something is still open there"

@@ -1,7 +1,9 @@
 //! What all threads know of one server of a group: what it has open, how often it could not be reached, and whether it is down.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +14,25 @@ use crate::upstream::MemberSettings;
 /// What is known of a server. It outlives reloads, and belongs to no thread.
 #[derive(Debug, Default)]
 pub struct MemberState {
+    number: MemberNumber,
     open: Arc<Open>,
     /// A [`Verdict`].
     verdict: AtomicU64,
     /// [`Failures`].
     failures: AtomicU64,
+}
+
+/// A number that no other server had or will have in this process.
+#[derive(Debug)]
+struct MemberNumber(NonZeroU32);
+
+impl Default for MemberNumber {
+    /// The next one. Whoever comes after four billion servers begins anew.
+    fn default() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Self(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
 }
 
 /// What is open at a server is counted by how many refer to this: each [`OpenGuard`], and the server's [`MemberState`].
@@ -51,6 +67,11 @@ pub(super) enum Health {
 pub(super) struct Part(u64);
 
 impl MemberState {
+    /// A number by which it is told from all other servers, also those of other groups.
+    pub fn number(&self) -> NonZeroU32 {
+        self.number.0
+    }
+
     /// How many requests and tunnels it has, those that are being connected among them.
     pub fn open(&self) -> u32 {
         let others = Arc::strong_count(&self.open) - 1;
