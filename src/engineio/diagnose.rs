@@ -321,7 +321,7 @@ pub(super) fn tunnel(exchange: &Exchange, end: &TunnelEnd) -> Option<Finding> {
             (silent && end.duration >= SLOW && Query::of(&exchange.request).begins())
                 .then_some(Finding::PlainServer(Evidence::Silence(end.duration)))
         }
-        EndedBy::HalfClosed | EndedBy::Drain | EndedBy::Panic => None,
+        EndedBy::HalfClosed | EndedBy::Drain | EndedBy::Down | EndedBy::Panic => None,
     }
 }
 

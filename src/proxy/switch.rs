@@ -130,6 +130,7 @@ fn ended_by(ended: &Ended, timeouts: tunnel::TunnelTimeouts) -> EndedBy {
         Ended::Idle => EndedBy::Idle(timeouts.idle),
         Ended::HalfClosed(_) => EndedBy::HalfClosed,
         Ended::Drained => EndedBy::Drain,
+        Ended::Down => EndedBy::Down,
     }
 }
 
@@ -152,6 +153,9 @@ fn reason(ended: &Ended, timeouts: tunnel::TunnelTimeouts) -> Option<String> {
                 "the {done} was done, and no byte came from the {silent} within {:?} (`half_closed_timeout`)",
                 timeouts.half_closed
             ))
+        }
+        Ended::Down => {
+            Some("a health check has found the server down (`close_tunnels`)".to_owned())
         }
         Ended::Closed(_) | Ended::Drained => None,
     }

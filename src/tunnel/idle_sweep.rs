@@ -1,10 +1,12 @@
-//! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process's drain is over.
+//! Ends tunnels that were idle for too long, stayed half-closed for too long, or must close because the process's drain is over or
+//! their server is down.
 //!
 //! One [`IdleSweep`] a thread looks through its tunnels in coarse steps. A tunnel only writes down the step of its last
 //! byte, so a message costs no timer and no look at the clock.
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::task::Context;
@@ -23,9 +25,31 @@ pub struct IdleSweep {
     step: Rc<Cell<u32>>,
     tunnels: RefCell<Vec<Weak<Activity>>>,
     opened: Notify,
+    /// Tunnels that end one after the other.
+    endings: RefCell<Vec<Ending>>,
     /// Whether the drain is over (`drain_timeout` has passed, or a second signal came), so that a tunnel which begins now
     /// ends at once.
     is_over: Cell<bool>,
+}
+
+/// Whose tunnels they are which may have to end together: a number that nobody else has in this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TunnelOwner(NonZeroU32);
+
+impl TunnelOwner {
+    /// The owner with this number.
+    pub fn new(number: NonZeroU32) -> Self {
+        Self(number)
+    }
+}
+
+/// Tunnels that end one after the other, so that their clients do not come back all at once.
+#[derive(Debug)]
+struct Ending {
+    /// Those that are left.
+    tunnels: Vec<Weak<Activity>>,
+    /// In how many steps all of them are to have ended.
+    steps: usize,
 }
 
 impl IdleSweep {
@@ -56,6 +80,23 @@ impl IdleSweep {
         }
     }
 
+    /// Ends the tunnels that this owner has now, spread over this time. Each reports [`Ended::Down`](crate::tunnel::Ended::Down).
+    pub fn end_those_of(&self, owner: TunnelOwner, within: Duration) {
+        let tunnels = self.tunnels.borrow();
+        let of_owner = |one: &&Weak<Activity>| {
+            let activity = one.upgrade();
+            activity.is_some_and(|activity| activity.owner == Some(owner))
+        };
+        let tunnels: Vec<_> = tunnels.iter().filter(of_owner).cloned().collect();
+        let steps = within.as_millis().div_ceil(Self::STEP.as_millis()).max(1);
+        if !tunnels.is_empty() {
+            self.endings.borrow_mut().push(Ending {
+                tunnels,
+                steps: usize::try_from(steps).unwrap_or(usize::MAX),
+            });
+        }
+    }
+
     /// How many tunnels are open.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
@@ -69,6 +110,11 @@ impl IdleSweep {
     /// Watches a tunnel that begins now, under these limits, rounded up to whole steps. The record is for
     /// [`relay`](crate::tunnel::relay()); when it is dropped, the tunnel is over.
     pub fn watch(&self, limits: TunnelTimeouts) -> Rc<Activity> {
+        self.watch_of(None, limits)
+    }
+
+    /// Watches a tunnel as [`watch`](Self::watch) does, which ends with the others of its owner, if it has one.
+    pub fn watch_of(&self, owner: Option<TunnelOwner>, limits: TunnelTimeouts) -> Rc<Activity> {
         let activity = Rc::new(Activity {
             now: Rc::clone(&self.step),
             last: Cell::new(self.step.get()),
@@ -78,6 +124,7 @@ impl IdleSweep {
             }),
             limit: Cell::new((steps(limits.idle), EndRequest::Idle)),
             half_closed: steps(limits.half_closed),
+            owner,
             request: Cell::new(self.is_over.get().then_some(EndRequest::Drained)),
             waker: RefCell::new(None),
         });
@@ -101,10 +148,25 @@ impl IdleSweep {
             activity.doubt(now);
             true
         });
+        let mut endings = self.endings.borrow_mut();
+        endings.retain_mut(Ending::step);
         let mut tunnels = self.tunnels.borrow_mut();
         if tunnels.len() < tunnels.capacity() / 4 {
             tunnels.shrink_to_fit();
         }
+    }
+}
+
+impl Ending {
+    /// Takes one step; returns whether there is a next one.
+    fn step(&mut self) -> bool {
+        self.tunnels.retain(|one| one.strong_count() > 0);
+        let ending = self.tunnels.len().div_ceil(self.steps);
+        for activity in self.tunnels.drain(..ending).filter_map(|one| one.upgrade()) {
+            activity.request_end(EndRequest::Down);
+        }
+        self.steps = (self.steps - 1).max(1);
+        !self.tunnels.is_empty()
     }
 }
 
@@ -129,6 +191,8 @@ pub struct Activity {
     limit: Cell<(u32, EndRequest)>,
     /// The limit for a half-closed tunnel, in steps.
     half_closed: u32,
+    /// Who may have all of its tunnels ended.
+    owner: Option<TunnelOwner>,
     request: Cell<Option<EndRequest>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -160,6 +224,8 @@ pub(super) enum EndRequest {
     HalfClosed,
     /// The drain is over: `drain_timeout` has passed, or a second signal came.
     Drained,
+    /// A health check has found the server down.
+    Down,
 }
 
 impl Activity {

@@ -25,6 +25,7 @@ use crate::stream::Stream;
 pub use crate::stream::vanished::Doubt;
 pub use crate::tunnel::idle_sweep::Activity;
 pub use crate::tunnel::idle_sweep::IdleSweep;
+pub use crate::tunnel::idle_sweep::TunnelOwner;
 pub use crate::tunnel::relay::Relay;
 pub use crate::tunnel::relay::relay;
 
@@ -68,6 +69,8 @@ pub enum Ended {
     HalfClosed(Side),
     /// The drain is over: `drain_timeout` has passed, or a second signal came.
     Drained,
+    /// A health check has found the server down, and its tunnels are to end: `close_tunnels`.
+    Down,
 }
 
 /// What a finished tunnel has to report.

@@ -159,6 +159,7 @@ where
     fn ended_by(&mut self, request: EndRequest) -> Ended {
         match (request, self.first.take()) {
             (EndRequest::Drained, _) => Ended::Drained,
+            (EndRequest::Down, _) => Ended::Down,
             (EndRequest::HalfClosed, Some(Ended::Closed(side))) => Ended::HalfClosed(side),
             (EndRequest::HalfClosed, Some(broken)) => broken,
             (EndRequest::Idle | EndRequest::HalfClosed, _) => Ended::Idle,

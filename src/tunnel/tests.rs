@@ -32,6 +32,7 @@ use crate::tunnel::Passed;
 use crate::tunnel::Relay;
 use crate::tunnel::Side;
 use crate::tunnel::Socket;
+use crate::tunnel::TunnelOwner;
 use crate::tunnel::TunnelTimeouts;
 use crate::tunnel::direction::Direction;
 use crate::tunnel::relay;
@@ -389,5 +390,68 @@ fn an_end_that_was_told_is_not_told_again_when_the_process_ends() {
             Ended::Drained
         ));
         assert_eq!(client.read(&mut byte).await.expect("the end"), 0);
+    });
+}
+
+#[test]
+fn the_tunnels_of_one_owner_end_one_after_the_other_and_no_others() {
+    run(async {
+        let sweep = Rc::new(IdleSweep::default());
+        let owner = |number: u32| TunnelOwner::new(number.try_into().expect("above 0"));
+        let mut far = Vec::new();
+        let mut begin = |of: Option<TunnelOwner>| {
+            let (client, near_client) = duplex(64);
+            let (upstream, near_upstream) = duplex(64);
+            let end = |stream| End {
+                stream,
+                early: Bytes::new(),
+            };
+            far.push((client, upstream));
+            let watched = sweep.watch_of(of, LIMITS);
+            spawn_local(relay(end(near_client), end(near_upstream), watched, ()))
+        };
+        let mut theirs: Vec<_> = (0..10).map(|_| begin(Some(owner(7)))).collect();
+        let others = [begin(Some(owner(8))), begin(None)];
+        yield_now().await;
+        // Four steps for ten tunnels.
+        sweep.end_those_of(owner(7), IdleSweep::STEP * 4);
+        sweep.end_those_of(owner(9), IdleSweep::STEP * 4);
+        let late = begin(Some(owner(7)));
+        let mut left = Vec::new();
+        for _ in 0..6 {
+            sweep.look();
+            for _ in 0..4 {
+                yield_now().await;
+            }
+            theirs.retain(|relay| !relay.is_finished());
+            left.push(theirs.len());
+        }
+        assert_eq!(left, [7, 4, 2, 0, 0, 0]);
+        assert!(others.iter().all(|relay| !relay.is_finished()));
+        assert!(!late.is_finished(), "it began when the server was back");
+        assert_eq!(sweep.count(), 3);
+    });
+}
+
+#[test]
+fn a_tunnel_whose_server_is_down_says_so_and_tells_both_ends() {
+    run(async {
+        let sweep = IdleSweep::default();
+        let owner = TunnelOwner::new(1.try_into().expect("above 0"));
+        let (mut client, near_client) = duplex(64);
+        let (mut upstream, near_upstream) = duplex(64);
+        let end = |stream| End {
+            stream,
+            early: Bytes::new(),
+        };
+        let watched = sweep.watch_of(Some(owner), LIMITS);
+        let relay = spawn_local(relay(end(near_client), end(near_upstream), watched, ()));
+        yield_now().await;
+        sweep.end_those_of(owner, Duration::ZERO);
+        sweep.look();
+        assert!(matches!(relay.await.expect("no panic").ended, Ended::Down));
+        let mut byte = [0];
+        assert_eq!(client.read(&mut byte).await.expect("the end"), 0);
+        assert_eq!(upstream.read(&mut byte).await.expect("the end"), 0);
     });
 }

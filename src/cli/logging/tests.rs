@@ -217,6 +217,7 @@ fn ended_by() -> impl Strategy<Value = EndedBy> {
         any::<Duration>().prop_map(EndedBy::Idle),
         Just(EndedBy::HalfClosed),
         Just(EndedBy::Drain),
+        Just(EndedBy::Down),
         Just(EndedBy::Panic),
     ]
 }
