@@ -126,8 +126,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "decision", "engineio", "limits", "listener", "observe", "proxy", "routing",
-            "stream", "table", "tls", "tunnel", "upstream",
+            "affinity", "config", "decision", "engineio", "headers", "limits", "listener",
+            "observe", "proxy", "routing", "stream", "table", "tls", "tunnel", "upstream",
         ],
     ),
     // floor 7

@@ -8,6 +8,7 @@ use crate::observe::AcceptPause;
 use crate::observe::ConnectionFailure;
 use crate::observe::Exchange;
 use crate::observe::ExchangeEnd;
+use crate::observe::GroupEvent;
 use crate::observe::Observer;
 use crate::observe::TunnelEnd;
 use crate::observe::TunnelId;
@@ -38,6 +39,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn reloaded(&self) {
         self.0.reloaded();
         self.1.reloaded();
+    }
+
+    fn group_changed(&self, upstream: &str, event: GroupEvent<'_>) {
+        self.0.group_changed(upstream, event);
+        self.1.group_changed(upstream, event);
     }
 
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
@@ -91,6 +97,10 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
         self.as_ref().reloaded();
     }
 
+    fn group_changed(&self, upstream: &str, event: GroupEvent<'_>) {
+        self.as_ref().group_changed(upstream, event);
+    }
+
     fn exchange_ended(&self, exchange: &Exchange, end: &ExchangeEnd) {
         self.as_ref().exchange_ended(exchange, end);
     }
@@ -134,6 +144,7 @@ mod tests {
     use crate::observe::EndedBy;
     use crate::observe::Exchange;
     use crate::observe::ExchangeEnd;
+    use crate::observe::GroupEvent;
     use crate::observe::Observer;
     use crate::observe::Opening;
     use crate::observe::RequestLine;
@@ -212,6 +223,10 @@ mod tests {
             self.note("reloaded");
         }
 
+        fn group_changed(&self, _: &str, _: GroupEvent<'_>) {
+            self.note("group_changed");
+        }
+
         fn exchange_ended(&self, _: &Exchange, _: &ExchangeEnd) {
             self.note("exchange_ended");
         }
@@ -265,6 +280,7 @@ mod tests {
         observer.connection_failed(exchange.remote_addr, failure);
         observer.accepting_paused(AcceptPause::Full { max_connections: 1 });
         observer.reloaded();
+        observer.group_changed("chat", GroupEvent::AllDown);
         observer.exchange_ended(&exchange, &exchange_end);
         observer.tunnel_opened(id, &exchange);
         observer.tunnel_ended(id, &exchange, &tunnel_end);

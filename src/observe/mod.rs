@@ -10,6 +10,8 @@ mod access_log;
 mod beside;
 mod connection;
 mod connection_log;
+mod group_event;
+mod group_log;
 mod line_encoder;
 mod line_sink;
 mod log_line;
@@ -35,6 +37,8 @@ pub use crate::observe::connection::ConnectionFailure;
 pub use crate::observe::connection::ProxyHeaderFailure;
 pub use crate::observe::connection::TlsFailure;
 pub use crate::observe::connection_log::ConnectionLog;
+pub use crate::observe::group_event::GroupEvent;
+pub use crate::observe::group_log::GroupLog;
 pub use crate::observe::line_encoder::LineFormat;
 pub use crate::observe::line_sink::LineSink;
 pub use crate::observe::request_line::RequestLine;
@@ -71,6 +75,11 @@ pub trait Observer: fmt::Debug + Send + Sync {
 
     /// Another configuration is served from now on, by every thread. What began before goes on under the old one.
     fn reloaded(&self) {}
+
+    /// Something has happened to a server of this group, or to all of them. The main thread calls it, which serves nobody.
+    fn group_changed(&self, upstream: &str, event: GroupEvent<'_>) {
+        let _ = (upstream, event);
+    }
 
     /// A request was answered, or its client went away. Not called for a request that became a tunnel: all requests are these
     /// and those of [`tunnel_opened`](Self::tunnel_opened) together.
@@ -287,6 +296,8 @@ pub enum EndedBy {
     HalfClosed,
     /// The process, which is going away.
     Drain,
+    /// A health check, which has found the server down: `close_tunnels`.
+    Down,
     /// A panic in wsgate.
     Panic,
 }
@@ -299,6 +310,7 @@ impl fmt::Display for EndedBy {
             Self::Idle(_) => "idle",
             Self::HalfClosed => "half_closed",
             Self::Drain => "drain",
+            Self::Down => "down",
             Self::Panic => "panic",
         })
     }

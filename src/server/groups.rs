@@ -19,22 +19,35 @@ pub(super) fn groups(config: &Config) -> Vec<Arc<Group>> {
 }
 
 /// Lets all routes that share a group share what `to` makes of it. It is asked once for each, and without an answer the group stays.
-pub(super) fn exchange_groups(config: &mut Config, to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>) {
-    let exchanged = groups(config).into_iter().map(|group| {
-        let other = to(&group);
-        (group, other)
+/// Returns whether there was any answer.
+pub(super) fn exchange_groups(
+    config: &mut Config,
+    to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>,
+) -> bool {
+    let groups = groups(config).into_iter();
+    let exchanges = groups.filter_map(|group| {
+        let after = to(&group)?;
+        Some(GroupExchange {
+            before: group,
+            after,
+        })
     });
-    let exchanged: Vec<(Arc<Group>, Option<Arc<Group>>)> = exchanged.collect();
+    let exchanges: Vec<GroupExchange> = exchanges.collect();
     for route in &mut config.routes {
         if let Action::ProxyPass(upstream) = &mut route.to
             && let Some(group) = upstream.group()
-            && let Some((_, Some(other))) = exchanged
-                .iter()
-                .find(|(known, _)| Arc::ptr_eq(known, group))
+            && let Some(of_group) = exchanges.iter().find(|of| Arc::ptr_eq(&of.before, group))
         {
-            *upstream = upstream.with_group(Arc::clone(other));
+            *upstream = upstream.with_group(Arc::clone(&of_group.after));
         }
     }
+    !exchanges.is_empty()
+}
+
+/// A group, and what takes its place.
+struct GroupExchange {
+    before: Arc<Group>,
+    after: Arc<Group>,
 }
 
 fn upstreams(config: &Config) -> impl Iterator<Item = &Upstream> {

@@ -10,9 +10,12 @@ mod changes;
 mod descriptors;
 mod error;
 mod file_watch;
+mod group_watch;
 mod groups;
+mod health;
 mod keep_upstreams;
 mod listeners;
+mod names;
 mod observers;
 mod reload;
 mod serving_table;
@@ -56,6 +59,7 @@ use crate::server::listeners::Sockets;
 use crate::server::observers::Observers;
 use crate::server::worker::Order;
 use crate::server::worker::Worker;
+use crate::server::worker::WorkerMessage;
 use crate::stream::ListenAddr;
 use crate::tls;
 
@@ -215,11 +219,11 @@ impl Opened {
         );
         let (mut threads, mut workers) = (Vec::new(), Vec::new());
         for (number, first) in orders.into_iter().enumerate() {
-            let (worker, orders) = mpsc::unbounded_channel();
+            let (worker, messages) = mpsc::unbounded_channel();
             workers.push(worker);
             let worker = Worker {
                 first,
-                orders,
+                messages,
                 phase: told.clone(),
                 connections: connections.clone(),
                 observer: observers.of_connections(),
@@ -260,7 +264,7 @@ pub struct Running {
     /// Outlives every configuration, and with it the sessions of clients.
     shared: tls::Shared,
     connections: Connections,
-    workers: Vec<mpsc::UnboundedSender<Order>>,
+    workers: Vec<mpsc::UnboundedSender<WorkerMessage>>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
     /// Of each thread, when it has ended, how many connections it cut.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::engineio::Diagnosis;
 use crate::observe::AccessLog;
 use crate::observe::ConnectionLog;
+use crate::observe::GroupLog;
 use crate::observe::LineSink;
 use crate::observe::Observer;
 use crate::observe::OrdinaryLines;
@@ -27,7 +28,7 @@ impl Observers {
     /// The observers of every process; add another one here.
     pub(super) fn new(lines: Option<LineSink>) -> Self {
         Self {
-            others: Arc::new(ConnectionLog::default()),
+            others: Arc::new((ConnectionLog::default(), GroupLog)),
             diagnosis: Arc::default(),
             lines,
         }
@@ -43,7 +44,7 @@ impl Observers {
         }
     }
 
-    /// Hears of what happens to connections, which belong to no configuration.
+    /// Hears of what happens to connections and to the servers of groups, which belong to no configuration.
     pub(super) fn of_connections(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.others)
     }

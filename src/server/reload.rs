@@ -4,7 +4,9 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -19,13 +21,17 @@ use crate::server::changes::Change;
 use crate::server::changes::ChangeSign;
 use crate::server::changes::ServingState;
 use crate::server::descriptors;
+use crate::server::groups::exchange_groups;
 use crate::server::keep_upstreams::keep_upstreams;
 use crate::server::listeners::OpeningContext;
 use crate::server::listeners::Sockets;
+use crate::server::worker::WorkerMessage;
 use crate::tls::Certificate;
 use crate::tls::CertificateError;
 use crate::tls::KnownRoots;
 use crate::tls::Remark;
+use crate::tunnel::TunnelOwner;
+use crate::upstream::Group;
 
 /// Longest wait for the threads, which need milliseconds: were one stuck, signals must still be heard.
 const OBEYED: Duration = Duration::from_secs(5);
@@ -66,11 +72,11 @@ impl Running {
             listeners,
             threads: self.workers.len(),
         };
+        let moment = Instant::now();
         let changes = changes::between(
             state(&self.config, &self.listeners),
             state(&config, &listeners),
-            // No session of a group is known yet.
-            &|_, _| 0,
+            &|group, member| group.live_sessions(member, moment),
         );
         // Whoever has just edited something wants to know whether it helped: what was said once is said again.
         if !changes.is_empty() {
@@ -166,19 +172,43 @@ impl Running {
             .flat_map(|listener| &listener.pairs)
     }
 
+    /// Lets all routes that share a group share what `to` makes of it, from the next request on; what is under way keeps the group that it
+    /// has. Nobody waits until the threads have done it, and nothing happens if it makes nothing of any.
+    pub(super) fn exchange_groups(&mut self, to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>) {
+        if !exchange_groups(&mut self.config, to) {
+            return;
+        }
+        let addresses = self.thread_settings.proxy.addresses.clone();
+        let thread_settings = ThreadSettings::new(&self.config, &self.observers, addresses);
+        let _before = std::mem::replace(&mut self.thread_settings, thread_settings);
+        let (done, _) = mpsc::unbounded_channel();
+        self.tell(Sockets::new(), &done);
+    }
+
+    /// Ends the tunnels that this owner has now on all threads, spread over this time.
+    pub(super) fn end_tunnels(&self, owner: TunnelOwner, within: Duration) {
+        for worker in &self.workers {
+            let _ = worker.send(WorkerMessage::EndTunnels(owner, within));
+        }
+    }
+
     /// Tells every thread what there is now, and waits until each has done it. A thread that has ended says so elsewhere.
     pub(super) async fn order(&mut self, sockets: Sockets) {
         let (done, mut all_done) = mpsc::unbounded_channel();
+        self.tell(sockets, &done);
+        drop(done);
+        let _ = timeout(OBEYED, async { while all_done.recv().await.is_some() {} }).await;
+    }
+
+    fn tell(&self, sockets: Sockets, done: &mpsc::UnboundedSender<()>) {
         for (worker, order) in self.workers.iter().zip(super::orders(
             &self.thread_settings,
             &self.listeners,
             sockets,
             self.workers.len(),
-            &done,
+            done,
         )) {
-            let _ = worker.send(order);
+            let _ = worker.send(WorkerMessage::Serve(order));
         }
-        drop(done);
-        let _ = timeout(OBEYED, async { while all_done.recv().await.is_some() {} }).await;
     }
 }

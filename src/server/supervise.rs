@@ -1,5 +1,5 @@
-//! What the main thread does in the background while others serve: it follows files, asks upstreams whether they answer,
-//! and counts the days.
+//! What the main thread does in the background while others serve: it follows files, asks upstreams whether they answer, watches the
+//! servers of groups and follows their names, and counts the days.
 //!
 //! Here is the one place for such work. Whatever else is to go on beside serving is one more task that [`Supervisor::begin`]
 //! begins, and one more [`Event`] if somebody is to hear of it. A task never blocks: signals are heard at any time.
@@ -24,6 +24,9 @@ use crate::server::Running;
 use crate::server::StartError;
 use crate::server::WatchError;
 use crate::server::file_watch::Watch;
+use crate::server::group_watch::GroupWatch;
+use crate::server::names;
+use crate::server::names::ResolveFn;
 use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Server;
@@ -71,6 +74,7 @@ pub struct Supervisor {
     /// Upstreams that are asked one after the other.
     probes: mpsc::UnboundedSender<Probe>,
     events: mpsc::UnboundedReceiver<Event>,
+    groups: GroupWatch,
     /// Everything that goes on in the background; dropping the set ends it.
     tasks: JoinSet<()>,
 }
@@ -79,18 +83,27 @@ impl Supervisor {
     /// Begins the work beside these threads, and asks all upstreams: only now, since wsgate is to listen also while its
     /// upstreams are still starting. Needs a runtime that takes tasks of its own thread.
     pub async fn begin(running: Running) -> Self {
+        Self::begin_with(names::system(), running).await
+    }
+
+    /// Begins as [`begin`](Self::begin) does, and looks names up by this.
+    pub(super) async fn begin_with(resolver: Arc<ResolveFn>, running: Running) -> Self {
         let (happened, events) = mpsc::unbounded_channel();
         let (probes, asked) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(days(DAY, happened.clone()));
         tasks.spawn_local(probe(asked, happened));
+        let observer = running.observers.of_connections();
+        let groups = GroupWatch::begin(resolver, observer, &mut tasks);
         let supervisor = Self {
             running,
             watch: None,
             probes,
             events,
+            groups,
             tasks,
         };
+        supervisor.groups.follow(&supervisor.running);
         supervisor.probe_all_but(Vec::new());
         // The first one is connected to before a file is read.
         yield_now().await;
@@ -114,6 +127,7 @@ impl Supervisor {
                 ended = self.running.ended() => return Event::Ended(ended),
                 () = changed => return Event::File,
                 Some(event) = self.events.recv() => return event,
+                Some(news) = self.groups.next() => self.groups.heed(news, &mut self.running),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended
                         && let Ok(panic) = error.try_into_panic()
@@ -169,6 +183,7 @@ impl Supervisor {
         let known = probes(self.running.config());
         let known: Vec<Arc<Server>> = known.map(|probe| probe.server).collect();
         let changes = self.running.reload(config, now).await?;
+        self.groups.follow(&self.running);
         self.probe_all_but(known);
         Ok(changes)
     }

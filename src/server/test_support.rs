@@ -89,10 +89,6 @@ pub(super) fn config(folder: &TempDir, text: &str) -> Config {
 
 /// The group `chat` of these servers, each with these settings.
 pub(super) fn group_of(servers: &[&str], settings: &MemberSettings) -> Group {
-    let servers = servers.iter().map(|to| WrittenServer {
-        server: Arc::new(Server::new(format!("http://{to}").parse().unwrap(), |_| None).unwrap()),
-        settings: settings.clone(),
-    });
     let of_group = GroupSettings {
         name: "chat".to_owned(),
         balance: Balance::RoundRobin,
@@ -102,6 +98,19 @@ pub(super) fn group_of(servers: &[&str], settings: &MemberSettings) -> Group {
         close_tunnels: false,
         valid: Duration::from_secs(5),
     };
+    group_with(of_group, servers, settings)
+}
+
+/// A group of these servers, each with these settings.
+pub(super) fn group_with(
+    of_group: GroupSettings,
+    servers: &[&str],
+    settings: &MemberSettings,
+) -> Group {
+    let servers = servers.iter().map(|to| WrittenServer {
+        server: Arc::new(Server::new(format!("http://{to}").parse().unwrap(), |_| None).unwrap()),
+        settings: settings.clone(),
+    });
     Group::new(of_group, servers.collect())
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
@@ -34,6 +35,16 @@ use crate::server::StartError;
 use crate::server::ThreadSettings;
 use crate::server::listeners::ListenerId;
 use crate::tunnel::IdleSweep;
+use crate::tunnel::TunnelOwner;
+
+/// What a thread is told while it serves.
+#[derive(Debug)]
+pub(super) enum WorkerMessage {
+    /// To serve so from now on.
+    Serve(Order),
+    /// To end the tunnels that this owner has now, spread over this time.
+    EndTunnels(TunnelOwner, Duration),
+}
 
 /// All that a thread serves from now on.
 #[derive(Debug)]
@@ -53,7 +64,7 @@ pub(super) struct Worker {
     /// The first thing to be done.
     pub(super) first: Order,
     /// What comes later.
-    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+    pub(super) messages: mpsc::UnboundedReceiver<WorkerMessage>,
     pub(super) phase: watch::Receiver<Phase>,
     /// Those of all threads.
     pub(super) connections: Connections,
@@ -82,7 +93,7 @@ impl Worker {
     }
 
     async fn serve(self) -> Result<usize, StartError> {
-        let (mut phase, mut orders) = (self.phase, self.orders);
+        let (mut phase, mut messages) = (self.phase, self.messages);
         let sweep = Rc::new(IdleSweep::default());
         let observer = Arc::clone(&self.observer);
         let tasks = Tasks::new(phase.clone(), self.connections, observer);
@@ -108,8 +119,9 @@ impl Worker {
             tokio::select! {
                 biased;
                 _ = phase.wait_for(|phase| *phase > Phase::Running) => break,
-                order = orders.recv() => match order {
-                    Some(order) => match thread.obey(order).await {
+                message = messages.recv() => match message {
+                    Some(WorkerMessage::EndTunnels(owner, within)) => sweep.end_those_of(owner, within),
+                    Some(WorkerMessage::Serve(order)) => match thread.obey(order).await {
                         // One thread lacks this listener's socket; the rest of the order is done.
                         Err(StartError::Thread(reason)) => {
                             tracing::error!(%reason, "cannot accept connections; open ones go on");

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::upstream::HashKey;
 use crate::affinity::Affinity;
+use crate::upstream::HashKey;
 use crate::upstream::Member;
 use crate::upstream::MemberSettings;
 use crate::upstream::ProxyPass;

@@ -1,0 +1,431 @@
+//! Servers that are there, gone, silent or full of words, watched at a pace at which nobody has to wait.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+use tokio::time::timeout;
+
+use crate::observe::GroupEvent;
+use crate::observe::Observer;
+use crate::server::health::HealthNews;
+use crate::server::health::HealthSink;
+use crate::server::health::WatchedGroup;
+use crate::server::health::pace::Pace;
+use crate::server::health::watch_at;
+use crate::server::test_support::DEADLINE;
+use crate::server::test_support::group_of;
+use crate::server::test_support::group_with;
+use crate::upstream::Group;
+use crate::upstream::GroupSettings;
+use crate::upstream::HealthCheck;
+use crate::upstream::MemberSettings;
+
+const PACE: Pace = Pace {
+    look: Duration::from_millis(5),
+    interval: Duration::from_millis(10),
+    timeout: Duration::from_millis(500),
+    ..Pace::USUAL
+};
+
+/// Writes down what it hears, in short.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Observer for Log {
+    fn group_changed(&self, upstream: &str, event: GroupEvent<'_>) {
+        let short = match event {
+            GroupEvent::Down {
+                server,
+                reason,
+                open,
+            } => format!("{server} down, {open} open: {reason}"),
+            GroupEvent::Up { server, .. } => format!("{server} up"),
+            GroupEvent::Drained { server } => format!("{server} drained"),
+            GroupEvent::AllDown => format!("all of {upstream} down"),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(short);
+    }
+}
+
+/// A watch under way.
+struct Watching {
+    log: Arc<Log>,
+    watches: mpsc::UnboundedSender<Vec<WatchedGroup>>,
+    news: mpsc::UnboundedReceiver<HealthNews>,
+    task: JoinHandle<()>,
+}
+
+impl Watching {
+    fn begin(group: &Arc<Group>) -> Self {
+        let (watches, watched) = mpsc::unbounded_channel();
+        let (tells, news) = mpsc::unbounded_channel();
+        let log = Arc::<Log>::default();
+        let sink = HealthSink {
+            observer: Arc::clone(&log) as Arc<dyn Observer>,
+            news: tells,
+        };
+        let task = spawn_local(watch_at(PACE, watched, sink));
+        let watching = Self {
+            log,
+            watches,
+            news,
+            task,
+        };
+        watching.follow(group);
+        watching
+    }
+
+    fn follow(&self, group: &Arc<Group>) {
+        let watched = WatchedGroup {
+            group: Arc::clone(group),
+            connect_timeout: Duration::from_secs(5),
+        };
+        self.watches.send(vec![watched]).unwrap();
+    }
+
+    /// Waits until so many lines were said, and takes them.
+    async fn said(&self, lines: usize) -> Vec<String> {
+        let said = || self.log.0.lock().unwrap().len();
+        until(|| said() >= lines).await;
+        std::mem::take(&mut *self.log.0.lock().unwrap())
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(DEADLINE, waiting).await.expect("it comes to this");
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default());
+    runtime.unwrap().block_on(test);
+}
+
+/// A server that says this to every request; one that says nothing is silent. It counts what it accepts, and keeps the last head.
+struct FakeServer {
+    address: SocketAddr,
+    says: Arc<Mutex<String>>,
+    head: Arc<Mutex<String>>,
+    accepted: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl FakeServer {
+    async fn saying(says: &str) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), says).await
+    }
+
+    /// It listens at an address where another one may have been before.
+    async fn at(address: SocketAddr, says: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        let listener: TcpListener = socket.listen(64).unwrap();
+        let address = listener.local_addr().unwrap();
+        let says = Arc::new(Mutex::new(says.to_owned()));
+        let (accepted, head) = (
+            Arc::<AtomicUsize>::default(),
+            Arc::<Mutex<String>>::default(),
+        );
+        let task = spawn_local({
+            let (says, accepted, last) =
+                (Arc::clone(&says), Arc::clone(&accepted), Arc::clone(&head));
+            async move {
+                while let Ok((mut tcp, _)) = listener.accept().await {
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                    let (says, last) = (Arc::clone(&says), Arc::clone(&last));
+                    spawn_local(async move {
+                        let mut head = Vec::new();
+                        while !head.ends_with(b"\r\n\r\n") {
+                            let Ok(byte) = tcp.read_u8().await else {
+                                return;
+                            };
+                            head.push(byte);
+                        }
+                        *last.lock().unwrap() = String::from_utf8(head).unwrap();
+                        let says = says.lock().unwrap().clone();
+                        if !says.is_empty() {
+                            let _ = tcp.write_all(says.as_bytes()).await;
+                        }
+                        // What is said is read before the end comes.
+                        let _ = tcp.read_u8().await;
+                    });
+                }
+            }
+        });
+        Self {
+            address,
+            says,
+            head,
+            accepted,
+            task,
+        }
+    }
+
+    fn says(&self, says: &str) {
+        *self.says.lock().unwrap() = says.to_owned();
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    async fn has_accepted_more_than(&self, before: usize) {
+        until(|| self.accepted() > before).await;
+    }
+
+    /// Nobody listens there any more.
+    async fn ends(self) -> SocketAddr {
+        self.task.abort();
+        let _ = self.task.await;
+        self.address
+    }
+}
+
+fn answer(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn checked(servers: &[SocketAddr], check: HealthCheck) -> Arc<Group> {
+    let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+    let plain = group_of(&servers, &MemberSettings::default());
+    let settings = GroupSettings {
+        health_check: Some(check),
+        close_tunnels: true,
+        ..plain.settings().clone()
+    };
+    Arc::new(group_with(settings, &servers, &MemberSettings::default()))
+}
+
+#[test]
+fn a_server_that_requests_found_down_is_knocked_at_until_it_is_back() {
+    run(async {
+        let gone = FakeServer::saying("").await.ends().await;
+        let other = FakeServer::saying("").await;
+        let servers = [gone.to_string(), other.address.to_string()];
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        let group = Arc::new(group_of(&servers, &MemberSettings::default()));
+        let state = Arc::clone(group.members()[0].state());
+        let watching = Watching::begin(&group);
+        let _open = state.raise();
+        assert!(state.set_down(Instant::now()));
+        assert_eq!(
+            watching.said(1).await,
+            [format!(
+                "{gone} down, 1 open: cannot connect to upstream {gone}: connection refused"
+            )]
+        );
+        let back = FakeServer::at(gone, "").await;
+        assert_eq!(watching.said(1).await, [format!("{gone} up")]);
+        assert!(!state.is_down() && state.recovered_at().is_some());
+        // A server that is well is left alone.
+        let accepted = (back.accepted(), other.accepted());
+        sleep(PACE.look * 4).await;
+        assert_eq!((back.accepted(), other.accepted()), accepted);
+        assert_eq!(other.accepted(), 0);
+        // It goes down again, and is back before anybody knocks: both are said.
+        state.set_down(Instant::now());
+        let said = watching.said(2).await;
+        assert_eq!(said[1], format!("{gone} up"));
+        assert!(said[0].ends_with("requests could not connect to it (`max_fails`)"));
+        drop(watching.watches);
+        timeout(DEADLINE, watching.task).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn three_failed_checks_take_a_server_out_and_its_tunnels_and_two_passes_bring_it_back() {
+    run(async {
+        let server = FakeServer::saying(&answer("204 No Content", "")).await;
+        let other = FakeServer::saying(&answer("302 Found", "")).await;
+        let check = HealthCheck::Http("/health".to_owned());
+        let group = checked(&[server.address, other.address], check);
+        let states = [0, 1].map(|at| Arc::clone(group.members()[at].state()));
+        let mut watching = Watching::begin(&group);
+        server.has_accepted_more_than(2).await;
+        let head = server.head.lock().unwrap().clone();
+        assert_eq!(
+            head,
+            format!(
+                "GET /health HTTP/1.1\r\nHost: {}\r\nUser-Agent: wsgate health_check\r\nAccept: */*\r\n\r\n",
+                server.address
+            )
+        );
+        server.says(&answer("503 Service Unavailable", ""));
+        let before = server.accepted();
+        let said = watching.said(1).await;
+        let reason = "it answered 503 to GET /health";
+        assert_eq!(said, [format!("{} down, 0 open: {reason}", server.address)]);
+        assert!(states[0].is_down() && !states[1].is_down());
+        assert!(server.accepted() >= before + 2, "not at the first failure");
+        let news = timeout(DEADLINE, watching.news.recv()).await.unwrap();
+        assert!(matches!(news, Some(HealthNews::EndTunnels(_))), "{news:?}");
+        // A reload changes nothing about it.
+        watching.follow(&group);
+        server.has_accepted_more_than(server.accepted() + 1).await;
+        server.says(&answer("200 OK", "ok"));
+        assert_eq!(watching.said(1).await, [format!("{} up", server.address)]);
+        assert!(!states[0].is_down());
+        assert!(watching.news.is_empty(), "the tunnels end once");
+        // All of them.
+        server.says(&answer("404 Not Found", ""));
+        other.says(&answer("500 Internal Server Error", ""));
+        let mut said = watching.said(3).await;
+        assert_eq!(said.pop(), Some("all of chat down".to_owned()));
+        sleep(PACE.look * 3).await;
+        assert!(watching.log.0.lock().unwrap().is_empty(), "it is said once");
+    });
+}
+
+#[test]
+fn a_check_that_passes_forgets_failures_and_a_server_that_went_down_must_pass_twice() {
+    run(async {
+        let server = FakeServer::saying("").await;
+        let group = checked(&[server.address, server.address], HealthCheck::Tcp);
+        let state = Arc::clone(group.members()[0].state());
+        let mut watching = Watching::begin(&group);
+        server.has_accepted_more_than(8).await;
+        state.set_down(Instant::now());
+        let before = server.accepted();
+        let said = watching.said(2).await;
+        assert!(said[0].contains("(`max_fails`)"), "{said:?}");
+        assert_eq!(said[1], format!("{} up", server.address));
+        assert!(server.accepted() >= before + 2);
+        assert!(watching.news.try_recv().is_err(), "requests end no tunnel");
+    });
+}
+
+#[test]
+fn an_engine_io_server_is_asked_for_a_session_that_cannot_exist() {
+    run(async {
+        let unknown = r#"{"code":1,"message":"Session ID unknown"}"#;
+        let mut passes = Vec::new();
+        for (status, body, is_well) in [
+            ("400 Bad Request", unknown, true),
+            ("400 Bad Request", r#""Invalid session wsgate-check""#, true),
+            (
+                "400 Bad Request",
+                r#"{"code":0,"message":"Transport unknown"}"#,
+                true,
+            ),
+            ("404 Not Found", "", false),
+            ("200 OK", "ok", false),
+            ("502 Bad Gateway", unknown, false),
+        ] {
+            passes.push((FakeServer::saying(&answer(status, body)).await, is_well));
+        }
+        let servers: Vec<SocketAddr> = passes.iter().map(|(server, _)| server.address).collect();
+        let group = checked(&servers, HealthCheck::EngineIo("/socket.io/".to_owned()));
+        let watching = Watching::begin(&group);
+        watching.said(3).await;
+        for (server, _) in &passes {
+            server.has_accepted_more_than(4).await;
+            let head = server.head.lock().unwrap().clone();
+            let line = head.lines().next().unwrap();
+            assert_eq!(
+                line,
+                "GET /socket.io/?EIO=4&transport=polling&sid=wsgate-check HTTP/1.1"
+            );
+        }
+        for ((_, is_well), member) in passes.iter().zip(group.members()) {
+            assert_eq!(!member.state().is_down(), *is_well, "{:?}", member.server());
+        }
+    });
+}
+
+#[test]
+fn a_silent_server_fails_its_check_and_holds_up_no_other() {
+    run(async {
+        let silent = FakeServer::saying("").await;
+        let well = FakeServer::saying(&answer("200 OK", "")).await;
+        let check = HealthCheck::Http("/".to_owned());
+        let group = checked(&[silent.address, well.address], check);
+        let watching = Watching::begin(&group);
+        well.has_accepted_more_than(20).await;
+        assert!(silent.accepted() <= 3, "it has 500 ms each time");
+        let said = watching.said(1).await;
+        let reason = "it did not answer within 500ms";
+        assert_eq!(said, [format!("{} down, 0 open: {reason}", silent.address)]);
+    });
+}
+
+#[test]
+fn a_server_is_drained_once_when_nothing_of_it_is_left() {
+    run(async {
+        let server = FakeServer::saying("").await;
+        let address = server.address.to_string();
+        let drain = MemberSettings {
+            drain: true,
+            ..MemberSettings::default()
+        };
+        let group = Arc::new(group_of(&[&address], &drain));
+        let open = group.members()[0].state().raise();
+        let mut watching = Watching::begin(&group);
+        sleep(PACE.look * 3).await;
+        assert!(watching.log.0.lock().unwrap().is_empty());
+        drop(open);
+        assert_eq!(watching.said(1).await, [format!("{address} drained")]);
+        let again = group.members()[0].state().raise();
+        sleep(PACE.look * 2).await;
+        drop(again);
+        sleep(PACE.look * 2).await;
+        assert!(watching.log.0.lock().unwrap().is_empty(), "it is said once");
+        assert!(watching.news.try_recv().is_err(), "it stays in the file");
+        // Not drained any more, and then again.
+        let mut settings = group.written().to_vec();
+        settings[0].settings.drain = false;
+        let back = Group::new(group.settings().clone(), settings.clone());
+        let back = back.adopting(&[Arc::clone(&group)]);
+        watching.follow(&back);
+        sleep(PACE.look * 2).await;
+        watching.follow(&group);
+        assert_eq!(watching.said(1).await, [format!("{address} drained")]);
+    });
+}
+
+#[test]
+fn an_address_that_has_vanished_leaves_when_it_is_drained() {
+    run(async {
+        let resolve = MemberSettings {
+            resolve: true,
+            ..MemberSettings::default()
+        };
+        let group = group_of(&["chat.test:3000"], &resolve);
+        let ips = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
+        let group = group.resolved(0, &ips).unwrap();
+        let group = Arc::new(group.resolved(0, &ips[..1]).unwrap());
+        let mut watching = Watching::begin(&group);
+        assert_eq!(watching.said(1).await, ["10.0.0.2:3000 drained"]);
+        let news = timeout(DEADLINE, watching.news.recv()).await.unwrap();
+        let Some(HealthNews::Leaves(member)) = news else {
+            panic!("{news:?}");
+        };
+        assert_eq!(member.server().authority(), "10.0.0.2:3000");
+    });
+}
