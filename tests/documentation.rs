@@ -98,7 +98,7 @@ fn every_complete_example_passes_check() {
             );
         }
     }
-    assert_eq!(read, 37, "examples were added or lost");
+    assert_eq!(read, 44, "examples were added or lost");
 }
 
 /// What stands in backquotes in the first column of the tables of docs/from-nginx.md: nginx's directives.
@@ -171,7 +171,12 @@ fn every_key_of_the_schema_has_its_row_and_its_section() {
     let schema = read("docs/routes.schema.json");
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
     // The keys below them are described with the key that they stand below.
-    let maps = ["", "/definitions/listener", "/definitions/route"];
+    let maps = [
+        "",
+        "/definitions/listener",
+        "/definitions/route",
+        "/definitions/group",
+    ];
     let keys = maps.iter().flat_map(|map| {
         let keys = schema.pointer(&format!("{map}/properties"));
         keys.and_then(|keys| keys.as_object()).expect("keys").keys()
@@ -183,6 +188,17 @@ fn every_key_of_the_schema_has_its_row_and_its_section() {
             text.contains(&format!("\n## {key}\n")),
             "`{key}` has no section"
         );
+    }
+    // Servers and cookies have many keys, which stand in a table of their section.
+    for (section, map) in [("servers", "server"), ("sticky", "cookie")] {
+        let section = text.split(&format!("\n## {section}\n")).nth(1);
+        let section = section.and_then(|rest| rest.split("\n## ").next());
+        let rows = section.expect("a section").lines();
+        let rows = rows.filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0));
+        let keys = schema.pointer(&format!("/definitions/{map}/properties"));
+        let keys = keys.and_then(|keys| keys.as_object()).expect("keys").keys();
+        let keys: BTreeSet<&str> = keys.map(String::as_str).collect();
+        assert_eq!(rows.collect::<BTreeSet<&str>>(), keys);
     }
 }
 
@@ -199,7 +215,11 @@ fn the_schema_that_is_printed_is_the_committed_one_and_has_the_defaults_of_the_p
 
     let schema: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
     let mut defaults = 0;
-    for keys in ["/properties", "/definitions/listener/properties"] {
+    for keys in [
+        "/properties",
+        "/definitions/listener/properties",
+        "/definitions/group/properties",
+    ] {
         let keys = schema.pointer(keys).and_then(|keys| keys.as_object());
         for (key, described) in keys.expect("keys") {
             let Some(default) = described.get("default") else {
@@ -215,7 +235,7 @@ fn the_schema_that_is_printed_is_the_committed_one_and_has_the_defaults_of_the_p
             defaults += 1;
         }
     }
-    assert!(defaults >= 12, "only {defaults} defaults were found");
+    assert!(defaults >= 17, "only {defaults} defaults were found");
 }
 
 #[test]
