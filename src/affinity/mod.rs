@@ -53,7 +53,7 @@ struct InVain {
 }
 
 impl Affinity {
-    /// The server of a session, if it is known. Reads one cache line.
+    /// The server of a session, if it is known. Reads one cache line, or two.
     pub fn find(&self, session: SessionKey, now: Instant) -> Option<ServerId> {
         self.sessions.get()?.find(session, now)
     }

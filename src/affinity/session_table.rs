@@ -1,8 +1,9 @@
 //! Which server each session belongs to: a table of fixed size that all threads share, without a lock.
 //!
-//! Two words are a session, four sessions are a bucket, and a bucket is a cache line: a look-up reads one, and takes no lock and no
-//! read-modify-write operation. A full bucket forgets the session that would be over first. Nothing sweeps: what is over is a miss,
-//! and is overwritten.
+//! Two words are a session, four sessions are a bucket, and a bucket is a cache line: a look-up reads one or two, and takes no lock and
+//! no read-modify-write operation. A session may stand in either of two buckets, and is written into the one with more room: with one
+//! bucket for each, a table that is full to three fifths has no place for every fifteenth session, with two for one in 4,000. Where both
+//! are full, the session is forgotten that would be over first. Nothing sweeps: what is over is a miss, and is overwritten.
 //!
 //! The two words are written one after the other, by several threads perhaps, so that they may belong to different sessions when they
 //! are read together. The first word is the key of the session mixed with the server of the second, so that both agree for no key but
@@ -33,7 +34,7 @@ pub(super) struct SessionTable {
     buckets: Box<[Bucket]>,
 }
 
-/// The sessions of which the lowest bits of the key are the same, in a cache line of their own.
+/// Some sessions, in a cache line of their own.
 #[derive(Default)]
 #[repr(align(64))]
 struct Bucket([Slot; SLOTS]);
@@ -128,6 +129,16 @@ impl Slot {
     }
 }
 
+impl Bucket {
+    /// How many of its sessions live in the second `now`.
+    fn taken(&self, now: u64) -> usize {
+        self.0
+            .iter()
+            .filter(|slot| slot.entry().is_live(now))
+            .count()
+    }
+}
+
 impl SessionTable {
     /// An empty table, of which nothing is asked about a time before `now`.
     pub(super) fn new(now: Instant) -> Self {
@@ -144,22 +155,23 @@ impl SessionTable {
     /// The server of a session.
     pub(super) fn find(&self, session: SessionKey, now: Instant) -> Option<ServerId> {
         let now = self.second(now);
-        let mut known = self.bucket(session).iter();
-        let entry = known.find_map(|slot| slot.of(session).filter(|entry| entry.is_live(now)))?;
+        let entry = self
+            .slots(session)
+            .find_map(|slot| slot.of(session).filter(|entry| entry.is_live(now)))?;
         Some(entry.server())
     }
 
     /// A server has opened a session. If the session is known, of whichever server, this is what counts.
     pub(super) fn learned(&self, opened: OpenedSession, server: ServerId, now: Instant) {
-        let entry = Entry::new(server, opened.lifetime, self.second(now));
-        self.write(opened.key, entry);
+        let now = self.second(now);
+        self.write(opened.key, Entry::new(server, opened.lifetime, now), now);
     }
 
     /// A server has answered for a session as one that knows it. A session that is known already is renewed once half of its lifetime
     /// is over; one that is new is given a lifetime that most servers allow.
     pub(super) fn accepted(&self, session: SessionKey, server: ServerId, now: Instant) {
         let now = self.second(now);
-        let mut slots = self.bucket(session).iter();
+        let mut slots = self.slots(session);
         let known = slots.find_map(|slot| Some((slot, slot.of(session)?)));
         match known {
             Some((slot, entry)) if entry.server() == server => {
@@ -167,8 +179,10 @@ impl SessionTable {
                     slot.renew(Entry::new(server, entry.lifetime(), now));
                 }
             }
-            Some((_, entry)) => self.write(session, Entry::new(server, entry.lifetime(), now)),
-            None => self.write(session, Entry::new(server, Lifetime::UNKNOWN, now)),
+            Some((_, entry)) => {
+                self.write(session, Entry::new(server, entry.lifetime(), now), now);
+            }
+            None => self.write(session, Entry::new(server, Lifetime::UNKNOWN, now), now),
         }
     }
 
@@ -182,15 +196,11 @@ impl SessionTable {
             .count()
     }
 
-    /// Writes a session into its slot; if it has none, into the one whose session is over, or will be over first.
-    fn write(&self, session: SessionKey, entry: Entry) {
-        let bucket = self.bucket(session);
-        let mut own = bucket.iter().filter(|slot| slot.of(session).is_some());
-        let Some(slot) = own.next() else {
-            let first_to_end = bucket.iter().min_by_key(|slot| slot.entry().end());
-            if let Some(slot) = first_to_end {
-                slot.write(session, entry);
-            }
+    /// Writes a session that is heard of in the second `now` into its slot, or into one that is to be its own.
+    fn write(&self, session: SessionKey, entry: Entry, now: u64) {
+        let is_own = |slot: &&Slot| slot.of(session).is_some();
+        let mut own = self.slots(session).filter(is_own);
+        let Some(slot) = own.next().or_else(|| self.slot_for(session, now)) else {
             return;
         };
         // Two threads that learned of a session at the same time have written it twice. What is left of the other would be found once
@@ -199,10 +209,29 @@ impl SessionTable {
         slot.write(session, entry);
     }
 
-    fn bucket(&self, session: SessionKey) -> &[Slot; SLOTS] {
-        // Both are bits of a hash, and there are fewer buckets than a `usize` counts: what is cut off is not asked for.
-        let place = session.bits() as usize & (self.buckets.len() - 1);
-        &self.buckets[place].0
+    /// The slot for a session that has none: one of the bucket with more room; where none has any, that of the session which will be
+    /// over first.
+    fn slot_for(&self, session: SessionKey, now: u64) -> Option<&Slot> {
+        let candidates = self.buckets(session).into_iter().flat_map(|bucket| {
+            let taken = bucket.taken(now);
+            bucket.0.iter().map(move |slot| (taken, slot))
+        });
+        let best = candidates.min_by_key(|(taken, slot)| (*taken, slot.entry().end()));
+        best.map(|(_, slot)| slot)
+    }
+
+    /// All slots in which a session may be.
+    fn slots(&self, session: SessionKey) -> impl Iterator<Item = &Slot> {
+        self.buckets(session)
+            .into_iter()
+            .flat_map(|bucket| &bucket.0)
+    }
+
+    /// The two buckets in which a session may be, by bits of its key.
+    fn buckets(&self, session: SessionKey) -> [&Bucket; 2] {
+        // There are fewer of them than 32 bits count. An odd distance leads to another one.
+        let (one, distance) = (session.bits(), session.bits() >> 32 | 1);
+        [one, one ^ distance].map(|bits| &self.buckets[bits as usize & (self.buckets.len() - 1)])
     }
 
     /// The second since the epoch. A thread may ask with a moment just before it.

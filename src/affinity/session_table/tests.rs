@@ -183,6 +183,39 @@ fn a_bucket_is_a_cache_line_and_a_session_sixteen_bytes() {
 }
 
 #[test]
+fn three_fifths_of_all_places_are_taken_before_sessions_are_forgotten() {
+    let now = Instant::now();
+    let table = SessionTable::new(now);
+    (0..40_000).for_each(|number| table.learned(opened(number, 60), server(1), now));
+    let found = (0..40_000).filter(|number| table.find(session(*number), now).is_some());
+    let found = found.count();
+    assert!(found >= 39_900, "{found}");
+    assert_eq!(table.sessions_of(server(1), now), found);
+}
+
+#[test]
+fn a_session_has_two_buckets_and_is_written_into_the_one_with_more_room() {
+    let (table, at) = table(8);
+    for number in 0..1_000 {
+        let [one, other] = table.buckets(session(number));
+        assert!(!std::ptr::eq(one, other));
+        let before = [one.taken(0), other.taken(0)];
+        table.learned(opened(number, 60), server(1), at(0));
+        let after = [one.taken(0), other.taken(0)];
+        let fewest = before.into_iter().min().unwrap_or_default();
+        let sum = |taken: [usize; 2]| taken.into_iter().sum::<usize>();
+        if fewest < SLOTS {
+            assert_eq!(sum(after), sum(before) + 1);
+            assert!(after.contains(&(fewest + 1)), "{before:?} {after:?}");
+        } else {
+            assert_eq!(after, before);
+        }
+        assert_eq!(table.find(session(number), at(0)), Some(server(1)));
+    }
+    assert_eq!(table.sessions_of(server(1), at(0)), 8 * SLOTS);
+}
+
+#[test]
 fn an_entry_says_what_went_into_it_whatever_the_process_age() {
     for (now, lifetime, end) in [
         (0, 10, 10),
