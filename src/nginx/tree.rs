@@ -66,14 +66,20 @@ pub(super) fn last<'d>(directives: &'d [Directive], name: &str) -> Option<&'d Di
     all(directives, name).last()
 }
 
-/// All directives of this name, in blocks within blocks too, in their order.
+/// Blocks in which no directive of a server stands, though one may be called like it: `keepalive_timeout` of an `upstream`
+/// is about another connection than that of a `server`.
+const NO_SERVERS: [&str; 6] = ["upstream", "map", "geo", "split_clients", "types", "match"];
+
+/// All directives of this name that are about requests, in blocks within blocks too, in their order.
 pub(super) fn everywhere<'d>(directives: &'d [Directive], name: &str) -> Vec<&'d Directive> {
     let mut found = Vec::new();
     for directive in directives {
         if directive.name == name {
             found.push(directive);
         }
-        found.extend(everywhere(directive.inside(), name));
+        if !NO_SERVERS.contains(&directive.name.as_str()) {
+            found.extend(everywhere(directive.inside(), name));
+        }
     }
     found
 }
