@@ -23,7 +23,14 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "a group of servers is described below `upstreams` at the top of the file, and named by `proxy_pass: http://NAME`",
     ),
     (
-        &["ip_hash", "least_conn", "round_robin"],
+        &[
+            "hash",
+            "ip_hash",
+            "least_conn",
+            "least_time",
+            "random",
+            "round_robin",
+        ],
         "a group of `upstreams` says it by `balance`, as in `balance: ip_hash`",
     ),
     (
@@ -33,6 +40,19 @@ const INSTEAD: &[(&[&str], &str)] = &[
             "proxy_next_upstream_timeout",
         ],
         "not needed: what no server has read is sent to the next one of the group",
+    ),
+    (
+        &["queue"],
+        "no request waits for a server: where all have `max_conns` connections it is answered by 503",
+    ),
+    (
+        &["ntlm"],
+        "nothing takes its place: a connection with an upstream is kept for a few seconds only",
+    ),
+    (&["state"], "write the servers under `servers` of a group"),
+    (
+        &["balancer_by_lua_block"],
+        "no program chooses a server: a group of `upstreams` says by `balance` how it is done",
     ),
     (
         &["locations"],

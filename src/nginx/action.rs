@@ -1,10 +1,9 @@
 //! Translates what answers the requests of a `location` block that may pass: they go to an upstream, or get an answer that
 //! keeps them from going to another location.
 
-use crate::config;
 use crate::nginx::context::ServerContext;
 use crate::nginx::fields;
-use crate::nginx::listen::Listen;
+use crate::nginx::next_upstream;
 use crate::nginx::notes::Notes;
 use crate::nginx::pass;
 use crate::nginx::pass::PassedPath;
@@ -23,9 +22,8 @@ use crate::nginx::tree::all;
 use crate::nginx::tree::last;
 use crate::nginx::upstream_tls::UNVERIFIED;
 use crate::nginx::upstream_tls::Verification;
+use crate::nginx::upstreams::AnsweredBy;
 use crate::nginx::upstreams::ResolvedUpstream;
-use crate::stream::ListenAddr;
-use crate::upstream::Address;
 
 /// Directives that answer a request in a way that wsgate does not have.
 const HANDLERS: [&str; 6] = [
@@ -117,6 +115,20 @@ fn proxy_pass<'t>(
     let set_headers = fields::set_headers(&scope.fields, &mut upstream, around.constants, notes);
     let verification = verification(pass, &mut upstream, around, scope, notes);
     let mut comments = upstream.comments;
+    let (group, servers) = match upstream.answered_by {
+        AnsweredBy::Group { name, servers } => (Some(name), Some(servers)),
+        AnsweredBy::Server(_) => (None, None),
+    };
+    next_upstream::note(scope, servers, notes, &mut comments);
+    let is_fixed = !pass.arg(0).contains('$');
+    if let Some(check) = last(block.inside(), "health_check") {
+        let why = match group {
+            None => Some("one server is asked, whatever a check says"),
+            Some(_) if is_fixed => None,
+            Some(_) => Some("the group that a variable names has no check here"),
+        };
+        comments.extend(why.map(|why| notes.left(check, why)));
+    }
     let own_host = upstream.proxy_host;
     let of_default = scope.default_redirect.unwrap_or((pass, block));
     let asked = Asked {
@@ -141,7 +153,8 @@ fn proxy_pass<'t>(
         PassedPath::Rewritten(regex, replacement) => vec![(regex, replacement)],
     };
     RouteEntry {
-        does: Does::ProxyPass(upstream.to.to_string()),
+        does: Does::ProxyPass(upstream.to),
+        groups: group.into_iter().collect(),
         timeouts,
         rewrites,
         set_headers,
@@ -181,27 +194,13 @@ fn upstream(
     around: &ServerContext<'_, '_>,
     notes: &mut Notes<'_>,
 ) -> Result<ResolvedUpstream, String> {
-    let upstream = around.file.groups.resolve(pass, notes)?;
+    let file = around.file;
+    let upstream = file.groups.resolve(pass, file.listens, notes)?;
     // nginx refuses a path in both: a named location can be reached from a regex.
     let regex = block.arg(0).starts_with(['~', '@']);
-    if regex && upstream.to.uri().is_some() {
+    if regex && upstream.has_path {
         let why = "a regex location has no part that the path in `proxy_pass` could replace";
         return Err(why.to_owned());
-    }
-    let own = |listen: &&Listen| match (upstream.to.address(), &listen.address) {
-        (Address::Port { host, port, .. }, ListenAddr::Ip(address)) => {
-            config::leads_to(host, *port, *address)
-        }
-        (Address::Unix(to), ListenAddr::Unix(path)) => to == path,
-        (Address::Port { .. }, ListenAddr::Unix(_)) | (Address::Unix(_), ListenAddr::Ip(_)) => {
-            false
-        }
-    };
-    if let Some(listen) = around.file.listens.iter().find(own) {
-        let own = notes.show(listen.place);
-        return Err(format!(
-            "it leads back to the listener of {own}; name the server behind that"
-        ));
     }
     Ok(upstream)
 }

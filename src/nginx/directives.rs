@@ -94,6 +94,16 @@ const ROWS: &[Row] = &[
             "server_name",
             "location",
             "upstream",
+            "least_conn",
+            "ip_hash",
+            "hash",
+            "random",
+            "least_time",
+            "sticky",
+            "health_check",
+            "proxy_next_upstream",
+            "proxy_next_upstream_tries",
+            "proxy_next_upstream_timeout",
             "proxy_pass",
             "proxy_set_header",
             "add_header",
@@ -428,9 +438,36 @@ const ROWS: &[Row] = &[
             lost: "an upstream is told at once when its client leaves",
         },
     },
+    // Groups of servers.
     Row {
-        names: &["proxy_next_upstream", "proxy_next_upstream_*"],
-        verdict: NotNeeded("one server is asked"),
+        names: &["zone"],
+        verdict: NotNeeded("all threads share what is known of a group's servers"),
+    },
+    Row {
+        names: &["match"],
+        verdict: NotNeeded("it belongs to `health_check`"),
+    },
+    Row {
+        names: &["keepalive"],
+        verdict: NotNeeded(
+            "a client's connection keeps its own upstream connection; none is shared between clients",
+        ),
+    },
+    Row {
+        names: &["queue"],
+        verdict: Lost(
+            "no request waits for a server: where all have `max_conns` connections it is answered by 503",
+        ),
+    },
+    Row {
+        names: &["ntlm"],
+        verdict: Lost(
+            "a connection is kept for a few seconds, and may lead to another server of a group then",
+        ),
+    },
+    Row {
+        names: &["state"],
+        verdict: Lost("the servers in this file are not read: write them under `servers`"),
     },
     // Upstreams under TLS.
     Row {

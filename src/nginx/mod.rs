@@ -18,12 +18,20 @@ mod desugar;
 mod directives;
 mod fields;
 mod glob;
+mod group;
+mod group_balance;
+mod group_check;
+mod group_note;
+mod group_server;
+mod group_sticky;
 mod handed_on;
 mod lexer;
 mod listen;
 mod location;
+mod next_upstream;
 mod notes;
 mod other_directives;
+mod own_listeners;
 mod pass;
 mod phases;
 mod reader;
@@ -47,6 +55,7 @@ mod values;
 mod variables;
 mod wider;
 mod write;
+mod write_group;
 mod write_route;
 mod yaml;
 
@@ -73,6 +82,7 @@ use crate::nginx::upstreams::Groups;
 use crate::nginx::uses::NO_VARIABLES;
 use crate::nginx::uses::Uses;
 use crate::nginx::write::Translation;
+use crate::nginx::write_group::AskedGroups;
 
 /// An nginx.conf as a `routes.yaml`, with what was lost on the way.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -161,7 +171,7 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
         return Err(no_listener(file, &outlines));
     }
     let dir = file.parent().unwrap_or(Path::new("")).display().to_string();
-    let groups = Groups::of(&http);
+    let groups = Groups::of(&http, &listens, &mut notes, &mut top.comments);
     let maps = uses::constant_maps(&http);
     let file_of = FileContext {
         groups: &groups,
@@ -177,10 +187,12 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let virtual_servers = virtual_servers(&servers);
     let plan = sites::plan(&virtual_servers);
     note_plan(&plan, &mut servers, &http, &mut notes);
+    let asked = AskedGroups::of(&groups, &servers, &plan, &mut notes);
     let translation = Translation {
         top: &top,
         servers: &servers,
         plan: &plan,
+        groups: &asked,
     };
     let written = write::write(file, &translation, &notes);
     let left = notes.all_left().into_iter();

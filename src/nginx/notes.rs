@@ -53,6 +53,18 @@ impl<'t> Notes<'t> {
         comment
     }
 
+    /// Notes a directive that is not carried over. Returns the comment that says so the first time, and nothing where the
+    /// same was said before.
+    pub(super) fn left_once(
+        &mut self,
+        directive: &Directive,
+        why: impl Into<String>,
+    ) -> Option<String> {
+        let before = self.left.len();
+        let comment = self.left(directive, why);
+        (self.left.len() > before).then_some(comment)
+    }
+
     /// Notes a directive that wsgate makes unnecessary.
     pub(super) fn needless(&mut self, directive: &Directive, why: impl Into<String>) {
         let (what, why, place) = (directive.what(), why.into(), directive.place);

@@ -363,6 +363,7 @@ fn closed(
     let mut upstreams: Vec<String> = Vec::new();
     for route in routes {
         closed.comments.extend(route.comments);
+        closed.groups.extend(route.groups);
         match route.does {
             Does::ProxyPass(to) if !upstreams.contains(&to) => upstreams.push(to),
             _ => {}

@@ -25,6 +25,8 @@ pub(super) struct RouteEntry {
     pub(super) when: RouteWhen,
     /// What becomes of a request.
     pub(super) does: Does,
+    /// The groups that `proxy_pass` or a comment names.
+    pub(super) groups: Vec<String>,
     /// The client addresses that may use the route.
     pub(super) access_rules: AccessRules,
     /// The time limits that nginx's file sets.
@@ -137,6 +139,7 @@ pub(super) fn answering(place: SourceLine, returns: &str) -> RouteEntry {
         location: String::new(),
         when: RouteWhen::default(),
         does: Does::Return(returns.to_owned()),
+        groups: Vec::new(),
         access_rules: AccessRules::default(),
         timeouts: ProxyTimeouts::default(),
         rewrites: Vec::new(),

@@ -16,6 +16,12 @@ pub(super) struct Scope<'t> {
     pub(super) read_timeout: Option<&'t Directive>,
     /// The `proxy_connect_timeout`.
     pub(super) connect_timeout: Option<&'t Directive>,
+    /// The `proxy_next_upstream`.
+    pub(super) next_upstream: Option<&'t Directive>,
+    /// The `proxy_next_upstream_tries`.
+    pub(super) next_tries: Option<&'t Directive>,
+    /// The `proxy_next_upstream_timeout`.
+    pub(super) next_timeout: Option<&'t Directive>,
     /// The `proxy_ssl_name`.
     pub(super) tls_name: Option<&'t Directive>,
     /// The `proxy_ssl_verify`.
@@ -135,6 +141,9 @@ impl<'t> Scope<'t> {
         for (held, name) in [
             (&mut scope.read_timeout, "proxy_read_timeout"),
             (&mut scope.connect_timeout, "proxy_connect_timeout"),
+            (&mut scope.next_upstream, "proxy_next_upstream"),
+            (&mut scope.next_tries, "proxy_next_upstream_tries"),
+            (&mut scope.next_timeout, "proxy_next_upstream_timeout"),
             (&mut scope.tls_name, "proxy_ssl_name"),
             (&mut scope.tls_verify, "proxy_ssl_verify"),
             (&mut scope.ca, "proxy_ssl_trusted_certificate"),

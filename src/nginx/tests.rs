@@ -40,6 +40,14 @@ fn statements() -> impl Strategy<Value = String> {
             "proxy_pass http://app/x;",
             "proxy_pass http://app;",
             "proxy_pass http://$x;",
+            "proxy_pass https://$x/y;",
+            "proxy_pass https://app;",
+            "proxy_pass http://10.0.0.1/x;",
+            "proxy_pass 'http://a: b';",
+            "health_check uri='/a b: c';",
+            "health_check uri=/x#y port=1;",
+            "proxy_next_upstream off http_404;",
+            "proxy_next_upstream_tries x;",
             "proxy_pass http://a%b:1;",
             "proxy_pass http://127.0.0.1:81;",
             "proxy_pass http://localhost;",
@@ -124,6 +132,11 @@ fn statements() -> impl Strategy<Value = String> {
         "upstream app { server 127.0.0.1:3000; }\n",
         "upstream app { server unix:/run/x; server b; ip_hash; }\n",
         "upstream app { }\n",
+        "upstream app { server a weight=3; server b:1 backup max_fails=0; server a; least_conn; }\n",
+        "upstream app { server a backup; server 127.0.0.1:81; hash $arg_x$uri; sticky cookie io; }\n",
+        "upstream App { hash '$arg_x {a: b}'; server a weight=65535 down; server b weight=4294967295; }\n",
+        "upstream 10.0.0.1 { server a fail_timeout=0 resolve; server unix:/x max_conns=1; queue 1; }\n",
+        "upstream 'a: b' { server a; server $x; server [::1] resolve; sticky cookie s domain=a:b path=/é; }\n",
         "worker_processes 0;\n",
         "worker_shutdown_timeout 1y;\n",
         "access_log off;\n",
@@ -132,8 +145,95 @@ fn statements() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop_oneof![1 => top, 6 => server], 0..5).prop_map(|all| all.concat())
 }
 
+/// A file of one location that asks one group, in which there is much of what a group may say.
+fn groups() -> impl Strategy<Value = String> {
+    let name = proptest::sample::select(vec!["app", "10.0.0.1", "'a: b'", "_x", "é", "a..b", "on"]);
+    let address = proptest::sample::select(vec![
+        "a",
+        "a:1",
+        "A:80",
+        "b:2",
+        "10.0.0.1",
+        "[::1]:3",
+        "unix:/run/x",
+        "$x",
+        "a/b",
+        "127.0.0.1:81",
+    ]);
+    let parameter = proptest::sample::select(vec![
+        "weight=3",
+        "weight=65535",
+        "weight=1000000",
+        "weight=99999999999",
+        "max_fails=0",
+        "max_fails=1000001",
+        "fail_timeout=0",
+        "fail_timeout=9y",
+        "max_conns=7",
+        "max_conns=2000000000",
+        "backup",
+        "down",
+        "drain",
+        "resolve",
+        "slow_start=0",
+        "slow_start=9y",
+        "route=x",
+        "x",
+    ]);
+    let server = (address, proptest::collection::vec(parameter, 0..3))
+        .prop_map(|(address, parameters)| format!("server {address} {};", parameters.join(" ")));
+    let other = proptest::sample::select(vec![
+        "least_conn;",
+        "ip_hash;",
+        "hash $arg_x;",
+        "hash 'a: $remote_addr #{x}';",
+        "hash x;",
+        "hash $http_;",
+        "hash '$$';",
+        "hash '${PORT}$host';",
+        "random two;",
+        "sticky cookie srv expires=1h domain=.a.test path=/x secure httponly samesite=none;",
+        "sticky cookie io;",
+        "sticky cookie 'a b';",
+        "sticky cookie __Host-a;",
+        "sticky cookie s samesite=none path=x domain=a..b expires=max;",
+        "sticky cookie s path='/a b' domain=1.2.3.4 expires=0;",
+        "queue 1;",
+        "keepalive 1;",
+        "zone a 1m;",
+    ]);
+    let inside = prop_oneof![3 => server, 1 => other.prop_map(str::to_owned)];
+    let check = proptest::sample::select(vec![
+        "",
+        "health_check;",
+        "health_check uri=/up?x=1 interval=1;",
+        "health_check 'uri=/a b: c';",
+        "health_check uri=/é#x;",
+        "health_check uri=$x;",
+    ]);
+    let scheme = proptest::sample::select(vec!["http", "http", "https"]);
+    (name, proptest::collection::vec(inside, 1..6), check, scheme).prop_map(
+        |(name, inside, check, scheme)| {
+            let bare = name.trim_matches('\'');
+            format!(
+                "upstream {name} {{ {} }}\nserver {{ listen 81; server_name a.test; location / {{\n\
+             proxy_set_header Host $host; proxy_pass '{scheme}://{bare}/x'; {check} }} }}\n",
+                inside.concat()
+            )
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn whatever_a_group_says_can_be_served(text in groups()) {
+        let (imported, wrong) = imported(&text).map_err(|_| TestCaseError::fail("refused"))?;
+        prop_assert!(wrong.is_empty(), "{}\n{}\n{}", wrong, text, imported.yaml);
+        // What cannot be carried over is said.
+        prop_assert!(imported.yaml.contains("proxy_pass: ") || !imported.left.is_empty());
+    }
 
     #[test]
     fn whatever_is_imported_can_be_served(text in statements()) {

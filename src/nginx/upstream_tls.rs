@@ -2,6 +2,7 @@
 
 use crate::nginx::notes::Notes;
 use crate::nginx::scope::Scope;
+use crate::nginx::upstreams::AnsweredBy;
 use crate::nginx::upstreams::ResolvedUpstream;
 use crate::nginx::values::is_on;
 use crate::nginx::variables::Constants;
@@ -33,17 +34,12 @@ impl Verification {
         constants: &Constants,
         notes: &mut Notes<'_>,
     ) -> Self {
-        let Address::Port {
-            scheme: Scheme::Https,
-            host,
-            ..
-        } = upstream.to.address()
-        else {
+        if upstream.scheme != Scheme::Https {
             if let Some(name) = scope.tls_name {
                 notes.needless(name, "its upstream is asked without TLS");
             }
             return Self::default();
-        };
+        }
         let is_verified = scope.tls_verify.is_some_and(is_on);
         let of_upstream = [("proxy_host", upstream.proxy_host.as_str())];
         let name = match scope.tls_name {
@@ -62,7 +58,11 @@ impl Verification {
             None if is_verified => Some(without_port(&upstream.proxy_host).to_owned()),
             None => None,
         };
-        let own = host.to_string();
+        // Each server of a group is verified by a host of its own, none of which is nginx's name.
+        let own = match &upstream.answered_by {
+            AnsweredBy::Server(Address::Port { host, .. }) => host.to_string(),
+            AnsweredBy::Server(Address::Unix(_)) | AnsweredBy::Group { .. } => String::new(),
+        };
         let own = own.trim_matches(['[', ']']);
         let is_other = |name: &String| !name.trim_matches(['[', ']']).eq_ignore_ascii_case(own);
         Self {

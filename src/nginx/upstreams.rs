@@ -1,22 +1,38 @@
-//! Reads `upstream` blocks, and resolves what a `proxy_pass` means with them.
+//! Resolves what a `proxy_pass` means with the `upstream` blocks of the file: a group, or an address.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::headers::host;
+use crate::nginx::group::Group;
+use crate::nginx::group_server::with_port;
+use crate::nginx::listen::Listen;
 use crate::nginx::notes::Notes;
+use crate::nginx::own_listeners::OwnListeners;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
+use crate::nginx::tree::everywhere;
+use crate::nginx::tree::last;
+use crate::upstream::Address;
 use crate::upstream::ProxyPass;
+use crate::upstream::Scheme;
+use crate::upstream::WrittenProxyPass;
 
 /// The `upstream` blocks, by their names in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Groups<'t>(HashMap<String, &'t Directive>);
+pub(super) struct Groups<'t>(BTreeMap<String, Group<'t>>);
 
-/// The upstream of a `proxy_pass`, with its address in the place of a group's name.
+/// The upstream of a `proxy_pass`.
 #[derive(Debug)]
 pub(super) struct ResolvedUpstream {
     /// The value of `proxy_pass` in `routes.yaml`.
-    pub(super) to: ProxyPass,
+    pub(super) to: String,
+    /// Whether it has a path.
+    pub(super) has_path: bool,
+    /// Whether it is asked over TLS.
+    pub(super) scheme: Scheme,
+    /// Who answers.
+    pub(super) answered_by: AnsweredBy,
     /// The value of nginx's `$proxy_host`, which it sends as `Host` where no other is set: what stands in `proxy_pass`,
     /// without the port that the scheme has anyway.
     pub(super) proxy_host: String,
@@ -26,11 +42,46 @@ pub(super) struct ResolvedUpstream {
     pub(super) comments: Vec<String>,
 }
 
+/// Who answers the requests of a `proxy_pass`.
+#[derive(Debug)]
+pub(super) enum AnsweredBy {
+    /// The one server at this address.
+    Server(Address),
+    /// One of so many servers of a group, which has this name in `routes.yaml`.
+    Group { name: String, servers: usize },
+}
+
 impl<'t> Groups<'t> {
-    /// The `upstream` blocks among the directives of `http`.
-    pub(super) fn of(http: &'t [Directive]) -> Self {
-        let named = all(http, "upstream").map(|group| (group.arg(0).to_ascii_lowercase(), group));
-        Self(named.collect())
+    /// The `upstream` blocks among the directives of `http`; `listens` are the addresses of all servers, to which no
+    /// upstream may lead back. What belongs to none of them is noted in `comments`.
+    pub(super) fn of(
+        http: &'t [Directive],
+        listens: &[Listen],
+        notes: &mut Notes<'_>,
+        comments: &mut Vec<String>,
+    ) -> Self {
+        let locations = everywhere(http, "location");
+        let mut groups = BTreeMap::new();
+        let named = all(http, "upstream").map(|block| block.arg(0).to_ascii_lowercase());
+        let mut names: BTreeSet<String> = named.collect();
+        for block in all(http, "upstream") {
+            let known = block.arg(0).to_ascii_lowercase();
+            if groups.contains_key(&known) {
+                let why = "a block of this name stands before it, and nginx takes no second one";
+                comments.push(notes.left(block, why));
+                continue;
+            }
+            let checks: Vec<&Directive> = locations
+                .iter()
+                .filter(|location| asks(location, &known))
+                .filter_map(|location| last(location.inside(), "health_check"))
+                .collect();
+            let name = own_name(&known, &mut names);
+            let own = OwnListeners { listens, notes };
+            let group = Group::read(block, name, &checks, own);
+            groups.insert(known, group);
+        }
+        Self(groups)
     }
 
     /// The upstream to which a `proxy_pass` with the value `text` leads.
@@ -40,6 +91,7 @@ impl<'t> Groups<'t> {
     pub(super) fn resolve(
         &self,
         text: &str,
+        listens: &[Listen],
         notes: &mut Notes<'_>,
     ) -> Result<ResolvedUpstream, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -51,31 +103,112 @@ impl<'t> Groups<'t> {
             None => rest.find(['/', '?']).unwrap_or(rest.len()),
         };
         let (authority, uri) = rest.split_at(end);
-        let mut comments = Vec::new();
         let group = self.0.get(&authority.to_ascii_lowercase());
-        let address = match group {
-            Some(group) => server_of(group, notes, &mut comments)?,
+        if let Some(why) = group.and_then(Group::dead) {
+            return Err(why.to_owned());
+        }
+        if scheme == "https" && group.is_some_and(Group::has_socket) {
+            return Err("a Unix socket is asked without TLS".to_owned());
+        }
+        let one = group.map(|group| group.alone().or(group.servers.first()));
+        let address = match one.flatten() {
+            Some(server) => server.authority(),
             None if authority.starts_with("unix:") => authority.to_owned(),
             None => with_port(authority, if scheme == "https" { 443 } else { 80 }),
         };
-        let uri = match (address.starts_with("unix:"), uri.strip_prefix(':')) {
-            (true, None) if !uri.is_empty() => format!(":{uri}"),
-            (false, Some(uri)) => uri.to_owned(),
-            _ => uri.to_owned(),
-        };
-        let to = format!("{scheme}://{address}{uri}");
-        let to: ProxyPass = to.parse().map_err(|error| format!("{error}"))?;
+        let path = uri.strip_prefix(':').unwrap_or(uri);
+        let to: ProxyPass = with_path(&scheme, &address, path)
+            .parse()
+            .map_err(|error| format!("{error}"))?;
         let (proxy_host, proxy_port) = own_host(authority, &scheme);
         if !host::is_valid(proxy_host.as_bytes()) {
             return Err(format!("no `Host` can name `{proxy_host}`"));
         }
+        let several = group.filter(|group| group.alone().is_none());
+        let mut comments = Vec::new();
+        if let Some(group) = group.filter(|_| several.is_none()) {
+            comments = group.say_alone(notes);
+        }
+        let own = OwnListeners { listens, notes };
+        if let Some(why) = own.leads_back(to.address()).filter(|_| group.is_none()) {
+            return Err(why);
+        }
         Ok(ResolvedUpstream {
             proxy_host,
             proxy_port,
-            to,
+            has_path: to.uri().is_some(),
+            scheme: match to.address() {
+                Address::Port { scheme, .. } => *scheme,
+                Address::Unix(_) => Scheme::Http,
+            },
+            to: match several {
+                Some(group) => with_path(&scheme, &group.name, path),
+                None => to.to_string(),
+            },
+            answered_by: match several {
+                Some(group) => AnsweredBy::Group {
+                    name: group.name.clone(),
+                    servers: group.servers.len(),
+                },
+                None => AnsweredBy::Server(to.address().clone()),
+            },
             comments,
         })
     }
+
+    /// The groups in file order.
+    pub(super) fn in_order(&self) -> Vec<&Group<'t>> {
+        let mut groups: Vec<&Group<'t>> = self.0.values().collect();
+        groups.sort_by_key(|group| group.block.place);
+        groups
+    }
+}
+
+/// A value of `proxy_pass`.
+fn with_path(scheme: &str, authority: &str, path: &str) -> String {
+    let colon = match authority.starts_with("unix:") && !path.is_empty() {
+        true => ":",
+        false => "",
+    };
+    format!("{scheme}://{authority}{colon}{path}")
+}
+
+/// Whether the location asks the group of this name, which is in lower case.
+fn asks(location: &Directive, name: &str) -> bool {
+    let pass = last(location.inside(), "proxy_pass");
+    let rest = pass.and_then(|pass| pass.arg(0).split_once("://"));
+    rest.is_some_and(|(_, rest)| {
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        authority.eq_ignore_ascii_case(name)
+    })
+}
+
+/// The name of a group in `routes.yaml`, where names are those that a host may have, and no address. Only one that is not so
+/// gets another, which is added to those `taken` by all groups.
+fn own_name(name: &str, taken: &mut BTreeSet<String>) -> String {
+    if is_name(name) {
+        return name.to_owned();
+    }
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let plain = |c: char| if is_plain(c) { c } else { '_' };
+    let own: String = name.chars().map(plain).collect();
+    let own = match format!("group_{own}") {
+        own if is_name(&own) => own,
+        _ => "group".to_owned(),
+    };
+    let mut free = own.clone();
+    let mut number = 1;
+    while !taken.insert(free.clone()) {
+        number += 1;
+        free = format!("{own}_{number}");
+    }
+    free
+}
+
+/// Whether `routes.yaml` takes a text for the name of a group.
+fn is_name(text: &str) -> bool {
+    let url = format!("http://{text}").parse();
+    matches!(url, Ok(WrittenProxyPass::Group(group)) if group.name() == text && group.uri().is_none())
 }
 
 /// The values of nginx's `$proxy_host` and `$proxy_port` for what stands in a `proxy_pass`.
@@ -95,95 +228,5 @@ fn own_host(authority: &str, scheme: &str) -> (String, String) {
             default.to_owned(),
         ),
         None => (authority.to_owned(), default.to_owned()),
-    }
-}
-
-/// The address of a group's server. Of several it is the first that is neither `down` nor `backup`, and the others are
-/// noted in `comments`.
-///
-/// # Errors
-/// The group has no server.
-fn server_of(
-    group: &Directive,
-    notes: &mut Notes<'_>,
-    comments: &mut Vec<String>,
-) -> Result<String, String> {
-    let rests = |server: &Directive| {
-        server
-            .args
-            .iter()
-            .any(|arg| arg == "down" || arg == "backup")
-    };
-    let servers: Vec<&Directive> = all(group.inside(), "server").collect();
-    let first = servers
-        .iter()
-        .copied()
-        .find(|server| !rests(server))
-        .or(servers.first().copied());
-    let Some(first) = first else {
-        return Err(format!("the upstream `{}` has no `server`", group.arg(0)));
-    };
-    if servers
-        .iter()
-        .all(|server| server.args.iter().any(|arg| arg == "down"))
-    {
-        return Err(format!("every `server` of `{}` is down", group.arg(0)));
-    }
-    if let Some(most) = first.args.iter().find(|arg| arg.starts_with("max_conns=")) {
-        comments.push(notes.left(
-            first,
-            format!("`{most}`: an upstream has as many connections as clients need"),
-        ));
-    }
-    let address = first.arg(0);
-    if servers.len() > 1 {
-        comments.push(notes.left(group, why_alone(first, &servers, group)));
-    }
-    for directive in group.inside() {
-        if directive.name != "server" && servers.len() == 1 {
-            notes.needless(
-                directive,
-                "one server is asked, over connections of each client's own",
-            );
-        }
-    }
-    Ok(if address.starts_with("unix:") {
-        address.to_owned()
-    } else {
-        with_port(address, 80)
-    })
-}
-
-/// Why only the `first` of several servers of a group is asked.
-fn why_alone(first: &Directive, servers: &[&Directive], group: &Directive) -> String {
-    let balance = group.inside().iter().find(|directive| {
-        matches!(
-            directive.name.as_str(),
-            "ip_hash" | "least_conn" | "hash" | "random" | "sticky"
-        )
-    });
-    let by = balance
-        .map(|by| format!(" by `{}`", by.name))
-        .unwrap_or_default();
-    let others: Vec<&str> = servers
-        .iter()
-        .filter(|server| !std::ptr::eq(**server, first))
-        .map(|server| server.arg(0))
-        .collect();
-    format!(
-        "its {} servers{by} become the first, {}; groups are planned (without: {})",
-        servers.len(),
-        first.arg(0),
-        others.join(", ")
-    )
-}
-
-/// An address with `port` behind it, if it has no port of its own.
-fn with_port(authority: &str, port: u16) -> String {
-    let behind = authority.rfind(']').unwrap_or(0);
-    if authority[behind..].contains(':') {
-        authority.to_owned()
-    } else {
-        format!("{authority}:{port}")
     }
 }

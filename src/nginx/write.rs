@@ -15,6 +15,7 @@ use crate::nginx::sites::Plan;
 use crate::nginx::sites::PlannedListener;
 use crate::nginx::sites::Site;
 use crate::nginx::time;
+use crate::nginx::write_group::AskedGroups;
 use crate::nginx::write_route;
 use crate::nginx::write_route::TimeLimits;
 use crate::nginx::write_route::limits;
@@ -42,11 +43,18 @@ pub(super) struct Translation<'a> {
     pub(super) servers: &'a [TranslatedServer],
     /// Which server's routes stand for which hosts and ports.
     pub(super) plan: &'a Plan,
+    /// The groups of servers that the routes ask.
+    pub(super) groups: &'a AskedGroups,
 }
 
 /// Writes the whole file; `file` is the nginx.conf that it comes from.
 pub(super) fn write(file: &Path, translation: &Translation<'_>, notes: &Notes<'_>) -> Written {
-    let Translation { top, servers, plan } = translation;
+    let Translation {
+        top,
+        servers,
+        plan,
+        groups,
+    } = translation;
     let mut writer = Writer {
         servers,
         notes,
@@ -67,6 +75,7 @@ pub(super) fn write(file: &Path, translation: &Translation<'_>, notes: &Notes<'_
     for listener in &plan.listeners {
         writer.listener(listener);
     }
+    writer.text += &groups.text;
     writer.text.push_str("routes:\n");
     let mut routes = 0;
     for site in &plan.sites {

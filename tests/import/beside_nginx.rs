@@ -31,7 +31,7 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 31] = [
+const FILES: [(&str, &[&str]); 32] = [
     ("access", &["/admin", "/asked", "/if"]),
     // A field that is lost.
     ("answers", &["/lost"]),
@@ -54,6 +54,7 @@ const FILES: [(&str, &[&str]); 31] = [
     ("default_host", &["/unix"]),
     ("default_type", &[]),
     ("docker", &[]),
+    ("groups", &[]),
     ("headers", &[]),
     ("leads_back", &["/lost"]),
     ("maps", &["/differs"]),

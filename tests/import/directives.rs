@@ -14,6 +14,7 @@ use crate::import::directives::At::Http;
 use crate::import::directives::At::Location;
 use crate::import::directives::At::Main;
 use crate::import::directives::At::Server;
+use crate::import::directives::At::Upstream;
 use crate::import::directives::Becomes::Carried;
 use crate::import::directives::Becomes::Lost;
 use crate::import::directives::Becomes::NotNeeded;
@@ -27,6 +28,8 @@ enum At {
     Http,
     Server,
     Location,
+    /// An `upstream` of two servers that the location asks.
+    Upstream,
 }
 
 /// What the import does with a directive.
@@ -205,6 +208,70 @@ const ROWS: &[Row] = &[
     (Location, "proxy_ignore_client_abort on;", Lost, "an upstream finishes what nobody waits for in nginx"),
     (Location, "proxy_next_upstream off;", NotNeeded, "one server is asked"),
     (Location, "proxy_next_upstream_tries 2;", NotNeeded, "one server is asked"),
+    (Location, "proxy_next_upstream_timeout 1s;", NotNeeded, "one server is asked"),
+    (Location, "proxy_next_upstream error; proxy_pass http://group;", NotNeeded, "the same thing"),
+    (Location, "proxy_next_upstream off; proxy_pass http://group;", Lost, "nginx answers 502 for a server that refuses the connection, wsgate asks another"),
+    (Location, "proxy_next_upstream timeout; proxy_pass http://group;", Lost, "nginx answers 502 for a server that refuses the connection, and asks another for one that says nothing"),
+    (Location, "proxy_next_upstream error timeout; proxy_pass http://group;", Lost, "nginx asks another server where one says nothing, wsgate answers 504"),
+    (Location, "proxy_next_upstream error invalid_header; proxy_pass http://group;", Lost, "nginx asks another server, wsgate answers 502"),
+    (Location, "proxy_next_upstream error http_502; proxy_pass http://group;", Lost, "nginx asks another server for every GET"),
+    (Location, "proxy_next_upstream error http_500; proxy_pass http://group;", Lost, "nginx asks another server, the client sees a 500 here"),
+    (Location, "proxy_next_upstream error http_403 http_404 http_429; proxy_pass http://group;", Lost, "nginx asks another server, the client sees the answer here"),
+    (Location, "proxy_next_upstream error non_idempotent; proxy_pass http://group;", Lost, "nginx sends a POST twice"),
+    (Location, "proxy_next_upstream_tries 0; proxy_pass http://group;", NotNeeded, "there are two servers, and both are tried"),
+    (Location, "proxy_next_upstream_tries 2; proxy_pass http://group;", NotNeeded, "there are two servers, and both are tried"),
+    (Location, "proxy_next_upstream_tries 1; proxy_pass http://group;", Lost, "the second server is tried here"),
+    (Location, "proxy_next_upstream_timeout 0; proxy_pass http://group;", NotNeeded, "`connect_timeout` is the limit"),
+    (Location, "proxy_next_upstream_timeout 10s; proxy_pass http://group;", NotNeeded, "`connect_timeout` is over by then"),
+    (Location, "proxy_next_upstream_timeout 1s; proxy_pass http://group;", Lost, "another server is tried for longer"),
+    (Location, "health_check; proxy_pass http://group;", Carried("health_check: { http: / }"), "the same thing"),
+    (Location, "health_check uri=/up interval=5 fails=3 passes=2; proxy_pass http://group;", Carried("health_check: { http: /up }"), "the same thing"),
+    (Location, "health_check interval=1; proxy_pass http://group;", Lost, "each server is asked every 5 s"),
+    (Location, "health_check mandatory match=ok port=81; proxy_pass http://group;", Lost, "a server is up before the first answer, and asked where it serves"),
+    (Location, "health_check;", Lost, "one server is asked, up or not"),
+    (Http, "match ok { status 200; }", NotNeeded, "a part of `health_check`, whose `match=` is lost on its own"),
+    // Groups of servers.
+    (Upstream, "least_conn;", Carried("balance: least_conn"), "the same thing"),
+    (Upstream, "ip_hash;", Carried("balance: ip_hash"), "the same thing, but for which part of an address decides"),
+    (Upstream, "hash $remote_addr;", Carried("balance: { hash: $remote_addr }"), "the same thing, but for which key goes where"),
+    (Upstream, "hash $binary_remote_addr consistent;", Carried("balance: { hash: $remote_addr }"), "the same thing"),
+    (Upstream, "hash $cookie_user;", Carried("balance: { hash: $cookie_user }"), "the same thing"),
+    (Upstream, "hash $uri;", Lost, "requests for a path go to different servers"),
+    (Upstream, "random;", NotNeeded, "each server has the same share in turn"),
+    (Upstream, "random two;", NotNeeded, "the least busy server has the same shares"),
+    (Upstream, "random two least_time=header;", Lost, "how fast servers answer is not measured"),
+    (Upstream, "least_time header;", Lost, "how fast servers answer is not measured"),
+    (Upstream, "sticky cookie srv expires=1h;", Carried("sticky: [sid, { cookie: srv, expires: 1h }]"), "the same thing"),
+    (Upstream, "sticky cookie srv bad=x;", Lost, "a part of the cookie"),
+    (Upstream, "sticky route $cookie_r;", Lost, "a client goes to the server that its cookie names"),
+    (Upstream, "sticky learn create=$upstream_cookie_a lookup=$cookie_a zone=a:1m;", Lost, "a client goes to the server that gave out its cookie"),
+    (Upstream, "zone group 64k;", NotNeeded, "threads share what they know"),
+    (Upstream, "keepalive 16;", NotNeeded, "speed alone: clients share no upstream connection"),
+    (Upstream, "keepalive_requests 100;", NotNeeded, "a part of `keepalive`"),
+    (Upstream, "keepalive_time 1h;", NotNeeded, "a part of `keepalive`"),
+    (Upstream, "keepalive_timeout 1m;", NotNeeded, "a part of `keepalive`"),
+    (Upstream, "queue 10 timeout=5s;", Lost, "a request waits for a server in nginx"),
+    (Upstream, "ntlm;", Lost, "a client's password counts for one connection"),
+    (Upstream, "state servers.state;", Lost, "nginx has more servers than the file"),
+    (Upstream, "resolver 127.0.0.11;", NotNeeded, "Docker's, which is the system's there"),
+    (Upstream, "resolver 10.0.0.53;", Lost, "only that server may know a name"),
+    (Upstream, "resolver_timeout 5s;", NotNeeded, "`connect_timeout` limits it"),
+    // Parameters of a server: nginx's own, and those of its commercial edition.
+    (Upstream, "server 127.0.0.1:3003 weight=3;", Carried("weight: 3"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 max_fails=3;", Carried("max_fails: 3"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 max_fails=0;", Carried("max_fails: 0"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 fail_timeout=30s;", NotNeeded, "a server that is down is back as soon as it takes connections"),
+    (Upstream, "server 127.0.0.1:3003 max_conns=100;", Carried("max_conns: 100"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 backup;", Carried("backup: true"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 down;", Carried("down: true"), "the same thing"),
+    (Upstream, "server 127.0.0.1:3003 drain;", Carried("drain: true"), "the same thing"),
+    (Upstream, "server localhost:3003 resolve;", Carried("resolve: true"), "the same thing"),
+    (Upstream, "server localhost service=http resolve;", Lost, "the port is in DNS too"),
+    (Upstream, "server 127.0.0.1:3003 route=a;", NotNeeded, "a part of `sticky`"),
+    (Upstream, "server 127.0.0.1:3003 slow_start=30s;", Lost, "the others come back at once in nginx"),
+    (Upstream, "server 127.0.0.1:3003 other=1;", Lost, "a module that nobody knows here"),
+    (Upstream, "server ${BACKEND}:3003;", Lost, "nobody knows which server that is"),
+    (Upstream, "server 127.0.0.1:8080;", Lost, "it leads back to a listener of this file"),
     (Location, "proxy_connect_timeout 2s;", Carried("connect_timeout: 2s"), "the same thing"),
     (Location, "proxy_read_timeout 10m;", Carried("tunnel_timeout: 10m"), "the same thing, in two keys"),
     (Location, "proxy_set_header X-A b;", Carried("X-A: b"), "the same thing"),
@@ -490,12 +557,25 @@ fn no_directive_that_the_import_knows_is_without_a_row() {
 }
 
 /// What nginx may miss on a machine where the rows are right all the same: modules, and files.
-const NOT_HERE: [&str; 5] = [
+const NOT_HERE: [&str; 15] = [
     "unknown directive",
+    // Of nginx's commercial edition, or of later versions.
+    "invalid parameter \"least_time=header\"",
+    "invalid parameter \"drain\"",
+    "invalid parameter \"resolve\"",
+    "invalid parameter \"service=http\"",
+    "invalid parameter \"route=a\"",
+    "invalid parameter \"slow_start=30s\"",
+    // Of a module.
+    "invalid parameter \"other=1\"",
+    "\"resolver\" directive is not allowed here",
+    "\"resolver_timeout\" directive is not allowed here",
     "No such file",
     "zero size shared memory zone",
     "cannot load certificate",
     "zone \"",
+    // A name that is a variable of the environment.
+    "host not found in upstream",
 ];
 
 #[test]
@@ -577,6 +657,10 @@ fn conf(at: At, text: &str) -> String {
         false => "events { }",
     };
     let (main, http, server, location) = (here(Main), here(Http), here(Server), here(Location));
+    let (group, location) = match at {
+        Upstream => (text, "proxy_pass http://group;"),
+        _ => ("", location),
+    };
     let listen = match server.contains("listen") || server.contains("ssl on") {
         true => "",
         false => "listen 127.0.0.1:8080;",
@@ -586,7 +670,8 @@ fn conf(at: At, text: &str) -> String {
         false => "proxy_pass http://127.0.0.1:3000;",
     };
     format!(
-        "{main}\n{events}\nhttp {{ {http}\nserver {{ {listen} {server}\n\
+        "{main}\n{events}\nhttp {{ {http}\n\
+         upstream group {{ server 127.0.0.1:3001; server 127.0.0.1:3002; {group} }}\nserver {{ {listen} {server}\n\
          location / {{ {pass} {location} }} }} }}\n"
     )
 }

@@ -107,7 +107,8 @@ impl<'e> World<'e> {
         // The colon is that of a socket, since an authority has its own.
         let text = pass.replace_all(&text, |found: &Captures<'_>| {
             let authority = found[2].to_owned();
-            if authority.contains('$') || self.groups.contains_key(&authority) {
+            let known = self.groups.contains_key(&authority.to_lowercase());
+            if authority.contains('$') || known {
                 return format!("proxy_pass http://{authority}");
             }
             let port = if &found[1] == "https" { 443 } else { 80 };
@@ -155,8 +156,18 @@ impl<'e> World<'e> {
         let yaml = Regex::new(r"(?m)^    ca: .*\n")
             .unwrap()
             .replace_all(&yaml, "");
+        // Which server of a group answers is asked elsewhere: here each has one, as in nginx.
+        let group = Regex::new(r"(?m)^  (\S+): # .*\n    balance: .*\n(    .*\n)*").unwrap();
+        let yaml = group.replace_all(&yaml, |found: &Captures<'_>| {
+            let first = self.groups[&found[1]].clone();
+            let address = self.address(&first);
+            format!("  {}: {{ servers: \"{address}\" }}\n", &found[1])
+        });
         let pass = Regex::new(r"(?m)^    proxy_pass: https?://(unix:[^:\s]+|[^/\s]+):?").unwrap();
         let yaml = pass.replace_all(&yaml, |found: &Captures<'_>| {
+            if self.groups.contains_key(&found[1]) {
+                return format!("    proxy_pass: http://{}", &found[1]);
+            }
             format!("    proxy_pass: http://{}", self.address(&found[1]))
         });
         // What nginx's `proxy_redirect default` looks for.
