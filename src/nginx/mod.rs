@@ -153,9 +153,10 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let nowhere = Scope::default();
     let (main, mut http) = contexts(directives);
     desugar::try_files_of_servers(&mut http);
+    let written_out = desugar::maps_of_upstreams(&mut http);
     read_main(&main, &nowhere, &mut top, &mut notes);
     let mut scope = nowhere.within(&http);
-    let uses = Uses::of(&http);
+    let uses = Uses::of(&http, written_out);
     read_http(&http, &scope, &uses, &mut top, &mut notes);
     scope.has_real_ip = !top.trusted_proxies.is_empty();
 

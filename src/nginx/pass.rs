@@ -44,7 +44,8 @@ pub(super) enum PassedPath {
     Rewritten(String, String),
 }
 
-/// Where the `proxy_pass` of the location `block` leads.
+/// Where the `proxy_pass` of the location `block` leads. The `set`s in a block of its own, which `desugar` gives it, have the
+/// values of its variables.
 ///
 /// # Errors
 /// The reason why `routes.yaml` cannot say it.
@@ -60,7 +61,7 @@ pub(super) fn target(
             path: PassedPath::AsUsual,
         });
     }
-    let filled = constants.substitute(written, &[]);
+    let filled = constants.within(pass.inside()).substitute(written, &[]);
     let begin = filled.find("://").ok_or(VARIABLES)? + "://".len();
     let location = Pattern::of(block);
     let (authority, uri) = split(&filled[begin..], &location);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::nginx::other_directives::is_needless;
 use crate::nginx::tree::Directive;
+use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
 use crate::nginx::variables::names_in;
 
@@ -19,14 +20,25 @@ const IDLE: &str = "what uses its variable is not needed";
 /// Why nothing is missed without a `map` whose variable has one value.
 const CONSTANT: &str = "its one value stands where its variable is used";
 
+/// Why nothing is missed without a `map` that chooses an upstream.
+const WRITTEN_OUT: &str = "its values stand in `when`, and in the `proxy_pass` of a route each";
+
 /// The directives that use each variable.
 #[derive(Debug, Default)]
-pub(super) struct Uses<'t>(BTreeMap<&'t str, Vec<&'t Directive>>);
+pub(super) struct Uses<'t> {
+    users: BTreeMap<&'t str, Vec<&'t Directive>>,
+    /// The places of `map` blocks whose values stand in routes.
+    written_out: Vec<SourceLine>,
+}
 
 impl<'t> Uses<'t> {
-    /// The uses of all variables in the block of `http`.
-    pub(super) fn of(http: &'t [Directive]) -> Self {
-        let mut uses = Self::default();
+    /// The uses of all variables in the block of `http`, but for those of the `map` blocks at these places that stand in routes
+    /// already.
+    pub(super) fn of(http: &'t [Directive], written_out: Vec<SourceLine>) -> Self {
+        let mut uses = Self {
+            users: BTreeMap::new(),
+            written_out,
+        };
         uses.add(http);
         uses
     }
@@ -40,6 +52,8 @@ impl<'t> Uses<'t> {
                         self.words(directive, value.args.iter().chain([&value.name]));
                     }
                 }
+                // What its variable stands for is in its block.
+                "proxy_pass" if directive.block.is_some() => {}
                 "set" => self.words(directive, directive.args.get(1)),
                 _ => {
                     self.words(directive, &directive.args);
@@ -52,7 +66,7 @@ impl<'t> Uses<'t> {
     /// Adds `user` to the uses of the variables in these words.
     fn words(&mut self, user: &'t Directive, words: impl IntoIterator<Item = &'t String>) {
         for name in words.into_iter().flat_map(|word| names_in(word)) {
-            self.0.entry(name).or_default().push(user);
+            self.users.entry(name).or_default().push(user);
         }
     }
 
@@ -61,10 +75,13 @@ impl<'t> Uses<'t> {
         if constant(map).is_some() {
             return Some(CONSTANT);
         }
-        let users = self.0.get(map.arg(1).trim_start_matches('$'));
+        let users = self.users.get(map.arg(1).trim_start_matches('$'));
         let users = users.map(Vec::as_slice).unwrap_or_default();
         if users.is_empty() {
-            return Some(UNUSED);
+            return Some(match self.written_out.contains(&map.place) {
+                true => WRITTEN_OUT,
+                false => UNUSED,
+            });
         }
         let upgrades = |user: &&Directive| {
             let name = user.arg(0).to_ascii_lowercase();

@@ -31,7 +31,7 @@ use crate::support::within;
 const REQUESTS: usize = 250;
 
 /// Each file, and the beginnings of host and path where it is known not to be carried over.
-const FILES: [(&str, &[&str]); 32] = [
+const FILES: [(&str, &[&str]); 33] = [
     ("access", &["/admin", "/asked", "/if"]),
     // A field that is lost.
     ("answers", &["/lost"]),
@@ -55,6 +55,7 @@ const FILES: [(&str, &[&str]); 32] = [
     ("default_type", &[]),
     ("docker", &[]),
     ("groups", &[]),
+    ("groups_chosen", &[]),
     ("headers", &[]),
     ("leads_back", &["/lost"]),
     ("maps", &["/differs"]),
@@ -363,6 +364,18 @@ fn asked(conf: &str, kind: &str) -> Vec<(String, String)> {
             );
         }
         asked.push((name, "other".to_owned()));
+    }
+    let map = Regex::new(&format!(r"map \$\{{?{kind}_(\w+)\}}? \$\w+ \{{([^}}]*)\}}")).unwrap();
+    for found in map.captures_iter(conf) {
+        let keys = found[2]
+            .split(';')
+            .filter_map(|entry| entry.split_whitespace().next());
+        let plain =
+            |key: &&str| !matches!(&found[1], "upgrade" | "connection") && !key.starts_with('~');
+        asked.extend(
+            keys.filter(plain)
+                .map(|key| (found[1].to_owned(), key.replace(['"', '\''], ""))),
+        );
     }
     asked
 }
