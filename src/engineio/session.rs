@@ -167,8 +167,13 @@ fn millis(value: &Value) -> Option<Duration> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use http::StatusCode;
+    use std::fmt::Write;
 
+    use http::StatusCode;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use crate::affinity::LONGEST_REFUSAL;
     use crate::affinity::SessionKey;
     use crate::affinity::SessionNeed;
     use crate::affinity::Sessions;
@@ -363,6 +368,83 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(EngineIoSessions.may_be_unknown(status), may_be, "{status}");
+        }
+    }
+
+    /// A member of an object: its name, and its value as JSON.
+    fn member() -> impl Strategy<Value = (&'static str, String)> {
+        let name = prop::sample::select(vec![
+            "sid",
+            "sid",
+            "pingInterval",
+            "pingTimeout",
+            "upgrades",
+            "more",
+        ]);
+        let value = prop_oneof![
+            "[a-zA-Z0-9_-]{0,24}".prop_map(|text| format!("\"{text}\"")),
+            any::<i64>().prop_map(|number| number.to_string()),
+            any::<f64>().prop_map(|number| Value::from(number).to_string()),
+            prop::sample::select(vec!["null", "[]", "{\"sid\":\"x\"}", "true", "[1,{}]"])
+                .prop_map(str::to_owned),
+        ];
+        (name, value)
+    }
+
+    /// The id in an open packet, as who makes a whole value of it finds it.
+    fn slow_sid(json: &str) -> Option<String> {
+        let value: Value = serde_json::from_str(json).ok()?;
+        value.get("sid")?.as_str().map(str::to_owned)
+    }
+
+    proptest! {
+        #[test]
+        fn the_id_of_an_open_packet_is_what_a_whole_value_says(
+            members in prop::collection::vec(member(), 0..6),
+            framing in 0..4_usize,
+        ) {
+            let mut json = String::new();
+            for (name, value) in &members {
+                let comma = if json.is_empty() { "" } else { "," };
+                write!(json, "{comma}\"{name}\":{value}").unwrap();
+            }
+            let json = format!("{{{json}}}");
+            let length = json.len() + 1;
+            let body = match framing {
+                0 => format!("0{json}"),
+                1 => format!("0{json}\u{1e}40"),
+                2 => format!("{length}:0{json}"),
+                _ => format!("{length}:0{json}2:40"),
+            };
+            // Of several ids the last one counts; where one of the others is no text, nobody reads such a packet the same way.
+            let mut ids = members.iter().filter(|(name, _)| *name == "sid");
+            let are_all_texts = ids.all(|(_, value)| value.starts_with('"'));
+            let slow = slow_sid(&json).filter(|_| are_all_texts);
+            prop_assert_eq!(
+                opened(body.as_bytes()).map(|(key, _)| key),
+                slow.map(|sid| SessionKey::of(&sid))
+            );
+        }
+
+        #[test]
+        fn any_bytes_are_answered(
+            body in prop::collection::vec(any::<u8>(), 0..600),
+            text in ".{0,64}",
+            status in 100..1_000_u16,
+        ) {
+            let status = StatusCode::from_u16(status).unwrap();
+            for body in [&body, text.as_bytes()] {
+                for begin in [&b""[..], b"0", b"0{\"sid\":\"", b"96:0{\"sid\":", b"\0\x09\xff0{", b"{\"code\":1,"] {
+                    let body = [begin, body].concat();
+                    if EngineIoSessions.is_unknown(status, &body) {
+                        prop_assert!(status.is_client_error() && body.len() <= LONGEST_REFUSAL);
+                    }
+                    EngineIoSessions.opened(&body);
+                }
+            }
+            for target in [format!("/?EIO=4&sid={text}"), format!("/{text}"), text] {
+                EngineIoSessions.need(&target);
+            }
         }
     }
 }
