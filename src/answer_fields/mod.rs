@@ -77,6 +77,7 @@ impl AnswerFields {
             fields: Arc::clone(self),
             variables: variables.to_owned(),
             asked: AskedAs::default(),
+            cookie: None,
         }
     }
 
@@ -97,9 +98,16 @@ pub struct AnswerChanges {
     fields: Arc<AnswerFields>,
     variables: OwnedVariables,
     asked: AskedAs,
+    /// A cookie of wsgate's own, to which nothing is done that is done to what an upstream sent.
+    cookie: Option<HeaderValue>,
 }
 
 impl AnswerChanges {
+    /// The answer of an upstream gets this `Set-Cookie`.
+    pub fn set_cookie(&mut self, cookie: HeaderValue) {
+        self.cookie = Some(cookie);
+    }
+
     /// The client asked with these fields.
     pub fn client_asks(&mut self, headers: &HeaderMap) {
         if !self.fields.redirects.is_empty() {
@@ -123,12 +131,21 @@ impl AnswerChanges {
     /// Changes an upstream's answer. Returns how the names of the added fields are spelled.
     pub fn change(&self, head: &mut Parts) -> Spelling {
         self.change_sent(&mut head.headers);
-        self.add(head)
+        let spelling = self.add(head);
+        self.add_cookie(&mut head.headers);
+        spelling
     }
 
-    /// Changes an upstream's 101, which goes on with what the upstream said and gets nothing added.
+    /// Changes an upstream's 101, which goes on with what the upstream said and gets nothing added but the cookie.
     pub fn change_switch(&self, head: &mut Parts) {
         self.change_sent(&mut head.headers);
+        self.add_cookie(&mut head.headers);
+    }
+
+    fn add_cookie(&self, headers: &mut HeaderMap) {
+        if let Some(cookie) = &self.cookie {
+            headers.append(header::SET_COOKIE, cookie.clone());
+        }
     }
 
     /// Changes an upstream's answer that goes on as bytes, as [`change`](Self::change) does.
@@ -154,6 +171,9 @@ impl AnswerChanges {
             if !value.is_empty() {
                 answer.add_line(field.name.as_str(), value);
             }
+        }
+        if let Some(cookie) = &self.cookie {
+            answer.add_line("Set-Cookie", cookie);
         }
     }
 

@@ -4,6 +4,7 @@
 //! connection only, [`upgrade`] says what a request asks to become and whether an answer agrees, [`host`] reads `Host`,
 //! [`transfer_coding`] `Transfer-Encoding`, [`forwarded`] says who asked, and [`spelling`] keeps names as they are written.
 
+pub mod cookies;
 pub mod forwarded;
 pub mod hop_by_hop;
 pub mod host;

@@ -8,18 +8,21 @@ use http::Response;
 use http::Version;
 use http::header;
 use http::response::Parts;
-use http_body::Body as _;
-use hyper::body::Incoming;
 
+use crate::affinity::LONGEST_REFUSAL;
 use crate::answer_fields::AnswerChanges;
 use crate::headers::spelling::Spelling;
+use crate::headers::upgrade::Asked;
 use crate::proxy::answer_body::AnswerBody;
 use crate::proxy::answer_body::AnswerConnection;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
+use crate::proxy::group_request::AttemptOutcome;
 use crate::proxy::refusal::refusal;
 use crate::proxy::report::Report;
 use crate::proxy::switch::Switch;
+use crate::proxy::upstream_body::UpstreamBody;
+use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::tunnel::End;
@@ -32,7 +35,7 @@ pub(super) enum Answer {
     /// The upstream's answer, whose body follows over this connection.
     Upstream {
         head: Box<Parts>,
-        body: Incoming,
+        body: UpstreamBody,
         over: AnswerConnection,
     },
     /// The upstream agreed to the upgrade.
@@ -41,6 +44,27 @@ pub(super) enum Answer {
         upstream: End<Stream>,
         timeouts: tunnel::TunnelTimeouts,
     },
+}
+
+impl Answer {
+    /// What it means to a request to a group, as far as that decides whether another server is asked.
+    pub(super) async fn attempt(&mut self, to: &UpstreamRequest) -> AttemptOutcome<'_> {
+        match self {
+            Self::Switch { .. } => AttemptOutcome::Switched,
+            Self::Upstream { head, body, .. } => {
+                let looks = to.in_group.as_ref();
+                let body = match looks.is_some_and(|group| group.looks_into(head.status)) {
+                    true => body.look(LONGEST_REFUSAL).await,
+                    false => None,
+                };
+                match to.asked {
+                    Asked::WebSocket(_) => AttemptOutcome::Refused(head.status, body),
+                    Asked::Nothing => AttemptOutcome::Answered(head.status, body),
+                }
+            }
+            Self::Own(_) => AttemptOutcome::Failed,
+        }
+    }
 }
 
 /// The end of a request for which nothing has been written to the client yet: hyper has to write it.

@@ -10,16 +10,16 @@ use std::task::Poll;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body::SizeHint;
-use hyper::body::Incoming;
 
 use crate::affinity::SessionNeed;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::Innermost;
+use crate::proxy::group_request::NewSessions;
 use crate::proxy::lease::HttpLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
-use crate::proxy::request_body::data_only;
 use crate::proxy::session::keeps;
+use crate::proxy::upstream_body::UpstreamBody;
 
 /// An answer's body. It carries the exchange's report, and gives the upstream's connection back when it is whole.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct AnswerBody {
 enum Content {
     Own(Bytes),
     Upstream {
-        incoming: Incoming,
+        incoming: UpstreamBody,
         over: Option<AnswerConnection>,
         connection: Rc<ClientConnection>,
     },
@@ -45,13 +45,16 @@ pub(super) struct AnswerConnection {
     /// What the request had to do with sessions. A new one is looked for in the first data of the body, with which it comes as a
     /// rule; where it does not, the session has a connection of its own.
     pub(super) session: SessionNeed,
+    /// Where a session is remembered that the answer opens. Boxed, since most routes have one server.
+    pub(super) new_sessions: Option<Box<NewSessions>>,
 }
 
 impl AnswerConnection {
     /// The answer's body begins so.
     fn hears(&mut self, begin: &[u8]) {
         let need = std::mem::replace(&mut self.session, SessionNeed::Nothing);
-        self.lease.session = keeps(need, self.lease.session, begin);
+        let new_sessions = self.new_sessions.take();
+        self.lease.session = keeps(need, self.lease.session, begin, new_sessions.as_deref());
     }
 
     /// The answer is over.
@@ -72,7 +75,7 @@ impl AnswerBody {
 
     /// What the upstream sends over a connection, which `connection` keeps afterwards.
     pub(super) fn upstream(
-        incoming: Incoming,
+        incoming: UpstreamBody,
         over: AnswerConnection,
         connection: Rc<ClientConnection>,
         report: Report,
@@ -114,7 +117,7 @@ impl http_body::Body for AnswerBody {
         let frame = match &mut this.content {
             Content::Own(text) if text.is_empty() => Poll::Ready(None),
             Content::Own(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Upstream { incoming, .. } => data_only(Pin::new(incoming).poll_frame(cx)),
+            Content::Upstream { incoming, .. } => incoming.poll_frame(cx),
         };
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {

@@ -22,8 +22,8 @@ use crate::observe::RequestLine;
 use crate::proxy::current_proxy::CurrentProxy;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
-use crate::proxy::route::UpstreamRequest;
 use crate::proxy::unreadable::Unreadable;
+use crate::proxy::upstream_request::UpstreamRequest;
 
 /// A client's connection, for as long as it speaks HTTP: who the client is, what it counts as, and the upstream connection
 /// that is kept for it between two requests.

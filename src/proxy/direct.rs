@@ -6,9 +6,10 @@
 //! with a [`ReadyAnswer`], which goes to hyper together with the client's socket.
 
 use bytes::Bytes;
-use http::Request;
+use http::header;
 use http::request;
 
+use crate::affinity::SessionKey;
 use crate::answer_fields::AnswerChanges;
 use crate::decision;
 use crate::decision::Framing;
@@ -22,6 +23,8 @@ use crate::proxy::connection::ClientConnection;
 use crate::proxy::direct_request::DirectRequest;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
+use crate::proxy::group_request::AttemptOutcome;
+use crate::proxy::group_request::Next;
 use crate::proxy::lease::IdleLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::prepare::Prepared;
@@ -29,9 +32,10 @@ use crate::proxy::prepare::PreparedRequest;
 use crate::proxy::prepare::prepare;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
-use crate::proxy::route::UpstreamRequest;
 use crate::proxy::session::keeps;
 use crate::proxy::switch::Switch;
+use crate::proxy::upstream_request::UpstreamRequest;
+use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::tunnel;
 use crate::tunnel::End;
@@ -69,8 +73,8 @@ pub async fn shake_hands(
         to,
     } = prepare(connection, &mut request.parts, Framing::None);
     let asked = match to {
-        Ok(Prepared::Forward(to)) => {
-            ask_for_tunnel(to, request, &mut report, changes.as_deref()).await
+        Ok(Prepared::Forward(mut to)) => {
+            ask_for_tunnel(&mut to, &mut request, &mut report, changes.as_deref()).await
         }
         Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),
@@ -142,17 +146,21 @@ pub async fn pass_on(
     };
     let PreparedRequest {
         mut report,
-        changes,
+        mut changes,
         to,
     } = prepare(connection, &mut request.parts, framing);
     let asked = match to {
-        Ok(Prepared::Forward(to)) => {
-            let request = BufferedRequest {
+        Ok(Prepared::Forward(mut to)) => {
+            let mut request = BufferedRequest {
                 head: request,
                 framing,
                 body: body.unwrap_or_default(),
             };
-            ask(connection, to, request, &mut report).await
+            let asked = ask(connection, &mut to, &mut request, &mut report).await;
+            if asked.is_ok() {
+                to.set_cookie(changes.as_deref_mut());
+            }
+            asked.map(|asked| asked.keep(connection, to))
         }
         Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),
@@ -177,6 +185,10 @@ pub async fn pass_on(
 }
 
 /// What came of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is held in one place, and a box would be one more allocation of each answer through hyper"
+)]
 enum DirectOutcome<T> {
     /// All of an answer, as bytes.
     Bytes(T),
@@ -198,18 +210,46 @@ struct BufferedRequest<'r> {
     body: Bytes,
 }
 
+/// Asks for a tunnel: the one server of the route, or those of its group as long as that helps.
 async fn ask_for_tunnel(
-    to: UpstreamRequest,
-    request: Head<request::Parts>,
+    to: &mut UpstreamRequest,
+    request: &mut Head<request::Parts>,
+    report: &mut Report,
+    changes: Option<&AnswerChanges>,
+) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
+    if to.in_group.is_none() {
+        return agree(to, request, report, changes).await;
+    }
+    // Boxed, so that a request to one server does not carry the room for it.
+    Box::pin(async {
+        loop {
+            let mut agreed = agree(to, request, report, changes).await;
+            let attempt = match &mut agreed {
+                Ok(DirectOutcome::Bytes(_)) => AttemptOutcome::Switched,
+                Ok(DirectOutcome::Answer(answer)) => answer.attempt(to).await,
+                Err(error) => AttemptOutcome::failed(error),
+            };
+            if to.after(attempt, report) == Next::Done {
+                return agreed;
+            }
+        }
+    })
+    .await
+}
+
+/// Asks the hop's server for a tunnel.
+async fn agree(
+    to: &mut UpstreamRequest,
+    request: &mut Head<request::Parts>,
     report: &mut Report,
     changes: Option<&AnswerChanges>,
 ) -> Result<DirectOutcome<AgreedTunnel>, ProxyError> {
     let clock = AnswerClock::begin(report.started());
     let spelling = &to.hop.route.spelling;
     let message = http1::write_request(&request.parts, &request.names, spelling);
-    let asking = DirectRequest {
+    let mut asking = DirectRequest {
         polls_for: None,
-        to: &to,
+        to,
         message: &message,
         clock: &clock,
         read: http1::read_switching,
@@ -220,6 +260,9 @@ async fn ask_for_tunnel(
         if let Some(changes) = changes {
             changes.change_switch(&mut answer.parts);
         }
+        if let Some(cookie) = to.cookie() {
+            answer.parts.headers.append(header::SET_COOKIE, cookie);
+        }
         return Ok(DirectOutcome::Bytes(AgreedTunnel {
             head: http1::write_switching(&answer.parts, &answer.names),
             upstream: End {
@@ -229,33 +272,103 @@ async fn ask_for_tunnel(
             timeouts: to.hop.route.tunnel_timeouts,
         }));
     }
-    let begun = heard.begun(request.parts, clock);
+    let begun = heard.begun(to.last_use_of(&mut request.parts), clock);
     // Boxed, so that what nearly always happens does not carry the room for it.
-    Box::pin(exchange::go_on(begun, &to))
+    Box::pin(exchange::go_on(begun, to))
         .await
         .map(DirectOutcome::Answer)
 }
 
+/// Asks for an answer: the one server of the route, or those of its group as long as that helps.
 async fn ask(
     connection: &ClientConnection,
-    to: UpstreamRequest,
-    request: BufferedRequest<'_>,
+    to: &mut UpstreamRequest,
+    request: &mut BufferedRequest<'_>,
     report: &mut Report,
-) -> Result<DirectOutcome<BufferedAnswer>, ProxyError> {
+) -> Result<DirectOutcome<WholeAnswer>, ProxyError> {
+    if to.in_group.is_none() {
+        return ask_server(connection, to, request, report).await;
+    }
+    // Boxed, so that a request to one server does not carry the room for it.
+    Box::pin(async {
+        loop {
+            let mut asked = ask_server(connection, to, request, report).await;
+            let attempt = match &mut asked {
+                Ok(DirectOutcome::Bytes(WholeAnswer { answer, .. })) => {
+                    AttemptOutcome::Answered(answer.status, Some(&answer.body))
+                }
+                Ok(DirectOutcome::Answer(answer)) => answer.attempt(to).await,
+                Err(error) => AttemptOutcome::failed(error),
+            };
+            if to.after(attempt, report) == Next::Done {
+                return asked;
+            }
+        }
+    })
+    .await
+}
+
+/// A whole answer, and the connection that it came over.
+struct WholeAnswer {
+    answer: BufferedAnswer,
+    stream: Stream,
+    address: PeerAddr,
+    /// The session for which the connection was kept.
+    session: Option<SessionKey>,
+}
+
+impl DirectOutcome<WholeAnswer> {
+    /// Keeps the connection for the client's next request, if the server lets it.
+    fn keep(
+        self,
+        connection: &ClientConnection,
+        to: UpstreamRequest,
+    ) -> DirectOutcome<BufferedAnswer> {
+        match self {
+            Self::Answer(answer) => DirectOutcome::Answer(answer),
+            Self::Bytes(whole) => {
+                let answer = whole.answer;
+                let new_sessions = to.new_sessions(answer.status);
+                let session = keeps(
+                    to.session,
+                    whole.session,
+                    &answer.body,
+                    new_sessions.as_deref(),
+                );
+                if answer.persistence == Persistence::KeepAlive {
+                    connection.keep(Lease::Idle(IdleLease {
+                        server: to.hop.server,
+                        connection: IdleConnection::new(whole.stream, whole.address),
+                        session,
+                    }));
+                }
+                DirectOutcome::Bytes(answer)
+            }
+        }
+    }
+}
+
+/// Asks the hop's server for an answer.
+async fn ask_server(
+    connection: &ClientConnection,
+    to: &mut UpstreamRequest,
+    request: &mut BufferedRequest<'_>,
+    report: &mut Report,
+) -> Result<DirectOutcome<WholeAnswer>, ProxyError> {
     let clock = AnswerClock::begin(report.started());
-    let Head { parts, names, .. } = request.head;
+    let Head { parts, names, .. } = &mut *request.head;
     let mut message = http1::write_request(parts, names, &to.hop.route.spelling);
     message.extend_from_slice(&request.body);
-    let asking = DirectRequest {
+    let mut asking = DirectRequest {
         polls_for: Some(connection),
-        to: &to,
+        to,
         message: &message,
         clock: &clock,
         read: http1::read_answer,
     };
     let lease = connection.take_lease();
     let mut heard = None;
-    if let Some(kept) = lease.and_then(|lease| lease.bare(&to)) {
+    if let Some(kept) = lease.and_then(|lease| lease.bare(asking.to)) {
         report.sent_to(Some(kept.address.clone()));
         let over_kept = asking.ask_over(kept, 0).await?;
         // If the upstream closed it at that moment, the request may go out again.
@@ -271,19 +384,16 @@ async fn ask(
         None => Box::pin(asking.ask_anew(report)).await?,
     };
     if let Some(answer) = heard.first.answer.take() {
-        if answer.persistence == Persistence::KeepAlive {
-            connection.keep(Lease::Idle(IdleLease {
-                server: to.hop.server,
-                connection: IdleConnection::new(heard.stream, heard.address),
-                session: keeps(to.session, heard.session, &answer.body),
-            }));
-        }
-        return Ok(DirectOutcome::Bytes(answer));
+        return Ok(DirectOutcome::Bytes(WholeAnswer {
+            answer,
+            stream: heard.stream,
+            address: heard.address,
+            session: heard.session,
+        }));
     }
-    let nothing = Request::new(()).into_parts().0;
-    let begun = heard.begun(std::mem::replace(parts, nothing), clock);
+    let begun = heard.begun(to.last_use_of(parts), clock);
     // Boxed, so that what nearly always happens does not carry the room for it.
-    Box::pin(exchange::go_on(begun, &to))
+    Box::pin(exchange::go_on(begun, to))
         .await
         .map(DirectOutcome::Answer)
 }

@@ -15,7 +15,7 @@ use crate::proxy::first_bytes::first_bytes;
 use crate::proxy::lease::BareConnection;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
-use crate::proxy::route::UpstreamRequest;
+use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::PeerAddr;
 use crate::stream::Stream;
 use crate::upstream::Connected;
@@ -24,7 +24,7 @@ use crate::upstream::Connected;
 pub(super) struct DirectRequest<'a, A> {
     /// The client whose poll it may be. An upgrade request is none.
     pub(super) polls_for: Option<&'a ClientConnection>,
-    pub(super) to: &'a UpstreamRequest,
+    pub(super) to: &'a mut UpstreamRequest,
     /// Its head and its body.
     pub(super) message: &'a [u8],
     pub(super) clock: &'a AnswerClock,
@@ -43,12 +43,15 @@ pub(super) struct HeardAnswer<A> {
 
 impl<A> DirectRequest<'_, A> {
     /// Asks over a new connection.
-    pub(super) async fn ask_anew(&self, report: &mut Report) -> Result<HeardAnswer<A>, ProxyError> {
+    pub(super) async fn ask_anew(
+        &mut self,
+        report: &mut Report,
+    ) -> Result<HeardAnswer<A>, ProxyError> {
         let Connected {
             stream,
             address,
             sent,
-        } = connect(&self.to.hop, self.message, report).await?;
+        } = connect(self.to, self.message, report).await?;
         self.to.is_connected(self.clock);
         let anew = BareConnection {
             stream,

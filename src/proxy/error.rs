@@ -33,6 +33,11 @@ pub(super) enum ProxyError {
     Exceeded(Exceeded, Persistence),
     /// Every server of the group has as much as it may (`max_conns`).
     NoServer,
+    /// The server that has the request's session is down.
+    SessionDown {
+        /// The server: `host:port` or `unix:/path`.
+        upstream: String,
+    },
     /// There is no connection to the upstream.
     Connect(ConnectError),
     /// The upstream closed without an answer, or gave none that is HTTP.
@@ -106,7 +111,8 @@ impl ProxyError {
             ) => StatusCode::BAD_GATEWAY,
             Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. })
             | Self::AnswerTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoAnswer { .. }
+            Self::SessionDown { .. }
+            | Self::NoAnswer { .. }
             | Self::Answer { .. }
             | Self::Disagreed { .. }
             | Self::SwitchBroken { .. } => StatusCode::BAD_GATEWAY,
@@ -125,7 +131,7 @@ impl ProxyError {
             Self::Connect(ConnectError::Resolve { .. }) => {
                 "the upstream's address cannot be found".to_owned()
             }
-            Self::Connect(ConnectError::Refused { .. }) => {
+            Self::SessionDown { .. } | Self::Connect(ConnectError::Refused { .. }) => {
                 "the upstream cannot be reached".to_owned()
             }
             Self::Connect(ConnectError::Timeout { .. }) => {
@@ -157,7 +163,8 @@ impl ProxyError {
             Self::NoAnswer { source, .. } if is_silence(source) => {
                 Reason::Unanswered(self.to_string())
             }
-            Self::Connect(_)
+            Self::SessionDown { .. }
+            | Self::Connect(_)
             | Self::NoAnswer { .. }
             | Self::AnswerTimeout { .. }
             | Self::Answer { .. }
@@ -177,6 +184,9 @@ impl fmt::Display for ProxyError {
             Self::Exceeded(exceeded, _) => write!(f, "{exceeded}"),
             Self::NoServer => {
                 f.write_str("every server of the group has as many as it may (`max_conns`)")
+            }
+            Self::SessionDown { upstream } => {
+                write!(f, "upstream {upstream} has the session and is down")
             }
             Self::Connect(error) => write!(f, "{error}"),
             Self::NoAnswer { upstream, source } if is_silence(source) => {
@@ -235,6 +245,7 @@ impl StdError for ProxyError {
             | Self::NoPathLeft
             | Self::Exceeded(..)
             | Self::NoServer
+            | Self::SessionDown { .. }
             | Self::AnswerTimeout { .. }
             | Self::SwitchBroken { .. } => None,
         }

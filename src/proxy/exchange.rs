@@ -22,11 +22,14 @@ use crate::proxy::answer_body::AnswerConnection;
 use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
+use crate::proxy::group_request::AttemptOutcome;
+use crate::proxy::group_request::Next;
 use crate::proxy::lease::HttpLease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::route::UpstreamRequest;
+use crate::proxy::upstream_body::UpstreamBody;
+use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
 use crate::tunnel::End;
@@ -35,7 +38,46 @@ use crate::upstream::SendError;
 /// Sends a request, and judges the head of its answer.
 pub(super) async fn exchange(
     connection: &ClientConnection,
-    to: &UpstreamRequest,
+    to: &mut UpstreamRequest,
+    request: Request<RequestBody>,
+    report: &mut Report,
+) -> Result<Answer, ProxyError> {
+    if to.in_group.is_some() {
+        // Boxed, so that a request to one server does not carry the room for it.
+        return Box::pin(exchange_in_group(connection, to, request, report)).await;
+    }
+    exchange_with_server(connection, to, request, report).await
+}
+
+/// Sends a request to one server of a group after the other, as long as that helps. A body that is on its way cannot be sent again.
+async fn exchange_in_group(
+    connection: &ClientConnection,
+    to: &mut UpstreamRequest,
+    mut request: Request<RequestBody>,
+    report: &mut Report,
+) -> Result<Answer, ProxyError> {
+    loop {
+        let again = copy(&request);
+        if again.is_none() {
+            to.goes_once();
+        }
+        let mut answer = exchange_with_server(connection, to, request, report).await;
+        let attempt = match &mut answer {
+            Ok(answer) => answer.attempt(to).await,
+            Err(error) => AttemptOutcome::failed(error),
+        };
+        let next = to.after(attempt, report);
+        match again {
+            Some(again) if next == Next::Elsewhere => request = again,
+            _ => return answer,
+        }
+    }
+}
+
+/// Sends a request to the hop's server, and judges the head of its answer.
+async fn exchange_with_server(
+    connection: &ClientConnection,
+    to: &mut UpstreamRequest,
     request: Request<RequestBody>,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
@@ -97,13 +139,15 @@ async fn judge(
         source,
     })?;
     response::rewrite(&mut head);
+    let new_sessions = to.new_sessions(head.status);
     let head = Box::new(head);
     Ok(Answer::Upstream {
         head,
-        body,
+        body: UpstreamBody::new(body),
         over: AnswerConnection {
             lease,
             session: to.session,
+            new_sessions,
         },
     })
 }
@@ -111,13 +155,16 @@ async fn judge(
 /// An ordinary request: over the connection that was kept, if there is one, and again over a new one if that was just closing.
 async fn ask(
     connection: &ClientConnection,
-    to: &UpstreamRequest,
+    to: &mut UpstreamRequest,
     mut request: Request<RequestBody>,
     report: &mut Report,
 ) -> Result<(Response<Incoming>, HttpLease), ProxyError> {
     if let Some(lease) = kept(connection, to).await {
         report.sent_to(Some(lease.connection.address().clone()));
-        let again = copy(&request);
+        let again = match decision::may_be_repeated(request.method(), Framing::None) {
+            true => copy(&request),
+            false => None,
+        };
         let _polls = connection.polls(to);
         match try_send(lease, to, request).await {
             Ok(answered) => return Ok(answered),
@@ -136,13 +183,10 @@ async fn kept(connection: &ClientConnection, to: &UpstreamRequest) -> Option<Htt
     connection.take_lease()?.http(to).await
 }
 
-/// A copy to send again, if the request may be repeated. How its names were spelled is left out, since copying that map too would
+/// A copy to send again, if the request has no body. How its names were spelled is left out, since copying that map too would
 /// cost every poll.
 fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let body = request.body().try_clone()?;
-    if !decision::may_be_repeated(request.method(), Framing::None) {
-        return None;
-    }
     let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
@@ -151,8 +195,8 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     Some(copy)
 }
 
-async fn open(to: &UpstreamRequest, report: &mut Report) -> Result<HttpLease, ProxyError> {
-    let connected = connect(&to.hop, &[], report).await?;
+async fn open(to: &mut UpstreamRequest, report: &mut Report) -> Result<HttpLease, ProxyError> {
+    let connected = connect(to, &[], report).await?;
     let stream = Rewound::untouched(connected.stream);
     start(to, stream, connected.address).await
 }

@@ -16,6 +16,8 @@ mod direct_request;
 mod error;
 mod exchange;
 mod first_bytes;
+mod group_facts;
+mod group_request;
 mod lease;
 mod prepare;
 mod refusal;
@@ -27,6 +29,8 @@ mod switch;
 mod through_hyper;
 mod tunnel_log;
 mod unreadable;
+mod upstream_body;
+mod upstream_request;
 
 pub use crate::proxy::answer::Answered;
 pub use crate::proxy::answer::ReadyAnswer;

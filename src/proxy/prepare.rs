@@ -9,6 +9,7 @@ use http::Response;
 use http::request::Parts;
 
 use crate::answer_fields::AnswerChanges;
+use crate::answer_fields::AnswerFields;
 use crate::decision;
 use crate::decision::Becomes;
 use crate::decision::Framing;
@@ -22,13 +23,17 @@ use crate::limits::AddressPermit;
 use crate::observe::RequestLine;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
+use crate::proxy::group_facts::ClientRequest;
+use crate::proxy::group_facts::GroupFacts;
+use crate::proxy::group_request::GroupRequest;
 use crate::proxy::report::Report;
-use crate::proxy::route::ChosenHop;
 use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
-use crate::proxy::route::UpstreamRequest;
+use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::ClientAddr;
-use crate::upstream::ChoiceInput;
+use crate::upstream::Group;
+use crate::upstream::Server;
+use crate::upstream::Servers;
 
 /// What is to become of a request.
 pub(super) enum Prepared {
@@ -121,6 +126,26 @@ impl NewRequest<'_> {
         if let Asked::WebSocket(_) = checked.asked {
             count_handshake(proxy, client.address)?;
         }
+        let need = proxy.sessions.need(checked.target.as_str());
+        let candidates = match forward.to.upstream.servers() {
+            Servers::One(server) => Candidates::One(server),
+            Servers::Group(group) => {
+                if group.settings().sticky.cookie.is_some() && self.changes.is_none() {
+                    // The cookie is put among the changes once a server has answered.
+                    let nothing = Arc::new(AnswerFields::default());
+                    let changes = nothing.changes(checked.variables(&client));
+                    *self.changes = Some(Box::new(changes));
+                }
+                let request = ClientRequest {
+                    client: &client,
+                    head,
+                    checked: &checked,
+                    need,
+                    sessions: proxy.sessions,
+                };
+                Candidates::Group(group, GroupFacts::of(group, &request))
+            }
+        };
         let passing = Passing {
             checked: &checked,
             client: &client,
@@ -131,29 +156,35 @@ impl NewRequest<'_> {
         if let Some(changes) = self.changes {
             changes.upstream_is_asked(&head.headers);
         }
-        let session = proxy.sessions.need(checked.target.as_str());
-        let is_poll = session.named().is_some()
-            && checked.asked == Asked::Nothing
-            && head.method == Method::GET;
-        let ChosenHop { hop, choice } = Hop::choose(
-            &forward.to,
-            &ChoiceInput {
-                client: client.address.ip(),
-                hash_key: None,
-                now: report.started().into_std(),
-            },
-        )?;
-        if let Some(choice) = &choice {
-            report.goes_in_group(choice.chosen_by().word());
-        }
+        let is_poll =
+            need.named().is_some() && checked.asked == Asked::Nothing && head.method == Method::GET;
+        let (server, in_group) = match candidates {
+            Candidates::One(server) => (Arc::clone(server), None),
+            Candidates::Group(group, facts) => {
+                let now = report.started().into_std();
+                let in_group = Box::new(GroupRequest::choose(group, facts, now)?);
+                report.goes_in_group(in_group.chosen_by().word());
+                (Arc::clone(in_group.choice.server()), Some(in_group))
+            }
+        };
+        let hop = Hop {
+            route: Arc::clone(&forward.to),
+            server,
+        };
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
             hop,
-            choice,
-            session,
+            in_group,
+            session: need,
             is_poll,
         }))
     }
+}
+
+/// Who can answer a request, and what of it decides who does.
+enum Candidates<'a> {
+    One(&'a Arc<Server>),
+    Group(&'a Arc<Group>, GroupFacts),
 }
 
 /// Whether a request has a body.

@@ -27,6 +27,7 @@ use crate::observe::Said;
 use crate::proxy::route::ServedRule;
 use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
+use crate::upstream::OpenGuard;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
 /// Nobody else writes a request's line, and nothing is read of the report but when the request came.
@@ -46,6 +47,8 @@ pub(super) struct Report {
     said: Option<Said>,
     /// Whether the process ends what is under way.
     is_cut: Rc<Cell<bool>>,
+    /// The request counts at its server for as long as this is there, if that is one of a group.
+    open: Option<OpenGuard>,
     started: Instant,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -83,6 +86,8 @@ pub(super) struct TunnelRecord {
     pub(super) observer: Arc<dyn Observer>,
     /// The tunnel is counted for as long as this is there.
     _permit: Option<Box<AddressPermit>>,
+    /// It counts at its server for as long as this is there.
+    _open: Option<OpenGuard>,
 }
 
 impl Report {
@@ -110,6 +115,7 @@ impl Report {
             permit: None,
             said: None,
             is_cut,
+            open: None,
             started: Instant::now(),
             observer: Some(observer),
         }
@@ -152,6 +158,11 @@ impl Report {
     /// group the addresses before are told too.
     pub(super) fn sent_to(&mut self, address: Option<PeerAddr>) {
         self.exchange.sent_to(address);
+    }
+
+    /// The request counts at its server by this guard, from now on to its end.
+    pub(super) fn counts_at_server(&mut self, open: Option<OpenGuard>) {
+        self.open = open;
     }
 
     /// wsgate answers itself, and nothing went wrong.
@@ -248,6 +259,7 @@ impl Report {
             exchange,
             observer,
             _permit: self.permit.take(),
+            _open: self.open.take(),
         })
     }
 

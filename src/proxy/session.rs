@@ -5,6 +5,7 @@
 
 use crate::affinity::SessionKey;
 use crate::affinity::SessionNeed;
+use crate::proxy::group_request::NewSessions;
 
 /// Whether a request may go over a connection that is kept for this session, or for none.
 pub(super) fn admits(need: SessionNeed, kept_for: Option<SessionKey>) -> bool {
@@ -13,15 +14,24 @@ pub(super) fn admits(need: SessionNeed, kept_for: Option<SessionKey>) -> bool {
 }
 
 /// For which session a connection is kept that a request was answered over, with a body that begins so; before, it was kept for
-/// `kept_for`.
+/// `kept_for`. A session that the answer opens is remembered by `new_sessions`.
 pub(super) fn keeps(
     need: SessionNeed,
     kept_for: Option<SessionKey>,
     body: &[u8],
+    new_sessions: Option<&NewSessions>,
 ) -> Option<SessionKey> {
     match need {
         SessionNeed::Nothing => kept_for,
-        SessionNeed::New(sessions) => sessions.opened(body).map(|opened| opened.key).or(kept_for),
+        SessionNeed::New(sessions) => match sessions.opened(body) {
+            Some(opened) => {
+                if let Some(new_sessions) = new_sessions {
+                    new_sessions.remember(opened);
+                }
+                Some(opened.key)
+            }
+            None => kept_for,
+        },
         SessionNeed::Of(session) | SessionNeed::OfOdd(session) => Some(session),
     }
 }
@@ -71,14 +81,17 @@ mod tests {
             assert!(!admits(of, None));
             assert!(!admits(of, Some(other)));
             assert!(admits(of, Some(one)));
-            assert_eq!(keeps(of, None, b""), Some(one));
+            assert_eq!(keeps(of, None, b"", None), Some(one));
         }
         assert!(admits(SessionNeed::Nothing, Some(one)) && admits(new, Some(one)));
         assert!(admits(SessionNeed::Nothing, None) && admits(new, None));
-        assert_eq!(keeps(SessionNeed::Nothing, Some(one), b"one"), Some(one));
-        assert_eq!(keeps(SessionNeed::Nothing, None, b"one"), None);
-        assert_eq!(keeps(new, None, b"one"), Some(one));
-        assert_eq!(keeps(new, Some(other), b"one"), Some(one));
-        assert_eq!(keeps(new, Some(other), b"no"), Some(other));
+        assert_eq!(
+            keeps(SessionNeed::Nothing, Some(one), b"one", None),
+            Some(one)
+        );
+        assert_eq!(keeps(SessionNeed::Nothing, None, b"one", None), None);
+        assert_eq!(keeps(new, None, b"one", None), Some(one));
+        assert_eq!(keeps(new, Some(other), b"one", None), Some(one));
+        assert_eq!(keeps(new, Some(other), b"no", None), Some(other));
     }
 }

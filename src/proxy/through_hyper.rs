@@ -13,12 +13,10 @@ use crate::proxy::answer::Answer;
 use crate::proxy::answer::Answered;
 use crate::proxy::answer::ReadyAnswer;
 use crate::proxy::connection::ClientConnection;
-use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::exchange;
 use crate::proxy::prepare::Prepared;
 use crate::proxy::prepare::PreparedRequest;
 use crate::proxy::prepare::prepare;
-use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
 
@@ -37,12 +35,22 @@ pub async fn answer(connection: Rc<ClientConnection>, request: Request<Incoming>
     };
     let PreparedRequest {
         mut report,
-        changes,
+        mut changes,
         to,
     } = prepare(&connection, &mut head, framing);
     let body = RequestBody::new(body, Rc::new(AnswerClock::begin(report.started())));
     let request = Request::from_parts(head, body);
-    let answer = forward(&connection, to, request, &mut report).await;
+    let answer = match to {
+        Ok(Prepared::Own(response)) => Ok(Answer::Own(response)),
+        Ok(Prepared::Forward(mut to)) => {
+            let answer = exchange(&connection, &mut to, request, &mut report).await;
+            if answer.is_ok() {
+                to.set_cookie(changes.as_deref_mut());
+            }
+            answer
+        }
+        Err(error) => Err(error),
+    };
     let ready = ReadyAnswer {
         answer,
         report,
@@ -65,16 +73,4 @@ pub async fn answer_ready(
 
 async fn read_to_the_end(mut body: Incoming) {
     while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
-}
-
-async fn forward(
-    connection: &ClientConnection,
-    prepared: Result<Prepared, ProxyError>,
-    request: Request<RequestBody>,
-    report: &mut Report,
-) -> Result<Answer, ProxyError> {
-    match prepared? {
-        Prepared::Own(response) => Ok(Answer::Own(response)),
-        Prepared::Forward(to) => exchange(connection, &to, request, report).await,
-    }
 }

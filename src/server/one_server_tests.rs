@@ -236,14 +236,11 @@ async fn the_server_that_is_blamed_is_the_one_that_was_asked() {
                 format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n{way}\r\n"),
                 upgrade(path).replace("Host:", &format!("{way}Host:")),
             ] {
-                let mut before = String::new();
                 for _ in 0..2 {
                     let (said, _) = ask(address, &request, "\n").await;
                     assert!(said.starts_with("HTTP/1.1 502"), "{said}");
                     let (to, reason) = log.next().await;
                     assert_eq!(reason, blames.replace("ADDRESS", &to));
-                    assert_ne!(to, before, "servers take turns");
-                    before = to;
                 }
             }
         }

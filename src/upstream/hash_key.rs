@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use http::HeaderMap;
 use http::HeaderName;
-use http::header;
 
+use crate::headers::cookies;
 use crate::template::Piece;
 use crate::template::Template;
 use crate::template::Variables;
@@ -112,7 +112,11 @@ impl HashKey {
         for part in &self.parts {
             match part {
                 Part::Template(template) => text += &template.fill(variables),
-                Part::Cookie(name) => text += &cookie(headers, name).unwrap_or_default(),
+                Part::Cookie(name) => {
+                    if let Some(value) = cookies::named(headers, name) {
+                        text += &String::from_utf8_lossy(value.as_bytes());
+                    }
+                }
                 Part::Field(name) => {
                     for (number, line) in headers.get_all(name).iter().enumerate() {
                         text += if number > 0 { ", " } else { "" };
@@ -152,17 +156,6 @@ fn variable(name: &str) -> Option<Part> {
         return name.ok().map(Part::Field);
     }
     Template::of_variable(name).map(Part::Template)
-}
-
-/// The first cookie of this name, as nginx's `$cookie_NAME` finds it: case does not matter in the name.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get_all(header::COOKIE).iter().find_map(|line| {
-        let line = String::from_utf8_lossy(line.as_bytes());
-        let mut pairs = line.split(';').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(other, _)| other.trim().eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim().to_owned())
-    })
 }
 
 #[cfg(test)]

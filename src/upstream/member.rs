@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::affinity::ServerId;
 use crate::upstream::MemberState;
 use crate::upstream::Server;
 use crate::upstream::balance::rendezvous::Entrant;
+use crate::upstream::sticky_cookie;
 
 /// What an entry of `servers` says beside the address; nginx's words and defaults.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,6 +54,8 @@ pub struct Member {
     settings: MemberSettings,
     state: Arc<MemberState>,
     id: ServerId,
+    /// What a client's cookie says that leads here.
+    cookie_value: Option<HeaderValue>,
     entrant: Entrant,
 }
 
@@ -60,6 +65,7 @@ impl Member {
         let address = server.authority();
         Self {
             id: ServerId::of(group, &address),
+            cookie_value: sticky_cookie::value(group, &address),
             entrant: Entrant::new(&address, settings.weight),
             server,
             settings,
@@ -95,6 +101,11 @@ impl Member {
     /// By what sessions and cookies name it.
     pub fn id(&self) -> ServerId {
         self.id
+    }
+
+    /// What a client's cookie says that leads here, without its name.
+    pub(super) fn cookie_value(&self) -> Option<&HeaderValue> {
+        self.cookie_value.as_ref()
     }
 
     /// How it takes part in the draws for a key.

@@ -23,6 +23,7 @@ mod member_state;
 mod probe;
 mod proxy_pass;
 mod server;
+mod sticky_cookie;
 mod target;
 
 use std::time::Duration;

@@ -1,0 +1,114 @@
+//! What of a request decides which server of a group it goes to, read from the client's head.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use http::HeaderValue;
+use http::Method;
+use http::request::Parts;
+
+use crate::affinity::SessionKey;
+use crate::affinity::SessionNeed;
+use crate::affinity::Sessions;
+use crate::decision::Checked;
+use crate::decision::Client;
+use crate::headers::cookies;
+use crate::headers::upgrade::Asked;
+use crate::upstream::Balance;
+use crate::upstream::ChoiceInput;
+use crate::upstream::Group;
+
+/// What of a request decides which server of a group it goes to.
+#[derive(Debug)]
+pub(super) struct GroupFacts {
+    /// The client, as far as trusted proxies name it; none at a Unix socket.
+    client: Option<IpAddr>,
+    /// The value of the variables by which the group chooses.
+    hash_key: Option<String>,
+    /// The session to which the request belongs, in a group whose sessions are remembered.
+    pub(super) session: Option<SessionKey>,
+    /// Who knows what a session is.
+    pub(super) sessions: &'static dyn Sessions,
+    /// What the client's cookie says, in a group that has one.
+    pub(super) cookie: Option<HeaderValue>,
+    /// Whether another server may do it.
+    pub(super) kind: RequestKind,
+}
+
+/// What a request is, as far as that decides whether another server may do it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RequestKind {
+    /// The first request of a client: an upgrade request, or a GET for a new session.
+    Opening,
+    /// Any other GET that belongs to no session.
+    Get,
+    /// OPTIONS, which gets no cookie.
+    Options,
+    /// Any other request.
+    Other,
+}
+
+/// A request that is in order, and who sends it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientRequest<'a> {
+    pub(super) client: &'a Client,
+    /// The client's head.
+    pub(super) head: &'a Parts,
+    pub(super) checked: &'a Checked,
+    /// What it has to do with the sessions of `sessions`.
+    pub(super) need: SessionNeed,
+    pub(super) sessions: &'static dyn Sessions,
+}
+
+impl GroupFacts {
+    /// What decides about this request in this group.
+    pub(super) fn of(group: &Group, request: &ClientRequest<'_>) -> Self {
+        let sticky = &group.settings().sticky;
+        let session = match request.need {
+            SessionNeed::Of(session) => Some(session),
+            SessionNeed::Nothing | SessionNeed::New(_) | SessionNeed::OfOdd(_) => None,
+        };
+        let cookie = sticky.cookie.as_ref();
+        let hash_key = match &group.settings().balance {
+            Balance::Hash(key) => {
+                let variables = request.checked.variables(request.client);
+                Some(key.fill(&variables, &request.head.headers))
+            }
+            Balance::LeastConn | Balance::RoundRobin | Balance::IpHash => None,
+        };
+        Self {
+            client: request.client.address.ip(),
+            hash_key,
+            session: session.filter(|_| sticky.sid),
+            sessions: request.sessions,
+            cookie: cookie.and_then(|cookie| cookies::named(&request.head.headers, &cookie.name)),
+            kind: RequestKind::of(request),
+        }
+    }
+
+    pub(super) fn input(&self, now: Instant) -> ChoiceInput<'_> {
+        ChoiceInput {
+            client: self.client,
+            hash_key: self.hash_key.as_deref(),
+            now,
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+}
+
+impl RequestKind {
+    fn of(request: &ClientRequest<'_>) -> Self {
+        let is_get = request.head.method == Method::GET;
+        match (request.need, &request.checked.asked) {
+            (SessionNeed::Of(_) | SessionNeed::OfOdd(_), _) => Self::Other,
+            (_, Asked::WebSocket(_)) => Self::Opening,
+            (SessionNeed::New(_), Asked::Nothing) if is_get => Self::Opening,
+            (_, Asked::Nothing) if is_get => Self::Get,
+            _ if request.head.method == Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A request to a group of servers: which server it goes to, and whether it goes on to another one after what came of it there.
+//!
+//! Two things lead to another server. What was not done by the first may be done by the second: a connection that did not stand, a
+//! server that was gone before it answered, or that cannot take a new client now. And the server that has a session is found by
+//! asking: one that does not know the session says so before it does anything else, and the request goes on to the next.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::affinity::OpenedSession;
+use crate::affinity::ServerId;
+use crate::affinity::SessionKey;
+use crate::proxy::error::ProxyError;
+use crate::proxy::group_facts::GroupFacts;
+use crate::proxy::group_facts::RequestKind;
+use crate::upstream::Choice;
+use crate::upstream::ChosenBy;
+use crate::upstream::Group;
+
+/// How many servers a request is connected to in vain. All of them share `connect_timeout`.
+const MOST_CONNECTS: usize = 3;
+
+/// How many servers are asked for a session. In a larger group one that is not remembered is found by luck.
+const MOST_ASKED: usize = 8;
+
+/// A request to a group of servers.
+#[derive(Debug)]
+pub(super) struct GroupRequest {
+    pub(super) choice: Choice,
+    facts: GroupFacts,
+    /// How many servers could not be connected to.
+    unconnected: usize,
+    /// How many servers do not know the session.
+    refused_by: usize,
+    /// Whether one of them may know it all the same: it was not reached, or refused without saying why.
+    is_doubtful: bool,
+    /// Whether another server was asked because the first gave no answer, or one that it cannot do this now.
+    is_repeated: bool,
+    /// Whether the body goes on as it comes, so that it cannot be sent again.
+    pub(super) is_streamed: bool,
+}
+
+/// What came of a request at one server.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AttemptOutcome<'a> {
+    /// It agreed to the upgrade.
+    Switched,
+    /// It answered an upgrade request otherwise; the body is here as a whole, if it is short.
+    Refused(StatusCode, Option<&'a [u8]>),
+    /// It answered; the body is here as a whole, if it is short.
+    Answered(StatusCode, Option<&'a [u8]>),
+    /// It was gone before its answer.
+    BrokeOff,
+    /// Something else went wrong, after which nobody knows what it did.
+    Failed,
+}
+
+impl AttemptOutcome<'_> {
+    /// What this error means.
+    pub(super) fn failed(error: &ProxyError) -> Self {
+        if error.broke_off() {
+            Self::BrokeOff
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// Whether a server that refuses a session says why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Words {
+    Some,
+    None,
+}
+
+/// What becomes of a request after an attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// What came of it is passed on.
+    Done,
+    /// It goes to the server that is the choice now.
+    Elsewhere,
+}
+
+impl GroupRequest {
+    /// Chooses the first server: the one that has the session, or that the cookie names, or one by the group's `balance`.
+    ///
+    /// # Errors
+    /// All servers have as many as they may, or the server that has the session is down.
+    pub(super) fn choose(
+        group: &Arc<Group>,
+        facts: GroupFacts,
+        now: Instant,
+    ) -> Result<Self, ProxyError> {
+        let choice = match remembered(group, &facts, now) {
+            Some(choice) if choice.chosen_by() == ChosenBy::Sid && choice.is_down() => {
+                return Err(ProxyError::SessionDown {
+                    upstream: choice.server().authority(),
+                });
+            }
+            Some(choice) => choice,
+            None => {
+                let input = facts.input(now);
+                let choice = match facts.session {
+                    Some(_) => group.choose_for_session(&input),
+                    None => group.choose(&input),
+                };
+                choice.ok_or(ProxyError::NoServer)?
+            }
+        };
+        Ok(Self {
+            choice,
+            facts,
+            unconnected: 0,
+            refused_by: 0,
+            is_doubtful: false,
+            is_repeated: false,
+            is_streamed: false,
+        })
+    }
+
+    /// Why the server was chosen. The first one of those that are asked for a session was chosen to be asked.
+    pub(super) fn chosen_by(&self) -> ChosenBy {
+        match self.choice.chosen_by() {
+            ChosenBy::Balance if self.facts.session.is_some() => ChosenBy::Asked,
+            chosen_by => chosen_by,
+        }
+    }
+
+    /// How many more servers a request may be connected to, this one among them, if it is in vain.
+    pub(super) fn connects_left(&self) -> usize {
+        if self.choice.chosen_by() == ChosenBy::Sid {
+            return 1;
+        }
+        let others = self.choice.group().members().len() - self.choice.tried();
+        (1 + others).min(MOST_CONNECTS - self.unconnected)
+    }
+
+    /// The server was not connected to. Nothing was sent, so that any request may go elsewhere, but for one whose session is there.
+    pub(super) fn not_connected(&mut self, now: Instant) -> Next {
+        self.choice.failed(now);
+        self.unconnected += 1;
+        self.is_doubtful = true;
+        if self.unconnected >= MOST_CONNECTS || self.choice.chosen_by() == ChosenBy::Sid {
+            return Next::Done;
+        }
+        let input = self.facts.input(now);
+        let is_another = match self.facts.session {
+            Some(_) => self.choice.ask_another(&input),
+            None => self.choice.elsewhere(&input),
+        };
+        if is_another {
+            Next::Elsewhere
+        } else {
+            Next::Done
+        }
+    }
+
+    /// Whether the body of an answer with this status may say that the session is unknown.
+    pub(super) fn looks_into(&self, status: StatusCode) -> bool {
+        self.facts.session.is_some() && status.is_client_error()
+    }
+
+    /// What becomes of the request after this.
+    pub(super) fn after(&mut self, attempt: AttemptOutcome<'_>, now: Instant) -> Next {
+        if let Some(session) = self.facts.session
+            && let Some(words) = self.session_unknown(attempt)
+        {
+            self.is_doubtful |= words == Words::None;
+            return match self.is_streamed {
+                true => Next::Done,
+                false => self.ask_another(session, now),
+            };
+        }
+        if self.is_for_another(attempt)
+            && !self.is_repeated
+            && !self.is_streamed
+            && self.choice.elsewhere(&self.facts.input(now))
+        {
+            self.is_repeated = true;
+            return Next::Elsewhere;
+        }
+        self.remember(attempt, now);
+        Next::Done
+    }
+
+    /// Goes on to the next server that has not been asked for the session.
+    fn ask_another(&mut self, session: SessionKey, now: Instant) -> Next {
+        self.refused_by += 1;
+        let group = Arc::clone(self.choice.group());
+        let affinity = group.state().affinity();
+        let client = self.facts.client();
+        if self.refused_by == 1 && !affinity.may_ask(session, client, now) {
+            return Next::Done;
+        }
+        let asks_on = self.refused_by < MOST_ASKED;
+        if asks_on && self.choice.ask_another(&self.facts.input(now)) {
+            return Next::Elsewhere;
+        }
+        let are_all_asked = self.refused_by == group.members().len();
+        if are_all_asked && !self.is_doubtful {
+            affinity.refused_by_all(session, client, now);
+        } else {
+            affinity.asked_in_vain(client, now);
+        }
+        Next::Done
+    }
+
+    /// Whether the server does not know the session, and how it says so.
+    fn session_unknown(&self, attempt: AttemptOutcome<'_>) -> Option<Words> {
+        let sessions = self.facts.sessions;
+        match attempt {
+            AttemptOutcome::Answered(status, Some(body))
+            | AttemptOutcome::Refused(status, Some(body))
+                if sessions.is_unknown(status, body) =>
+            {
+                Some(Words::Some)
+            }
+            AttemptOutcome::Refused(status, _) if sessions.may_be_unknown(status) => {
+                Some(Words::None)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the server has done nothing, or cannot now, and another one may.
+    fn is_for_another(&self, attempt: AttemptOutcome<'_>) -> bool {
+        match (self.facts.kind, attempt) {
+            (RequestKind::Opening | RequestKind::Get, AttemptOutcome::BrokeOff) => true,
+            (
+                RequestKind::Opening,
+                AttemptOutcome::Refused(status, _) | AttemptOutcome::Answered(status, _),
+            ) => matches!(
+                status,
+                StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
+            _ => false,
+        }
+    }
+
+    /// Remembers that the server has the session.
+    fn remember(&self, attempt: AttemptOutcome<'_>, now: Instant) {
+        // A 101 says nothing: socketioxide agrees to any upgrade, and closes the tunnels of sessions that it does not know.
+        if let Some(session) = self.facts.session
+            && let AttemptOutcome::Answered(status, _) = attempt
+            && status.is_success()
+        {
+            let affinity = self.choice.group().state().affinity();
+            affinity.accepted(session, self.choice.member().id(), now);
+        }
+    }
+
+    /// The cookie that the answer to the client gets, by which it comes back to this server; `None` if it has that already.
+    pub(super) fn cookie(&self) -> Option<HeaderValue> {
+        if self.facts.kind == RequestKind::Options {
+            return None;
+        }
+        self.choice.set_cookie(self.facts.cookie.as_ref())
+    }
+
+    /// Where a session is remembered that the answer opens.
+    pub(super) fn new_sessions(&self) -> Option<NewSessions> {
+        let group = self.choice.group();
+        group.settings().sticky.sid.then(|| NewSessions {
+            group: Arc::clone(group),
+            server: self.choice.member().id(),
+        })
+    }
+}
+
+/// The server that has the request's session, or that the client's cookie names.
+fn remembered(group: &Arc<Group>, facts: &GroupFacts, now: Instant) -> Option<Choice> {
+    if let Some(session) = facts.session
+        && let Some(server) = group.state().affinity().find(session, now)
+        && let Some(choice) = group.choose_member(server, ChosenBy::Sid)
+    {
+        return Some(choice);
+    }
+    let cookie = facts.cookie.as_ref()?;
+    let member = group.member_of_cookie(cookie)?;
+    // A new session would keep a server that is to become empty from ever being so.
+    if member.settings().drain && facts.kind == RequestKind::Opening {
+        return None;
+    }
+    let choice = group.choose_member(member.id(), ChosenBy::Cookie)?;
+    (!choice.is_down()).then_some(choice)
+}
+
+/// Where a session is remembered that a server opens.
+#[derive(Debug)]
+pub(super) struct NewSessions {
+    group: Arc<Group>,
+    server: ServerId,
+}
+
+impl NewSessions {
+    /// The server has opened this session.
+    pub(super) fn remember(&self, opened: OpenedSession) {
+        let affinity = self.group.state().affinity();
+        affinity.learned(opened, self.server, Instant::now());
+    }
+}
