@@ -18,7 +18,7 @@ impl Observer for GroupLog {
                 open,
             } => tracing::warn!(upstream, server, reason, open, "server down"),
             GroupEvent::Up { server, after } => {
-                let after = format!("{:?}", Duration::from_secs_f64(tenths(after)));
+                let after = format!("{:?}", in_tenths(after));
                 tracing::info!(upstream, server, after = after.as_str(), "server up");
             }
             GroupEvent::Drained { server } => tracing::info!(upstream, server, "server drained"),
@@ -41,7 +41,8 @@ impl Observer for GroupLog {
     }
 }
 
-/// A duration in seconds as a person reads it.
-fn tenths(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10.0).round() / 10.0
+/// A duration as a person reads it: without what is less than a tenth of a second.
+fn in_tenths(duration: Duration) -> Duration {
+    let tenths = duration.as_millis() / 100;
+    Duration::from_millis(u64::try_from(tenths * 100).unwrap_or(u64::MAX))
 }

@@ -1,8 +1,8 @@
 //! What happened, as values, and who hears of it.
 //!
-//! An [`Observer`] hears of connections, requests, tunnels and reloads; not yet of attempts that were repeated, TLS handshakes
-//! that succeeded, kept connections that were used again, refused reloads, and probes. [`AccessLog`] and [`ConnectionLog`]
-//! write log lines; more observers can be put beside them, in pairs, without a change elsewhere. Nothing here decides
+//! An [`Observer`] hears of connections, requests, tunnels, reloads and the servers of groups; not yet of attempts that were repeated, TLS handshakes
+//! that succeeded, kept connections that were used again, refused reloads, and probes. [`AccessLog`], [`ConnectionLog`] and
+//! [`GroupLog`] write log lines; more observers can be put beside them, in pairs, without a change elsewhere. Nothing here decides
 //! anything, and nothing is called per byte: an observer may have a look at the first ones that an upstream says, if it asks
 //! for that.
 

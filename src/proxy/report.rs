@@ -27,6 +27,7 @@ use crate::observe::Said;
 use crate::proxy::route::ServedRule;
 use crate::stream::ClientAddr;
 use crate::stream::PeerAddr;
+use crate::tunnel::TunnelOwner;
 use crate::upstream::OpenGuard;
 
 /// Travels with a request, then with its answer, and is told what happens to both; the observer hears of it when it is dropped.
@@ -87,7 +88,15 @@ pub(super) struct TunnelRecord {
     /// The tunnel is counted for as long as this is there.
     _permit: Option<Box<AddressPermit>>,
     /// It counts at its server for as long as this is there.
-    _open: Option<OpenGuard>,
+    open: Option<OpenGuard>,
+}
+
+impl TunnelRecord {
+    /// With which other tunnels it may have to end: those of its server, if that is one of a group.
+    pub(super) fn owner(&self) -> Option<TunnelOwner> {
+        let open = self.open.as_ref();
+        open.map(|open| TunnelOwner::new(open.number()))
+    }
 }
 
 impl Report {
@@ -259,7 +268,7 @@ impl Report {
             exchange,
             observer,
             _permit: self.permit.take(),
-            _open: self.open.take(),
+            open: self.open.take(),
         })
     }
 

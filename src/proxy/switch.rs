@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::observe::EndedBy;
 use crate::observe::TunnelEnd;
 use crate::proxy::report::Report;
+use crate::proxy::report::TunnelRecord;
 use crate::proxy::tunnel_log::FirstWords;
 use crate::proxy::tunnel_log::TunnelLog;
 use crate::stream::Stream;
@@ -57,15 +58,18 @@ impl Switch {
             timeouts,
             report,
         } = self;
-        let (log, first_words) = match report.into_tunnel() {
+        let record = report.into_tunnel();
+        let owner = record.as_ref().and_then(TunnelRecord::owner);
+        let (log, first_words) = match record {
             Some(record) => {
                 let (log, first_words) = TunnelLog::begin(record, timeouts, &upstream.early);
                 (Some(log), first_words)
             }
             None => (None, FirstWords::default()),
         };
+        let activity = sweep.watch_of(owner, timeouts);
         Tunnel {
-            relay: tunnel::relay(client, upstream, sweep.watch(timeouts), first_words),
+            relay: tunnel::relay(client, upstream, activity, first_words),
             begun: Instant::now(),
             log,
             _guard: guard,

@@ -15,6 +15,7 @@ use crate::server::groups::groups;
 use crate::server::health;
 use crate::server::health::HealthNews;
 use crate::server::health::HealthSink;
+use crate::server::health::Pace;
 use crate::server::health::WatchedGroup;
 use crate::server::names;
 use crate::server::names::LookedUp;
@@ -23,13 +24,32 @@ use crate::server::names::WantedName;
 use crate::upstream::Group;
 use crate::upstream::Member;
 
-/// Within which time the tunnels of a server end that is down: their clients come back at once, all to the servers that are left.
-const TUNNELS_END_WITHIN: Duration = Duration::from_secs(10);
+/// How names are looked up, and how fast all goes.
+pub(super) struct WatchTerms {
+    /// Looks names up.
+    pub(super) resolver: Arc<ResolveFn>,
+    /// How often servers are asked.
+    pub(super) pace: Pace,
+    /// Within which time the tunnels of a server end that is down.
+    pub(super) tunnels_end_within: Duration,
+}
+
+impl WatchTerms {
+    /// Those of every process. Tunnels end within 10 s, since their clients come back at once, all to the servers that are left.
+    pub(super) fn usual() -> Self {
+        Self {
+            resolver: names::system(),
+            pace: Pace::USUAL,
+            tunnels_end_within: Duration::from_secs(10),
+        }
+    }
+}
 
 /// The tasks that follow names and watch servers, from outside.
 #[derive(Debug)]
 pub(super) struct GroupWatch {
     observer: Arc<dyn Observer>,
+    tunnels_end_within: Duration,
     wants: mpsc::UnboundedSender<Vec<WantedName>>,
     looked_up: mpsc::UnboundedReceiver<LookedUp>,
     watches: mpsc::UnboundedSender<Vec<WatchedGroup>>,
@@ -48,22 +68,23 @@ pub(super) enum GroupNews {
 impl GroupWatch {
     /// Begins these tasks, which know of no group before [`follow`](Self::follow).
     pub(super) fn begin(
-        resolver: Arc<ResolveFn>,
+        terms: WatchTerms,
         observer: Arc<dyn Observer>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (wants, wanted) = mpsc::unbounded_channel();
         let (tells, looked_up) = mpsc::unbounded_channel();
-        tasks.spawn_local(names::follow(resolver, wanted, tells));
+        tasks.spawn_local(names::follow(terms.resolver, wanted, tells));
         let (watches, watched) = mpsc::unbounded_channel();
         let (news, health) = mpsc::unbounded_channel();
         let sink = HealthSink {
             observer: Arc::clone(&observer),
             news,
         };
-        tasks.spawn_local(health::watch(watched, sink));
+        tasks.spawn_local(health::watch(terms.pace, watched, sink));
         Self {
             observer,
+            tunnels_end_within: terms.tunnels_end_within,
             wants,
             looked_up,
             watches,
@@ -116,7 +137,7 @@ impl GroupWatch {
                 Err(reason) => self.unresolved(&name, &reason, running),
             },
             GroupNews::Health(HealthNews::EndTunnels(owner)) => {
-                running.end_tunnels(owner, TUNNELS_END_WITHIN);
+                running.end_tunnels(owner, self.tunnels_end_within);
             }
             GroupNews::Health(HealthNews::Leaves(member)) => {
                 let leaves = |one: &Member| {

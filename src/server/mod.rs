@@ -24,6 +24,9 @@ mod worker;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod group_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod observer_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -25,11 +25,12 @@ use crate::server::StartError;
 use crate::server::WatchError;
 use crate::server::file_watch::Watch;
 use crate::server::group_watch::GroupWatch;
-use crate::server::names;
-use crate::server::names::ResolveFn;
+use crate::server::group_watch::WatchTerms;
 use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Server;
+use crate::upstream::Servers;
+use crate::upstream::Upstream;
 
 /// How often certificates are looked at whose files nobody touches.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,18 +84,18 @@ impl Supervisor {
     /// Begins the work beside these threads, and asks all upstreams: only now, since wsgate is to listen also while its
     /// upstreams are still starting. Needs a runtime that takes tasks of its own thread.
     pub async fn begin(running: Running) -> Self {
-        Self::begin_with(names::system(), running).await
+        Self::begin_with(WatchTerms::usual(), running).await
     }
 
-    /// Begins as [`begin`](Self::begin) does, and looks names up by this.
-    pub(super) async fn begin_with(resolver: Arc<ResolveFn>, running: Running) -> Self {
+    /// Begins as [`begin`](Self::begin) does, and watches groups on these terms.
+    pub(super) async fn begin_with(terms: WatchTerms, running: Running) -> Self {
         let (happened, events) = mpsc::unbounded_channel();
         let (probes, asked) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(days(DAY, happened.clone()));
         tasks.spawn_local(probe(asked, happened));
         let observer = running.observers.of_connections();
-        let groups = GroupWatch::begin(resolver, observer, &mut tasks);
+        let groups = GroupWatch::begin(terms, observer, &mut tasks);
         let supervisor = Self {
             running,
             watch: None,
@@ -212,7 +213,7 @@ impl Supervisor {
 fn probes(config: &Config) -> impl Iterator<Item = Probe> {
     config.routes.iter().flat_map(|route| {
         let servers = match &route.to {
-            Action::ProxyPass(upstream) => upstream.all_servers(),
+            Action::ProxyPass(upstream) => asked_servers(upstream),
             Action::Return(_) => Vec::new(),
         };
         servers.into_iter().map(|server| Probe {
@@ -221,6 +222,18 @@ fn probes(config: &Config) -> impl Iterator<Item = Probe> {
             place: config.place(route.line),
         })
     })
+}
+
+/// The servers of an upstream, without those that are never asked.
+fn asked_servers(upstream: &Upstream) -> Vec<Arc<Server>> {
+    match upstream.servers() {
+        Servers::One(server) => vec![Arc::clone(server)],
+        Servers::Group(group) => {
+            let members = group.members().iter();
+            let asked = members.filter(|member| !member.settings().down);
+            asked.map(|member| Arc::clone(member.server())).collect()
+        }
+    }
 }
 
 /// Tells that `day` is over, again and again.

@@ -14,7 +14,6 @@ use crate::upstream::MemberSettings;
 /// What is known of a server. It outlives reloads, and belongs to no thread.
 #[derive(Debug, Default)]
 pub struct MemberState {
-    number: MemberNumber,
     open: Arc<Open>,
     /// A [`Verdict`].
     verdict: AtomicU64,
@@ -43,12 +42,22 @@ impl Default for MemberNumber {
 /// they change with every request, and the rest of what is known of a server hardly ever.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Open;
+struct Open {
+    /// Behind the references, where nothing changes.
+    number: MemberNumber,
+}
 
 /// Counts one request or tunnel of a server, until it is dropped.
 #[derive(Debug)]
 pub struct OpenGuard {
-    _counted: Arc<Open>,
+    counted: Arc<Open>,
+}
+
+impl OpenGuard {
+    /// The number of the server: see [`MemberState::number`].
+    pub fn number(&self) -> NonZeroU32 {
+        self.counted.number.0
+    }
 }
 
 /// How well a server is.
@@ -69,7 +78,7 @@ pub(super) struct Part(u64);
 impl MemberState {
     /// A number by which it is told from all other servers, also those of other groups.
     pub fn number(&self) -> NonZeroU32 {
-        self.number.0
+        self.open.number.0
     }
 
     /// How many requests and tunnels it has, those that are being connected among them.
@@ -81,7 +90,7 @@ impl MemberState {
     /// Counts one more.
     pub fn raise(&self) -> OpenGuard {
         OpenGuard {
-            _counted: Arc::clone(&self.open),
+            counted: Arc::clone(&self.open),
         }
     }
 

@@ -24,12 +24,13 @@ use tokio::time::sleep_until;
 use crate::observe::GroupEvent;
 use crate::observe::Observer;
 use crate::server::health::judge::Sentence;
-use crate::server::health::pace::Pace;
 use crate::server::health::record::MemberRecord;
 use crate::server::health::record::Terms;
 use crate::tunnel::TunnelOwner;
 use crate::upstream::Group;
 use crate::upstream::Member;
+
+pub(super) use crate::server::health::pace::Pace;
 
 /// The most servers that are asked at a time; others wait until one has answered.
 const AT_ONCE: usize = 64;
@@ -62,11 +63,7 @@ pub(super) struct HealthSink {
 }
 
 /// Watches those groups that it is given, each time instead of those before, until nobody gives any more.
-pub(super) async fn watch(groups: mpsc::UnboundedReceiver<Vec<WatchedGroup>>, sink: HealthSink) {
-    watch_at(Pace::USUAL, groups, sink).await;
-}
-
-async fn watch_at(
+pub(super) async fn watch(
     pace: Pace,
     mut groups: mpsc::UnboundedReceiver<Vec<WatchedGroup>>,
     sink: HealthSink,

@@ -7,22 +7,22 @@ use std::time::Instant;
 
 /// How often servers are asked, and what their answers count.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(in crate::server) struct Pace {
     /// How often the main thread looks who is down, and knocks there.
-    pub(super) look: Duration,
+    pub(in crate::server) look: Duration,
     /// The time from one check of a server to the next, but for a tenth more or less.
-    pub(super) interval: Duration,
+    pub(in crate::server) interval: Duration,
     /// Longest wait for all of a check.
-    pub(super) timeout: Duration,
+    pub(in crate::server) timeout: Duration,
     /// After how many failed checks in a row a server is down.
-    pub(super) fall: u32,
+    pub(in crate::server) fall: u32,
     /// After how many passed checks in a row it is up again.
-    pub(super) rise: u32,
+    pub(in crate::server) rise: u32,
 }
 
 impl Pace {
     /// What every process has: nginx's interval of 5 s, and HAProxy's `fall 3` and `rise 2`, so that one lost packet means nothing.
-    pub(super) const USUAL: Self = Self {
+    pub(in crate::server) const USUAL: Self = Self {
         look: Duration::from_secs(1),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
@@ -32,7 +32,7 @@ impl Pace {
 
     /// When a server is checked again that was checked at `now`: up to a tenth earlier or later than the interval says, so that proxies
     /// that were started together do not check together for ever.
-    pub(super) fn next_check(&self, now: Instant) -> Instant {
+    pub(in crate::server) fn next_check(&self, now: Instant) -> Instant {
         // A hash of nothing, under keys that differ each time.
         let random = RandomState::new().hash_one(()) % 201;
         let thousandths = u32::try_from(900 + random).unwrap_or(1000);

@@ -24,9 +24,9 @@ use crate::observe::GroupEvent;
 use crate::observe::Observer;
 use crate::server::health::HealthNews;
 use crate::server::health::HealthSink;
+use crate::server::health::Pace;
 use crate::server::health::WatchedGroup;
-use crate::server::health::pace::Pace;
-use crate::server::health::watch_at;
+use crate::server::health::watch;
 use crate::server::test_support::DEADLINE;
 use crate::server::test_support::group_of;
 use crate::server::test_support::group_with;
@@ -80,7 +80,7 @@ impl Watching {
             observer: Arc::clone(&log) as Arc<dyn Observer>,
             news: tells,
         };
-        let task = spawn_local(watch_at(PACE, watched, sink));
+        let task = spawn_local(watch(PACE, watched, sink));
         let watching = Self {
             log,
             watches,
