@@ -77,6 +77,7 @@ fn every_complete_example_passes_check() {
         "docs/configuration.md",
         "docs/from-nginx.md",
         "docs/restarting.md",
+        "docs/several-servers.md",
     ];
     for document in documents {
         for example in examples(document) {
@@ -98,7 +99,7 @@ fn every_complete_example_passes_check() {
             );
         }
     }
-    assert_eq!(read, 44, "examples were added or lost");
+    assert_eq!(read, 51, "examples were added or lost");
 }
 
 /// What stands in backquotes in the first column of the tables of docs/from-nginx.md: nginx's directives.

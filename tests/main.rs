@@ -53,6 +53,7 @@ mod start;
 mod streaming;
 mod support;
 mod timeouts;
+mod told_of_groups;
 mod too_many;
 mod trouble;
 mod trusted_proxies;

@@ -1,6 +1,7 @@
 //! A saved file takes effect: what is new is served, and what is under way notices nothing.
 
 mod certificates;
+mod groups;
 mod listeners;
 mod many;
 mod saving;

@@ -1,11 +1,16 @@
 //! `--connect`: the upstream is asked what a client would be seen to ask, over a connection as wsgate makes it.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use http::header;
+use tokio::net::lookup_host;
 use tokio::runtime::Builder;
 use tokio::runtime::LocalOptions;
+use tokio::time::timeout;
 
 use crate::cli::explain::upstream_answer::ServerAnswer;
 use crate::cli::explain::upstream_answer::UpstreamAnswer;
@@ -20,6 +25,7 @@ use crate::explain::OutgoingRequest;
 use crate::headers::upgrade;
 use crate::upstream;
 use crate::upstream::AskTimeouts;
+use crate::upstream::Group;
 use crate::upstream::ProbeAnswer;
 use crate::upstream::ProbeError;
 use crate::upstream::Server;
@@ -68,7 +74,11 @@ async fn ask(route: &Route, request: &OutgoingRequest, kind: RequestKind) -> Vec
         return Vec::new();
     };
     let is_group = upstream.group().is_some();
-    let asked = upstream.all_servers().into_iter().map(|server| {
+    let servers = match upstream.group() {
+        Some(group) => servers(group, route.timeouts.connect).await,
+        None => upstream.all_servers(),
+    };
+    let asked = servers.into_iter().map(|server| {
         let name = is_group.then(|| server.authority());
         let (route, request) = (route.clone(), request.clone());
         let answer = async move { ask_server(&route, &server, &request, kind).await };
@@ -83,6 +93,20 @@ async fn ask(route: &Route, request: &OutgoingRequest, kind: RequestKind) -> Vec
         answers.push(ServerAnswer { server, answer });
     }
     answers
+}
+
+/// The servers of a group, of whose names each address is one. A name that cannot be looked up in this time is one server, and what it
+/// answers says why.
+async fn servers(group: &Arc<Group>, limit: Duration) -> Vec<Arc<Server>> {
+    let mut group = Group::clone(group);
+    for name in group.names() {
+        let found = timeout(limit, lookup_host((name.name.as_str(), name.port))).await;
+        let addresses = found.map(|found| found.map(|all| all.map(|one| one.ip()).collect()));
+        let addresses: Vec<IpAddr> = addresses.ok().and_then(Result::ok).unwrap_or_default();
+        group = group.resolved(name.entry, &addresses).unwrap_or(group);
+    }
+    let members = group.members().iter();
+    members.map(|member| Arc::clone(member.server())).collect()
 }
 
 async fn ask_server(

@@ -285,11 +285,11 @@ impl Page {
                 None => answer.to_string(),
             };
             self.line(colour, &words, aside);
-            helps.extend(answer.help(asks.kind, request));
-        }
-        helps.dedup();
-        for help in helps {
-            self.line("", &format!("= help: {help}"), "");
+            let help = answer.help(asks.kind, request);
+            if let Some(help) = help.filter(|help| !helps.contains(help)) {
+                self.line("", &format!("= help: {help}"), "");
+                helps.push(help);
+            }
         }
     }
 }

@@ -102,12 +102,14 @@ pub(super) fn outcome(config: &Config, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Upstream { route, .. } => {
             let mut words = match group(config, *route) {
-                Some(group) if group.is_nameless_list() => group.settings().balance.to_string(),
-                Some(group) => format!(
-                    "{} ({})",
-                    leads_to(config, *route),
-                    group.settings().balance
-                ),
+                Some(group) if group.is_nameless_list() => {
+                    let servers = group.written().len();
+                    format!("{servers} servers ({})", group.settings().balance)
+                }
+                Some(group) => {
+                    let name = leads_to(config, *route);
+                    format!("{name} ({})", group.settings().balance)
+                }
                 None => leads_to(config, *route),
             };
             if let Some(name) = tls_name(config, *route) {
