@@ -42,6 +42,10 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "not needed: what no server has read is sent to the next one of the group",
     ),
     (
+        &["keepalive_requests", "keepalive_time"],
+        "not needed: a connection may carry any number of requests, for as long as it is used",
+    ),
+    (
         &["queue"],
         "no request waits for a server: where all have `max_conns` connections it is answered by 503",
     ),

@@ -45,6 +45,8 @@ pub(super) struct Group<'t> {
     pub(super) slow_start: Option<Duration>,
     /// The value of `health_check`.
     pub(super) health_check: Option<String>,
+    /// Whether it is written as a group whatever it says, since its one server cannot stand in a `proxy_pass`.
+    pub(super) is_kept: bool,
     /// Why no request can go there.
     dead: Option<String>,
     /// What is to be said of the block.
@@ -72,6 +74,7 @@ impl<'t> Group<'t> {
             balance,
             sticky,
             slow_start,
+            is_kept: false,
             dead,
             said,
         }
@@ -84,7 +87,9 @@ impl<'t> Group<'t> {
     pub(super) fn alone(&self) -> Option<&GroupServer<'t>> {
         let is_one = all(self.block.inside(), "server").count() == 1;
         let mut servers = self.servers.iter();
-        servers.next().filter(|server| is_one && server.is_plain())
+        servers
+            .next()
+            .filter(|server| is_one && !self.is_kept && server.is_plain())
     }
 
     /// Whether one of its servers is a Unix socket, which is asked without TLS.

@@ -6,6 +6,7 @@ use crate::nginx::group_note::GroupNote;
 use crate::nginx::time;
 use crate::nginx::tree::Directive;
 use crate::upstream::Address;
+use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 
 /// The `max_fails` of a server that names none, in nginx and here.
@@ -93,7 +94,7 @@ impl<'t> GroupServer<'t> {
             ("down", _) => self.words.push("down"),
             ("drain" | "draining", _) => self.words.push("drain"),
             // An address is looked up by nobody.
-            ("resolve", _) if self.is_named() => self.words.push("resolve"),
+            ("resolve", _) if self.host_name().is_some() => self.words.push("resolve"),
             ("resolve", _) => {}
             ("service", _) => {
                 return Err("its port is to be looked up too (SRV), which wsgate does not".into());
@@ -110,16 +111,15 @@ impl<'t> GroupServer<'t> {
         Ok(())
     }
 
-    /// Whether the server is given by a name that is to be looked up.
-    fn is_named(&self) -> bool {
-        use crate::upstream::Host;
-        matches!(
-            &self.address,
+    /// Its host, if that is a name that is to be looked up, in lower case.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        match &self.address {
             Address::Port {
-                host: Host::Name(_),
+                host: Host::Name(name),
                 ..
-            }
-        )
+            } => Some(name),
+            Address::Port { .. } | Address::Unix(_) => None,
+        }
     }
 
     /// Whether the line has this word.

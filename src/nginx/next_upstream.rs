@@ -1,7 +1,8 @@
 //! Tells what of `proxy_next_upstream` wsgate does otherwise: which failures lead to another server of a group.
 //!
-//! wsgate asks another server where nothing was sent yet, whatever the method; where the answer to a GET without a session
-//! ends before it begins; and once where an opening handshake is answered by 502, 503 or 504.
+//! wsgate asks another server where nothing was sent yet, whatever the method; where the answer to an opening handshake, or to a
+//! GET without a session, ends before it begins; and once where an opening handshake, or a GET for a new session, is answered by
+//! 502, 503 or 504.
 
 use std::time::Duration;
 
@@ -54,9 +55,9 @@ fn causes(directive: &Directive) -> Option<String> {
             "`timeout`: a server that took the request and says nothing is 504, and is not asked elsewhere",
         ),
         "invalid_header" => Some("`invalid_header`: an answer that cannot be read is 502"),
-        "http_502" | "http_503" | "http_504" => {
-            Some("502, 503 and 504 are another server's turn for opening handshakes alone")
-        }
+        "http_502" | "http_503" | "http_504" => Some(
+            "502, 503 and 504 are another server's turn for the first request of a client alone",
+        ),
         "http_500" | "http_403" | "http_404" | "http_429" => {
             Some("other answers go on to the client")
         }

@@ -219,8 +219,9 @@ fn groups() -> impl Strategy<Value = String> {
         |(name, inside, check, scheme)| {
             let bare = name.trim_matches('\'');
             format!(
-                "upstream {name} {{ {} }}\nserver {{ listen 81; server_name a.test; location / {{\n\
-             proxy_set_header Host $host; proxy_pass '{scheme}://{bare}/x'; {check} }} }}\n",
+                "upstream {name} {{ {} }}\nupstream other {{ server app:9; }}\nserver {{ listen 81; server_name a.test; location / {{\n\
+             proxy_set_header Host $host; proxy_pass '{scheme}://{bare}/x'; {check} }}\n\
+             location /other {{ proxy_set_header Host $host; proxy_pass http://other; }} }}\n",
                 inside.concat()
             )
         },

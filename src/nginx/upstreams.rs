@@ -14,6 +14,7 @@ use crate::nginx::tree::all;
 use crate::nginx::tree::everywhere;
 use crate::nginx::tree::last;
 use crate::upstream::Address;
+use crate::upstream::Host;
 use crate::upstream::ProxyPass;
 use crate::upstream::Scheme;
 use crate::upstream::WrittenProxyPass;
@@ -81,7 +82,37 @@ impl<'t> Groups<'t> {
             let group = Group::read(block, name, &checks, own);
             groups.insert(known, group);
         }
-        Self(groups)
+        let mut groups = Self(groups);
+        groups.keep_called_alike();
+        groups
+    }
+
+    /// Keeps the groups whose one server has the name of a group as its host: in a `proxy_pass` nothing has a port that is
+    /// called so.
+    fn keep_called_alike(&mut self) {
+        while let Some(name) = self.called_alike() {
+            if let Some(group) = self.0.get_mut(&name) {
+                group.is_kept = true;
+            }
+        }
+    }
+
+    /// The name of a group that would be written as the address of its one server, of which the host has the name of a group
+    /// that is written.
+    fn called_alike(&self) -> Option<String> {
+        let is_alike = |group: &Group<'t>| {
+            let host = group.alone().and_then(|server| server.host_name());
+            host.is_some_and(|host| self.has_written(host))
+        };
+        let mut groups = self.0.iter();
+        let found = groups.find(|(_, group)| is_alike(group));
+        found.map(|(name, _)| name.clone())
+    }
+
+    /// Whether `routes.yaml` has a group of this name.
+    fn has_written(&self, name: &str) -> bool {
+        let mut groups = self.0.values();
+        groups.any(|group| group.alone().is_none() && group.name == name)
     }
 
     /// The upstream to which a `proxy_pass` with the value `text` leads.
@@ -128,6 +159,17 @@ impl<'t> Groups<'t> {
         let mut comments = Vec::new();
         if let Some(group) = group.filter(|_| several.is_none()) {
             comments = group.say_alone(notes);
+        }
+        if let (
+            None,
+            Address::Port {
+                host: Host::Name(host),
+                ..
+            },
+        ) = (group, to.address())
+            && self.has_written(host)
+        {
+            return Err(format!("`{host}` is an `upstream`, which has no port"));
         }
         let own = OwnListeners { listens, notes };
         if let Some(why) = own.leads_back(to.address()).filter(|_| group.is_none()) {

@@ -145,22 +145,60 @@ async fn servers_get_their_turns_in_nginxs_order() {
 }
 
 #[tokio::test]
-async fn an_address_keeps_its_server() {
+async fn a_backup_is_asked_when_no_other_server_is_there() {
     let echo = Echo::start().await;
     let both = Both::start(
         &echo,
-        "upstream address { ip_hash; server S0; server S1; server S2; }\n",
+        "upstream spare { server DEAD; server S1 backup; }\n\
+         upstream idle { server S0; server S2; server S1 backup; }\n\
+         upstream part { server S0; server DEAD; server S2 weight=2; server S1 backup; }\n",
     )
     .await;
-    // nginx takes three octets, which all have in common.
-    for (to, wanted) in [(both.nginx, 1), (both.wsgate, 3)] {
+    for (group, wanted) in [
+        ("spare", BTreeSet::from(["1"])),
+        ("idle", BTreeSet::from(["0", "2"])),
+        ("part", BTreeSet::from(["0", "2"])),
+    ] {
+        for went in both.ask(&format!("/{group}"), 12).await {
+            assert_eq!(servers(&went), wanted, "{group}: {went:?}");
+            assert!(went.iter().all(|went| went.status == 200), "{went:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_or_a_key_keeps_its_server() {
+    let echo = Echo::start().await;
+    let both = Both::start(
+        &echo,
+        "upstream address { ip_hash; server S0; server S1; server S2; }\n\
+         upstream key { hash $remote_addr consistent; server S0; server S1; server S2; }\n\
+         upstream room { hash $arg_room; server S0 weight=2; server S1; }\n",
+    )
+    .await;
+    for group in ["address", "key"] {
+        for (to, is_nginx) in [(both.nginx, true), (both.wsgate, false)] {
+            let mut went = Vec::new();
+            for last in 1..=40 {
+                let from = Ipv4Addr::new(127, 0, 0, last);
+                let first = ask(&format!("/{group}"), to, from).await;
+                assert_eq!(ask(&format!("/{group}"), to, from).await, first, "{from}");
+                went.push(first);
+            }
+            // nginx takes three octets, which all have in common.
+            let wanted = if is_nginx && group == "address" { 1 } else { 3 };
+            assert_eq!(servers(&went).len(), wanted, "{group} {is_nginx}: {went:?}");
+        }
+    }
+    for to in [both.nginx, both.wsgate] {
         let mut went = Vec::new();
-        for last in 1..=40 {
-            let from = Ipv4Addr::new(127, 0, 0, last);
-            let first = ask("/address", to, from).await;
-            assert_eq!(ask("/address", to, from).await, first, "{from}");
+        for room in 0..40 {
+            let target = format!("/room?room={room}");
+            let first = ask(&target, to, Ipv4Addr::LOCALHOST).await;
+            let other = Ipv4Addr::new(127, 0, 0, 9);
+            assert_eq!(ask(&target, to, other).await, first, "{target}");
             went.push(first);
         }
-        assert_eq!(servers(&went).len(), wanted, "{went:?}");
+        assert_eq!(servers(&went), BTreeSet::from(["0", "1"]), "{went:?}");
     }
 }
