@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
 
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 
@@ -71,6 +76,8 @@ async fn serve(tcp: TcpStream, name: &str, log: Asked) {
         let sid = target.split("sid=").nth(1).map(str::to_owned);
         let is_upgrade = head.value("upgrade").is_some();
         let answer = match sid {
+            // As engine.io with `cors`, whoever has the session.
+            _ if method == "OPTIONS" => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
             Some(sid) if !sid.starts_with(name) && is_upgrade => {
                 let text = "Session ID unknown";
                 let length = text.len();
@@ -497,4 +504,73 @@ async fn the_session_of_a_server_that_is_down_is_told_so_at_once() {
             .is_some_and(|reason| reason.ends_with("has the session and is down"))
     });
     assert_eq!(line.await["status"], 502);
+}
+
+#[tokio::test]
+async fn what_a_browser_asks_before_a_request_teaches_nobody_where_a_session_is() {
+    let servers = [
+        SessionServer::start("a").await,
+        SessionServer::start("b").await,
+    ];
+    let addresses = servers.each_ref().map(|one| one.address);
+    let keys = "balance: round_robin, sticky: [sid, { cookie: srv }]";
+    let (gate, _other) = gate(&addresses, keys).await;
+    for way in Way::BOTH {
+        for name in ["a", "b"] {
+            let sid = format!("{name}_{way:?}_0123456789");
+            let target = poll(&sid);
+            let options = format!("OPTIONS {target} HTTP/1.1\r\nHost: chat.test\r\n\r\n");
+            let mut client = way.client(&gate).await;
+            client.send(&options).await;
+            let head = client.head().await;
+            assert_eq!((head.status(), head.value("set-cookie")), (204, None));
+            assert_eq!(way.client(&gate).await.get(&target).await.text(), name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_share_the_time_for_connecting() {
+    // A queue that is full takes no connection and refuses none.
+    let full = full_queue().await;
+    let server = SessionServer::start("a").await;
+    let addresses = [full.address, server.address];
+    let other = Upstream::saying("other").await;
+    let setup = setup(&addresses, "balance: round_robin", &other);
+    let gate = setup.of_route("connect_timeout: 1s").start().await;
+    let asked = Instant::now();
+    let answer = gate.connect().await.get("/").await;
+    assert_eq!(answer.text(), "a");
+    let took = asked.elapsed();
+    assert!(took >= Duration::from_millis(450), "{took:?}");
+    assert!(took < Duration::from_millis(950), "{took:?}");
+    let line = gate.log().find("request", |line| line["upstream"] == "chat").await;
+    assert_eq!(line["upstream_addr"], format!("{}, {}", full.address, server.address));
+    // It is down from now on, and takes no client's time any more.
+    let asked = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(gate.connect().await.get("/").await.text(), "a");
+    }
+    assert!(asked.elapsed() < Duration::from_millis(450));
+}
+
+/// A listener whose queue of connections is full.
+struct FullQueue {
+    address: SocketAddr,
+    _listener: Socket,
+    _waiting: Vec<TcpStream>,
+}
+
+async fn full_queue() -> FullQueue {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let waiting = vec![TcpStream::connect(address).await.unwrap()];
+    FullQueue {
+        address,
+        _listener: listener,
+        _waiting: waiting,
+    }
 }

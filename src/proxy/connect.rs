@@ -10,6 +10,7 @@ use crate::proxy::report::Report;
 use crate::proxy::route::Hop;
 use crate::proxy::upstream_request::UpstreamRequest;
 use crate::upstream;
+use crate::upstream::ConnectError;
 use crate::upstream::Connected;
 
 /// Connects to the hop's server, and tells the report which address took the connection or refused it; see [`upstream::connect`] for
@@ -26,7 +27,8 @@ pub(super) async fn connect(
         // Boxed, so that a request to one server does not carry the room for it.
         return Box::pin(connect_in_group(to, first, report)).await;
     }
-    connect_to(&to.hop, to.hop.route.timeouts.connect, first, report).await
+    let connected = connect_to(&to.hop, to.hop.route.timeouts.connect, first, report).await;
+    connected.map_err(ProxyError::Connect)
 }
 
 /// Connects to one server after the other. All of them share `connect_timeout`.
@@ -52,12 +54,15 @@ async fn connect_in_group(
             }
             Err(error) => error,
         };
+        if error.address().is_none() {
+            report.sent_to(to.hop.server.peer_addr());
+        }
         let now = Instant::now();
         let next = to.in_group.as_mut().map_or(Next::Done, |in_group| {
             in_group.not_connected(now.into_std())
         });
         if next == Next::Done || now >= deadline {
-            return Err(error);
+            return Err(ProxyError::Connect(error));
         }
         to.follow_choice();
     }
@@ -68,7 +73,7 @@ async fn connect_to(
     limit: Duration,
     first: &[u8],
     report: &mut Report,
-) -> Result<Connected, ProxyError> {
+) -> Result<Connected, ConnectError> {
     match upstream::connect(&hop.server, limit, first).await {
         Ok(connected) => {
             report.sent_to(Some(connected.address.clone()));
@@ -76,7 +81,7 @@ async fn connect_to(
         }
         Err(error) => {
             report.sent_to(error.address().cloned());
-            Err(ProxyError::Connect(error))
+            Err(error)
         }
     }
 }

@@ -42,7 +42,8 @@ pub(super) enum RequestKind {
     Opening,
     /// Any other GET that belongs to no session.
     Get,
-    /// OPTIONS, which gets no cookie.
+    /// OPTIONS, as browsers ask before a request to another origin. It goes where its session is, and every server answers it alike,
+    /// so that nothing is learned from that.
     Options,
     /// Any other request.
     Other,
@@ -102,12 +103,14 @@ impl GroupFacts {
 impl RequestKind {
     fn of(request: &ClientRequest<'_>) -> Self {
         let is_get = request.head.method == Method::GET;
+        if request.head.method == Method::OPTIONS {
+            return Self::Options;
+        }
         match (request.need, &request.checked.asked) {
             (SessionNeed::Of(_) | SessionNeed::OfOdd(_), _) => Self::Other,
             (_, Asked::WebSocket(_)) => Self::Opening,
             (SessionNeed::New(_), Asked::Nothing) if is_get => Self::Opening,
             (_, Asked::Nothing) if is_get => Self::Get,
-            _ if request.head.method == Method::OPTIONS => Self::Options,
             _ => Self::Other,
         }
     }

@@ -249,6 +249,7 @@ impl GroupRequest {
         if let Some(session) = self.facts.session
             && let AttemptOutcome::Answered(status, _) = attempt
             && status.is_success()
+            && self.facts.kind != RequestKind::Options
         {
             let affinity = self.choice.group().state().affinity();
             affinity.accepted(session, self.choice.member().id(), now);

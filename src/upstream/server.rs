@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::stream::PeerAddr;
 use crate::tls;
 use crate::upstream::proxy_pass::Address;
 use crate::upstream::proxy_pass::Host;
@@ -81,6 +83,22 @@ impl Server {
         match (self.pinned, self.proxy_pass.address()) {
             (Some(ip), Address::Port { port, .. }) => SocketAddr::new(ip, *port).to_string(),
             _ => self.proxy_pass.authority(),
+        }
+    }
+
+    /// The address at which it is reached, unless that is a name's.
+    pub fn peer_addr(&self) -> Option<PeerAddr> {
+        match self.proxy_pass.address() {
+            Address::Port {
+                host: Host::Ip(ip),
+                port,
+                ..
+            } => Some(PeerAddr::Ip(SocketAddr::new(*ip, *port))),
+            Address::Port {
+                host: Host::Name(_),
+                ..
+            } => None,
+            Address::Unix(path) => Some(PeerAddr::Unix(Arc::clone(path))),
         }
     }
 
