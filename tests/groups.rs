@@ -468,11 +468,11 @@ async fn a_cookie_leads_back_to_its_server_and_is_set_where_it_is_missing_or_wro
                 .is_some_and(|cookie| cookie.starts_with("srv="))
         );
         let mut client = way.client(&gate).await;
-        let options = client
-            .ask("OPTIONS / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        client
+            .send("OPTIONS / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
             .await;
-        assert_eq!(options.status(), 200);
-        assert_eq!(options.head.value("set-cookie"), None);
+        let head = client.head().await;
+        assert_eq!((head.status(), head.value("set-cookie")), (204, None));
     }
 }
 
@@ -544,8 +544,14 @@ async fn servers_share_the_time_for_connecting() {
     let took = asked.elapsed();
     assert!(took >= Duration::from_millis(450), "{took:?}");
     assert!(took < Duration::from_millis(950), "{took:?}");
-    let line = gate.log().find("request", |line| line["upstream"] == "chat").await;
-    assert_eq!(line["upstream_addr"], format!("{}, {}", full.address, server.address));
+    let line = gate
+        .log()
+        .find("request", |line| line["upstream"] == "chat")
+        .await;
+    assert_eq!(
+        line["upstream_addr"],
+        format!("{}, {}", full.address, server.address)
+    );
     // It is down from now on, and takes no client's time any more.
     let asked = Instant::now();
     for _ in 0..4 {

@@ -11,24 +11,14 @@ use crate::upstream::Address;
 use crate::upstream::Group;
 use crate::upstream::Host;
 use crate::upstream::Member;
-use crate::upstream::MemberSettings;
-use crate::upstream::Server;
 use crate::upstream::WrittenServer;
-use crate::upstream::group::GroupParts;
+use crate::upstream::group_parts::EntryAddresses;
+use crate::upstream::group_parts::GroupParts;
+use crate::upstream::group_parts::is_same;
 
 /// The most addresses that are taken of one name: what comes over TCP from a name server could be four times as many, and no
 /// service has so many.
 const MOST_ADDRESSES: usize = 1024;
-
-/// Where the server of one entry is reached.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct EntryAddresses {
-    /// The addresses that its name has, in order. None before the first answer, and where no name is followed: then it is reached as it
-    /// is written.
-    current: Vec<IpAddr>,
-    /// The addresses that its name had, and whose servers still have something to do.
-    vanished: Vec<IpAddr>,
-}
 
 /// An entry of a group that is a name.
 #[derive(Clone, Debug)]
@@ -160,60 +150,12 @@ impl Group {
     }
 }
 
-impl EntryAddresses {
-    fn is_as_written(&self) -> bool {
-        self.current.is_empty()
-    }
-
-    /// How many servers the entry stands for, without the vanished ones.
-    fn servers(&self) -> usize {
-        self.current.len().max(1)
-    }
-}
-
 /// Whether these are the addresses by which a machine calls itself, as `localhost` has them: two ways to one server, not two servers.
 fn is_this_machine(addresses: &[IpAddr]) -> bool {
     addresses.len() == 2 && addresses.iter().all(IpAddr::is_loopback) && {
         let [one, other] = [addresses[0], addresses[1]];
         one.is_ipv4() != other.is_ipv4()
     }
-}
-
-/// Whether what is known of one server holds for the other.
-fn is_same(own: &Member, known: &Member) -> bool {
-    own.server().is_reached_alike(known.server())
-}
-
-/// The servers of a group, entry by entry: what each has now, then what has vanished. Of those that are reached alike, what is known is
-/// that of `known`, each for one of them.
-pub(super) fn members(parts: &GroupParts, known: &[&Member]) -> Box<[Member]> {
-    let mut known: Vec<Option<&Member>> = known.iter().copied().map(Some).collect();
-    let mut members = Vec::new();
-    for (written, addresses) in parts.written.iter().zip(&parts.addresses) {
-        let mut add = |server: Arc<Server>, settings: MemberSettings| {
-            let fresh = Member::new(&parts.settings.name, server, settings);
-            let mut slots = known.iter_mut();
-            let known = slots.find(|slot| slot.is_some_and(|known| is_same(&fresh, known)));
-            members.push(match known.and_then(Option::take) {
-                Some(known) => fresh.going_on(known),
-                None => fresh,
-            });
-        };
-        if addresses.is_as_written() {
-            add(Arc::clone(&written.server), written.settings.clone());
-        }
-        for ip in &addresses.current {
-            add(Arc::new(written.server.at(*ip)), written.settings.clone());
-        }
-        for ip in &addresses.vanished {
-            let settings = MemberSettings {
-                drain: true,
-                ..written.settings.clone()
-            };
-            add(Arc::new(written.server.at(*ip)), settings);
-        }
-    }
-    members.into()
 }
 
 #[cfg(test)]
