@@ -19,6 +19,7 @@ mod environment;
 mod explain;
 mod faults;
 mod full_queue;
+mod group_health;
 mod groups;
 mod half_close;
 mod half_closed_requests;
