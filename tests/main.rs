@@ -46,6 +46,7 @@ mod reload;
 mod requests;
 mod restart;
 mod robustness;
+mod round_robin;
 mod routing;
 mod shell;
 mod signals;
