@@ -10,6 +10,7 @@ use crate::proxy::report::Report;
 use crate::proxy::route::Hop;
 use crate::proxy::upstream_request::UpstreamRequest;
 use crate::upstream;
+use crate::upstream::ConnectAttempt;
 use crate::upstream::ConnectError;
 use crate::upstream::Connected;
 
@@ -39,7 +40,8 @@ async fn connect_in_group(
 ) -> Result<Connected, ProxyError> {
     let deadline = Instant::now() + to.hop.route.timeouts.connect;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let began = Instant::now();
+        let left = deadline.saturating_duration_since(began);
         let shares = to
             .in_group
             .as_ref()
@@ -48,7 +50,7 @@ async fn connect_in_group(
         let error = match connect_to(&to.hop, limit, first, report).await {
             Ok(connected) => {
                 if let Some(in_group) = &to.in_group {
-                    in_group.choice.connected();
+                    in_group.choice.connected(Instant::now().into_std());
                 }
                 return Ok(connected);
             }
@@ -58,9 +60,12 @@ async fn connect_in_group(
             report.sent_to(to.hop.server.peer_addr());
         }
         let now = Instant::now();
-        let next = to.in_group.as_mut().map_or(Next::Done, |in_group| {
-            in_group.not_connected(now.into_std())
-        });
+        let attempt = ConnectAttempt {
+            began: began.into_std(),
+            ended: now.into_std(),
+        };
+        let in_group = to.in_group.as_mut();
+        let next = in_group.map_or(Next::Done, |in_group| in_group.not_connected(attempt));
         if next == Next::Done || now >= deadline {
             return Err(ProxyError::Connect(error));
         }

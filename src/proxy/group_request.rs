@@ -18,6 +18,7 @@ use crate::proxy::group_facts::GroupFacts;
 use crate::proxy::group_facts::RequestKind;
 use crate::upstream::Choice;
 use crate::upstream::ChosenBy;
+use crate::upstream::ConnectAttempt;
 use crate::upstream::Group;
 
 /// How many servers a request is connected to in vain. All of them share `connect_timeout`.
@@ -140,14 +141,14 @@ impl GroupRequest {
     }
 
     /// The server was not connected to. Nothing was sent, so that any request may go elsewhere, but for one whose session is there.
-    pub(super) fn not_connected(&mut self, now: Instant) -> Next {
-        self.choice.failed(now);
+    pub(super) fn not_connected(&mut self, attempt: ConnectAttempt) -> Next {
+        self.choice.failed(attempt);
         self.unconnected += 1;
         self.is_doubtful = true;
         if self.unconnected >= MOST_CONNECTS || self.choice.chosen_by() == ChosenBy::Sid {
             return Next::Done;
         }
-        let input = self.facts.input(now);
+        let input = self.facts.input(attempt.ended);
         let is_another = match self.facts.session {
             Some(_) => self.choice.ask_another(&input),
             None => self.choice.elsewhere(&input),

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::affinity::ServerId;
 use crate::upstream::ChoiceInput;
+use crate::upstream::ConnectAttempt;
 use crate::upstream::Group;
 use crate::upstream::Member;
 use crate::upstream::OpenGuard;
@@ -66,7 +67,7 @@ impl Group {
 
     /// Chooses the first server for a request of a session of which nothing is known: by `balance`, and if all that could be chosen so are
     /// full, one that is full or drained, since it may have the session nevertheless. `None` if there is none but servers that are
-    /// marked `down`, or are down.
+    /// marked `down`, or are down while others are not.
     pub fn choose_for_session(self: &Arc<Self>, input: &ChoiceInput<'_>) -> Option<Choice> {
         self.choose(input).or_else(|| {
             let found = Search::new(self, input, &[]).for_session()?;
@@ -122,9 +123,9 @@ impl Choice {
         self.chosen_by
     }
 
-    /// Whether the server is down.
+    /// Whether the server is down, and that is a reason not to ask it: not while all of the group are.
     pub fn is_down(&self) -> bool {
-        self.member().state().is_down()
+        self.member().state().is_down() && !self.group.is_all_down()
     }
 
     /// How many servers were tried, this one among them.
@@ -139,19 +140,19 @@ impl Choice {
     }
 
     /// A connection to the server stands: failures in a row end.
-    pub fn connected(&self) {
-        self.member().state().has_connected();
+    pub fn connected(&self, now: Instant) {
+        self.member().state().has_connected(now);
     }
 
     /// The server could not be reached: it refused, was unreachable, did not answer in time, or TLS failed. Nothing else may be told
     /// here, above all nothing that a client can bring about. `max_fails` of these in a row within `fail_timeout`, and it is down;
-    /// but for the only server of a group, which is asked anyway.
-    pub fn failed(&self, now: Instant) {
+    /// but for the only server of a group, which is asked anyway. An attempt during which another one was connected does not count.
+    pub fn failed(&self, attempt: ConnectAttempt) {
         let mut others = self.group.members().iter().enumerate();
         let has_others = others.any(|(at, other)| at != self.at && !other.settings().down);
         let member = self.member();
-        if has_others && member.state().has_failed(now, member.settings()) {
-            member.state().set_down(now);
+        if has_others && member.state().has_failed(attempt, member.settings()) {
+            member.state().set_down(attempt.ended);
         }
     }
 
@@ -163,7 +164,7 @@ impl Choice {
     }
 
     /// Goes to the next server that may have the request's session, of which nothing is known; one that is full, drained or a backup too,
-    /// but none that is down. Returns whether there is one; if not, nothing changes.
+    /// but none that is down, unless all of the group are. Returns whether there is one; if not, nothing changes.
     pub fn ask_another(&mut self, input: &ChoiceInput<'_>) -> bool {
         let found = Search::new(&self.group, input, &self.all_tried()).for_session();
         self.moves_to(found, ChosenBy::Asked)

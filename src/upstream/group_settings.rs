@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::upstream::HashKey;
 
 /// The longest sequence in which the servers of a group take turns: the sum of the weights, once all are divided by what divides them
-/// all. It is made when the configuration is read, and each of its turns takes two bytes.
+/// all. It is made when the configuration is read, and each of its turns takes eight bytes.
 pub const MOST_TURNS: u32 = 65_535;
 
 /// What `upstreams` says of a group.

@@ -19,6 +19,8 @@ pub struct MemberState {
     verdict: AtomicU64,
     /// [`Failures`].
     failures: AtomicU64,
+    /// The [`Moment`] of a connection, of the last one or of one up to [`NOTED_WITHIN`] before it; 0 before the first.
+    connected_at: AtomicU64,
 }
 
 /// A number that no other server had or will have in this process.
@@ -33,6 +35,10 @@ impl Default for MemberNumber {
         Self(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
     }
 }
+
+/// How old the noted moment of the last connection may be, in milliseconds. So that a server which takes many connections is not
+/// written to with each of them.
+const NOTED_WITHIN: u64 = 100;
 
 /// What is open at a server is counted by how many refer to this: each [`OpenGuard`], and the server's [`MemberState`].
 ///
@@ -139,7 +145,9 @@ impl MemberState {
 
     /// It is up, and what failed before is forgotten. Returns whether it was down until now; only then it recovers from now on.
     pub fn set_up(&self, now: Instant) -> bool {
-        self.has_connected();
+        self.failures.store(0, Ordering::Relaxed);
+        self.connected_at
+            .store(Moment::of(now).0, Ordering::Relaxed);
         let up = Verdict::Recovered(Moment::of(now)).to_bits();
         let change = |bits| {
             let was_down = matches!(Verdict::of_bits(bits), Verdict::Down(_));
@@ -163,21 +171,29 @@ impl MemberState {
         }
     }
 
-    /// A connection to it stands. Nothing is written unless something had failed before.
-    pub(super) fn has_connected(&self) {
+    /// A connection to it stands. Nothing is written unless something had failed before, or no connection was noted lately.
+    pub(super) fn has_connected(&self, now: Instant) {
+        let now = Moment::of(now).0;
+        let noted = self.connected_at.load(Ordering::Relaxed);
+        if noted == 0 || now.saturating_sub(noted) >= NOTED_WITHIN {
+            self.connected_at.store(now, Ordering::Relaxed);
+        }
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// It could not be reached. Returns whether these are as many failures in a row as make it go down.
+    /// It could not be reached by an attempt that began at `began`. Returns whether these are as many failures in a row as make it go
+    /// down.
     ///
-    /// The time within which they must be begins with the first, and with the first one after that time anew.
-    pub(super) fn has_failed(&self, now: Instant, settings: &MemberSettings) -> bool {
-        if settings.max_fails == 0 {
+    /// The time within which they must be begins with the first, and with the first one after that time anew. An attempt during which
+    /// another one was connected does not count: the server is alive, and its queue may be full.
+    pub(super) fn has_failed(&self, attempt: ConnectAttempt, settings: &MemberSettings) -> bool {
+        let connected_at = self.connected_at.load(Ordering::Relaxed);
+        if settings.max_fails == 0 || connected_at > Moment::of(attempt.began).0 {
             return false;
         }
-        let now = Moment::of(now);
+        let now = Moment::of(attempt.ended);
         let counted = |bits| Failures::of_bits(bits).and_one(now, settings.fail_timeout);
         let change = |bits| Some(counted(bits).to_bits());
         let before = self
@@ -193,13 +209,22 @@ impl MemberState {
 }
 
 impl Part {
-    /// Whether this turn is one of this part of all turns.
+    /// Whether this one of a server's own turns is in this part of them.
     ///
-    /// The fractions of the multiples of the golden ratio fall as evenly between 0 and 1 as numbers can, from whichever one on, and
-    /// whether one takes them all or each third: so of any few turns in a row about as many are in the part as should be.
-    pub(super) fn has(self, turn: usize) -> bool {
-        (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) < self.0
+    /// The fractions of the multiples of the golden ratio fall as evenly between 0 and 1 as numbers can, from whichever one on: so of
+    /// any few turns in a row about as many are in the part as should be.
+    pub(super) fn has(self, own_turn: usize) -> bool {
+        (own_turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) < self.0
     }
+}
+
+/// An attempt to connect to a server, which failed.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectAttempt {
+    /// When it began.
+    pub began: Instant,
+    /// When it failed.
+    pub ended: Instant,
 }
 
 /// What is thought of a server, in one word, so that nobody sees half of a change.
@@ -299,5 +324,93 @@ impl Moment {
         let passed = u128::from(Self::of(now).0.saturating_sub(self.0));
         let part = (passed << 64).checked_div(whole.as_millis())?;
         u64::try_from(part).ok().map(Part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::align_of;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use crate::upstream::MemberSettings;
+    use crate::upstream::member_state::ConnectAttempt;
+    use crate::upstream::member_state::Failures;
+    use crate::upstream::member_state::Health;
+    use crate::upstream::member_state::MemberState;
+    use crate::upstream::member_state::Moment;
+    use crate::upstream::member_state::Open;
+    use crate::upstream::member_state::Part;
+    use crate::upstream::member_state::Verdict;
+
+    #[test]
+    fn what_is_open_is_counted_away_from_all_else() {
+        assert_eq!(align_of::<Open>(), 128);
+    }
+
+    #[test]
+    fn a_server_recovers_for_as_long_as_it_is_given() {
+        let (state, now) = (MemberState::default(), Instant::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let ten = Duration::from_secs(10);
+        assert_eq!(state.health(now, ten), Health::Well);
+        state.set_down(now);
+        assert_eq!(state.health(after(99), ten), Health::Down);
+        state.set_up(after(100));
+        assert_eq!(state.health(after(90), ten), Health::Recovered(Part(0)));
+        let half = Health::Recovered(Part(1 << 63));
+        assert_eq!(state.health(after(105), ten), half);
+        assert_eq!(state.health(after(110), ten), Health::Well);
+        assert_eq!(state.health(after(100), Duration::ZERO), Health::Well);
+    }
+
+    #[test]
+    fn more_failures_than_can_be_counted_are_as_many_as_can() {
+        let state = MemberState::default();
+        let settings = MemberSettings {
+            max_fails: u32::MAX,
+            ..MemberSettings::default()
+        };
+        let now = Instant::now();
+        let most = Failures {
+            count: Failures::MOST - 1,
+            first: Moment::of(now),
+        };
+        let bits = most.to_bits();
+        state
+            .failures
+            .store(bits, std::sync::atomic::Ordering::Relaxed);
+        let attempt = ConnectAttempt {
+            began: now,
+            ended: now,
+        };
+        assert!(state.has_failed(attempt, &settings));
+        assert!(state.has_failed(attempt, &settings));
+    }
+
+    proptest! {
+        #[test]
+        fn words_say_what_was_put_into_them(moment in 1_u64..1 << 44, count in 0..=Failures::MOST) {
+            let moment = Moment(moment);
+            for verdict in [Verdict::Well, Verdict::Down(moment), Verdict::Recovered(moment)] {
+                prop_assert_eq!(Verdict::of_bits(verdict.to_bits()), verdict);
+            }
+            let failures = Failures { count, first: moment };
+            prop_assert_eq!(Failures::of_bits(failures.to_bits()), failures);
+        }
+
+        #[test]
+        fn a_part_of_any_few_turns_is_that_part_of_them(
+            part: u64,
+            first: usize,
+            turns in 1_usize..1_000,
+        ) {
+            let had = (0..turns).filter(|n| Part(part).has(first.wrapping_add(*n)));
+            let had = had.count() as f64;
+            let due = part as f64 / 2_f64.powi(64) * turns as f64;
+            prop_assert!((had - due).abs() < 3.0, "{had} for {due}");
+        }
     }
 }

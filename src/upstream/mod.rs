@@ -54,6 +54,7 @@ pub use crate::upstream::hash_key::HashKeyError;
 pub use crate::upstream::idle_connection::IdleConnection;
 pub use crate::upstream::member::Member;
 pub use crate::upstream::member::MemberSettings;
+pub use crate::upstream::member_state::ConnectAttempt;
 pub use crate::upstream::member_state::MemberState;
 pub use crate::upstream::member_state::OpenGuard;
 pub use crate::upstream::probe::AskTimeouts;

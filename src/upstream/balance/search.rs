@@ -13,6 +13,7 @@ use crate::upstream::balance::rendezvous::Key;
 use crate::upstream::balance::rendezvous::mix;
 use crate::upstream::balance::tier::Place;
 use crate::upstream::balance::tier::Tier;
+use crate::upstream::balance::tier::Turn;
 use crate::upstream::member_state::Health;
 use crate::upstream::member_state::OpenGuard;
 use crate::upstream::member_state::Part;
@@ -95,7 +96,7 @@ impl<'a> Search<'a> {
     }
 
     /// Finds the next server that may have a session of which nothing is known: any that was not tried, is not marked `down`, and not
-    /// down; also one that is full or drained. Where a key decides, the one that the key leads to comes first, since the session was
+    /// down, unless all of the group are; also one that is full or drained. Where a key decides, the one that the key leads to comes first, since the session was
     /// most likely opened there; else the next one in the order of the file. A backup comes after all others.
     pub(in crate::upstream) fn for_session(&self) -> Option<Found> {
         let members = self.group.members();
@@ -113,7 +114,8 @@ impl<'a> Search<'a> {
             by_backup.then(by_order).is_lt()
         };
         for (at, member) in members.iter().enumerate() {
-            let may_have_it = !member.settings().down && !member.state().is_down();
+            let is_up = || !member.state().is_down() || self.group.is_all_down();
+            let may_have_it = !member.settings().down && is_up();
             if may_have_it
                 && !self.tried.contains(&at)
                 && best.is_none_or(|best| is_better(at, best))
@@ -202,19 +204,19 @@ impl Among<'_> {
         let well = OnceCell::new();
         let is_one_in = || *well.get_or_init(|| self.standings().any(|one| one == Standing::In));
         let may_have = |turn: usize| {
-            let owner = self.tier.owner(turn)?;
-            let has_it = match self.standing(owner) {
+            let Turn { place, own_turn } = self.tier.turn(turn)?;
+            let has_it = match self.standing(place) {
                 Standing::Out => false,
-                Standing::InTurn(part) => part.has(turn) || !is_one_in(),
+                Standing::InTurn(part) => part.has(own_turn) || !is_one_in(),
                 Standing::In => true,
             };
-            has_it.then_some(owner.at)
+            has_it.then_some(place.at)
         };
         may_have(self.search.turn()).or_else(|| {
             let cursor = self.search.group.state().cursor();
             let is_wanted = |turn| may_have(turn).is_some();
             let turn = cursor.take_first(self.tier.round(), is_wanted)?;
-            self.tier.owner(turn).map(|owner| owner.at)
+            self.tier.turn(turn).map(|turn| turn.place.at)
         })
     }
 
@@ -280,7 +282,7 @@ impl Among<'_> {
         let mut first: Option<Load> = None;
         for draw in 0..DRAWS {
             let drawn = mix(first_draw.wrapping_add(draw));
-            let place = self.tier.owner(drawn as usize)?;
+            let place = self.tier.turn(drawn as usize)?.place;
             if first.is_some_and(|first| first.at == place.at)
                 || self.standing(place) != Standing::In
             {
@@ -299,10 +301,9 @@ impl Among<'_> {
     /// The server whose turn it is, if it has recovered of late and the turn is one that is left to it. What it has open says nothing
     /// yet: by that, it would be given all that comes, as the emptiest of all.
     fn recovered_in_turn(self) -> Option<usize> {
-        let turn = self.search.turn();
-        let owner = self.tier.owner(turn)?;
-        match self.standing(owner) {
-            Standing::InTurn(part) if part.has(turn) => Some(owner.at),
+        let Turn { place, own_turn } = self.tier.turn(self.search.turn())?;
+        match self.standing(place) {
+            Standing::InTurn(part) if part.has(own_turn) => Some(place.at),
             Standing::InTurn(_) | Standing::In | Standing::Out => None,
         }
     }

@@ -34,6 +34,14 @@ pub(super) struct Place {
     pub(super) entrant: Entrant,
 }
 
+/// A turn of a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) place: &'a Place,
+    /// Which of its own turns it is.
+    pub(super) own_turn: usize,
+}
+
 impl Tiers {
     /// The tiers of these members.
     pub(in crate::upstream) fn of(members: &[Member]) -> Self {
@@ -86,8 +94,13 @@ impl Tier {
     }
 
     /// Whose turn it is. `None` if it has no server.
-    pub(super) fn owner(&self, turn: usize) -> Option<&Place> {
-        self.places.get(self.turns.owner(turn)?)
+    pub(super) fn turn(&self, turn: usize) -> Option<Turn<'_>> {
+        let owner = self.turns.owner(turn)?;
+        let place = self.places.get(owner.at)?;
+        Some(Turn {
+            place,
+            own_turn: owner.own_turn,
+        })
     }
 
     /// After how many turns all begins anew.

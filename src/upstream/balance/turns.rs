@@ -1,12 +1,31 @@
 //! Servers in turn, by nginx's smooth weighted sequence.
 
 /// The longest sequence. Weights whose sum is larger, after their greatest common divisor is taken out, are rounded to shares of this
-/// many turns; at 2 bytes a turn it is 32 KiB.
-const LONGEST: u64 = 16_384;
+/// many turns; at 8 bytes a turn it is half a MiB.
+const LONGEST: u64 = 65_535;
 
 /// The order in which servers have their turns, one whole round of it: with the weights 5, 1 and 1 it is a a b a c a a.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Turns(Box<[u16]>);
+pub(super) struct Turns(Box<[Turn]>);
+
+/// A turn of a round.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Turn {
+    owner: u16,
+    /// Which of its owner's turns in a round it is, from 0.
+    nth: u16,
+    /// How many turns its owner has in a round.
+    of: u32,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Owner {
+    /// Its place among the weights.
+    pub(super) at: usize,
+    /// Which of its own turns it is, over all rounds.
+    pub(super) own_turn: usize,
+}
 
 impl Turns {
     /// The sequence of servers with these weights.
@@ -16,26 +35,37 @@ impl Turns {
     /// once, says all, and which turn it is takes no more than a count.
     pub(super) fn of(weights: &[u16]) -> Self {
         let weights = shortened(weights);
-        let round: i64 = weights.iter().sum();
-        let mut gained = vec![0; weights.len()];
+        let round: u32 = weights.iter().sum();
+        let mut gained = vec![0_i64; weights.len()];
+        let mut had = vec![0; weights.len()];
         let turns = (0..round).map(|_| {
             let mut first = 0;
             for at in 0..weights.len() {
-                gained[at] += weights[at];
+                gained[at] += i64::from(weights[at]);
                 if gained[at] > gained[first] {
                     first = at;
                 }
             }
-            gained[first] -= round;
-            u16::try_from(first).unwrap_or(u16::MAX)
+            gained[first] -= i64::from(round);
+            had[first] += 1;
+            Turn {
+                owner: u16::try_from(first).unwrap_or(u16::MAX),
+                nth: had[first] - 1,
+                of: weights[first],
+            }
         });
         Self(turns.collect())
     }
 
-    /// Whose turn it is, by place among the weights. `None` if there is no server.
-    pub(super) fn owner(&self, turn: usize) -> Option<usize> {
-        let at = turn.checked_rem(self.0.len())?;
-        Some(usize::from(self.0[at]))
+    /// Whose turn it is. `None` if there is no server.
+    pub(super) fn owner(&self, turn: usize) -> Option<Owner> {
+        let round = turn.checked_div(self.0.len())?;
+        let turn = self.0[turn % self.0.len()];
+        let of_rounds = round.wrapping_mul(turn.of as usize);
+        Some(Owner {
+            at: usize::from(turn.owner),
+            own_turn: of_rounds.wrapping_add(usize::from(turn.nth)),
+        })
     }
 
     /// How many turns make one round.
@@ -45,7 +75,7 @@ impl Turns {
 }
 
 /// Weights in the same proportions, as small as they can be, and at least 1 each.
-fn shortened(weights: &[u16]) -> Vec<i64> {
+fn shortened(weights: &[u16]) -> Vec<u32> {
     let weights = || weights.iter().map(|weight| u64::from(*weight).max(1));
     let divisor = weights().fold(0, greatest_common_divisor).max(1);
     let sum: u64 = weights().map(|weight| weight / divisor).sum();
@@ -57,7 +87,9 @@ fn shortened(weights: &[u16]) -> Vec<i64> {
         }
     };
     let shares = weights().map(share);
-    shares.map(u64::cast_signed).collect()
+    shares
+        .map(|share| u32::try_from(share).unwrap_or(u32::MAX))
+        .collect()
 }
 
 fn greatest_common_divisor(one: u64, other: u64) -> u64 {
@@ -109,7 +141,7 @@ mod tests {
 
     fn ours(weights: &[u16], turns: usize) -> Vec<usize> {
         let sequence = Turns::of(weights);
-        (0..turns).map(|n| sequence.owner(n).unwrap()).collect()
+        (0..turns).map(|n| sequence.owner(n).unwrap().at).collect()
     }
 
     #[test]
@@ -127,9 +159,9 @@ mod tests {
         assert!(turns.round().abs_diff(usize::try_from(LONGEST).unwrap()) <= 3);
         let had = [0, 1, 2].map(|at| {
             let all = 0..turns.round();
-            all.filter(|n| turns.owner(*n) == Some(at)).count()
+            all.filter(|n| turns.owner(*n).unwrap().at == at).count()
         });
-        assert_eq!(had, [11_239, 5_145, 1]);
+        assert_eq!(had, [44_955, 20_580, 1]);
     }
 
     proptest! {
@@ -141,12 +173,23 @@ mod tests {
         }
 
         #[test]
+        fn own_turns_are_counted_over_all_rounds(weights in vec(1_u16..=40, 1..12)) {
+            let turns = Turns::of(&weights);
+            let mut had = vec![0; weights.len()];
+            for n in 0..3 * turns.round() {
+                let owner = turns.owner(n).unwrap();
+                prop_assert_eq!(owner.own_turn, had[owner.at]);
+                had[owner.at] += 1;
+            }
+        }
+
+        #[test]
         fn in_a_round_each_server_has_its_weight(weights in vec(1_u16..=40, 1..12)) {
             let turns = Turns::of(&weights);
             let sum: usize = weights.iter().copied().map(usize::from).sum();
             prop_assert_eq!(sum % turns.round(), 0);
             for (at, weight) in weights.iter().enumerate() {
-                let had = (0..turns.round()).filter(|n| turns.owner(*n) == Some(at)).count();
+                let had = (0..turns.round()).filter(|n| turns.owner(*n).unwrap().at == at).count();
                 prop_assert_eq!(had * (sum / turns.round()), usize::from(*weight));
             }
         }

@@ -10,6 +10,7 @@ use crate::upstream::Balance;
 use crate::upstream::Choice;
 use crate::upstream::ChoiceInput;
 use crate::upstream::ChosenBy;
+use crate::upstream::ConnectAttempt;
 use crate::upstream::Group;
 use crate::upstream::GroupSettings;
 use crate::upstream::MemberSettings;
@@ -114,6 +115,14 @@ fn sequence(group: &Arc<Group>, count: usize) -> Vec<usize> {
 fn open(group: &Group) -> Vec<u32> {
     let members = group.members().iter();
     members.map(|member| member.state().open()).collect()
+}
+
+/// An attempt that failed at once.
+fn refused(now: Instant) -> ConnectAttempt {
+    ConnectAttempt {
+        began: now,
+        ended: now,
+    }
 }
 
 fn set_down(group: &Group, at: usize) {

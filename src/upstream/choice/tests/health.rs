@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use crate::upstream::Balance;
 use crate::upstream::ChosenBy;
+use crate::upstream::ConnectAttempt;
 use crate::upstream::Group;
 use crate::upstream::MemberSettings;
+use crate::upstream::choice::tests::at;
 use crate::upstream::choice::tests::backup;
 use crate::upstream::choice::tests::choose;
 use crate::upstream::choice::tests::drained;
@@ -15,6 +17,7 @@ use crate::upstream::choice::tests::group;
 use crate::upstream::choice::tests::input;
 use crate::upstream::choice::tests::marked_down;
 use crate::upstream::choice::tests::plain;
+use crate::upstream::choice::tests::refused;
 use crate::upstream::choice::tests::sequence;
 use crate::upstream::choice::tests::set_down;
 use crate::upstream::choice::tests::up_to;
@@ -32,12 +35,22 @@ fn after(max_fails: u32) -> Arc<Group> {
 fn fails(group: &Arc<Group>, now: Instant, seconds: u64) {
     let id = group.members()[0].id();
     let choice = group.choose_member(id, ChosenBy::Sid).unwrap();
-    choice.failed(now + Duration::from_secs(seconds));
+    choice.failed(refused(now + Duration::from_secs(seconds)));
 }
 
-fn connects(group: &Arc<Group>) {
+/// A request that is connected to the first server, so many milliseconds after `now`.
+fn connects(group: &Arc<Group>, now: Instant, millis: u64) {
     let id = group.members()[0].id();
-    group.choose_member(id, ChosenBy::Sid).unwrap().connected();
+    let choice = group.choose_member(id, ChosenBy::Sid).unwrap();
+    choice.connected(now + Duration::from_millis(millis));
+}
+
+/// A request that waits in vain for its connection to the first server, so many seconds after `now`.
+fn waits_in_vain(group: &Arc<Group>, now: Instant, seconds: [u64; 2]) {
+    let id = group.members()[0].id();
+    let choice = group.choose_member(id, ChosenBy::Sid).unwrap();
+    let [began, ended] = seconds.map(|second| now + Duration::from_secs(second));
+    choice.failed(ConnectAttempt { began, ended });
 }
 
 fn is_down(group: &Group) -> bool {
@@ -87,16 +100,56 @@ fn a_connection_ends_the_row() {
     let group = after(2);
     for _ in 0..5 {
         fails(&group, now, 0);
-        connects(&group);
+        connects(&group, now, 0);
     }
     assert!(!is_down(&group));
 }
 
 #[test]
+fn a_full_queue_is_not_death() {
+    let now = Instant::now();
+    let group = after(1);
+    // Of those who come together, some are let in at once and later, and some never.
+    connects(&group, now, 50);
+    connects(&group, now, 120);
+    connects(&group, now, 1_020);
+    waits_in_vain(&group, now, [0, 5]);
+    waits_in_vain(&group, now, [1, 6]);
+    assert!(!is_down(&group));
+    // Nobody is let in any longer.
+    waits_in_vain(&group, now, [2, 7]);
+    assert!(is_down(&group));
+}
+
+#[test]
+fn who_began_before_a_server_came_back_does_not_take_it_out_again() {
+    let now = Instant::now();
+    let group = after(1);
+    let state = group.members()[0].state();
+    fails(&group, now, 0);
+    state.set_up(now + Duration::from_secs(3));
+    waits_in_vain(&group, now, [1, 6]);
+    assert!(!is_down(&group));
+    waits_in_vain(&group, now, [4, 9]);
+    assert!(is_down(&group));
+}
+
+#[test]
+fn a_server_that_dies_right_after_a_connection_is_down() {
+    let now = Instant::now();
+    let group = after(1);
+    connects(&group, now, 0);
+    connects(&group, now, 90);
+    fails(&group, now + Duration::from_millis(90), 0);
+    assert!(is_down(&group));
+}
+
+#[test]
 fn a_connection_brings_no_server_back() {
     let group = after(1);
-    fails(&group, Instant::now(), 0);
-    connects(&group);
+    let now = Instant::now();
+    fails(&group, now, 0);
+    connects(&group, now, 1);
     assert!(is_down(&group));
 }
 
@@ -185,8 +238,25 @@ fn when_all_are_down_all_are_asked() {
     let mut asked = sequence(&group, 2);
     asked.sort_unstable();
     assert_eq!(asked, [0, 1]);
+    // Those that belong to a session, or may, are asked too.
+    let ids = [0, 1, 4].map(|at| group.members()[at].id());
+    let mut of_session = group.choose_member(ids[0], ChosenBy::Sid).unwrap();
+    assert!(!of_session.is_down());
+    let now = input(Instant::now());
+    let mut all = vec![at(&of_session)];
+    while of_session.ask_another(&now) {
+        all.push(at(&of_session));
+    }
+    assert_eq!(all, [0, 1, 2, 4]);
+    drop(of_session);
     group.members()[1].state().set_up(Instant::now());
     assert!(!group.is_all_down());
+    assert!(
+        group
+            .choose_member(ids[0], ChosenBy::Sid)
+            .unwrap()
+            .is_down()
+    );
     assert_eq!(sequence(&group, 2), [1, 1]);
 }
 
@@ -207,9 +277,9 @@ fn a_request_that_finds_the_last_server_dead_tries_those_that_were_before() {
     set_down(&group, 1);
     let now = Instant::now();
     let mut choice = choose(&group).unwrap();
-    choice.failed(now);
+    choice.failed(refused(now));
     assert!(group.is_all_down());
     assert!(choice.elsewhere(&input(now)));
-    assert_eq!(super::at(&choice), 1);
+    assert_eq!(at(&choice), 1);
     assert!(!choice.elsewhere(&input(now)));
 }

@@ -12,6 +12,7 @@ use crate::upstream::choice::tests::at;
 use crate::upstream::choice::tests::choose;
 use crate::upstream::choice::tests::group;
 use crate::upstream::choice::tests::input;
+use crate::upstream::choice::tests::refused;
 use crate::upstream::choice::tests::sequence;
 use crate::upstream::choice::tests::set_down;
 use crate::upstream::choice::tests::weighing;
@@ -90,7 +91,7 @@ fn a_server_that_dies_of_a_request_costs_it_a_turn_and_no_more() {
     let group = group(Balance::RoundRobin, &[1, 1, 1].map(weighing));
     let now = Instant::now();
     let mut choice = choose(&group).unwrap();
-    choice.failed(now);
+    choice.failed(refused(now));
     assert!(choice.is_down());
     assert!(choice.elsewhere(&input(now)));
     assert_eq!(at(&choice), 1);

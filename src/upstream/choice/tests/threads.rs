@@ -18,6 +18,7 @@ use crate::upstream::choice::tests::group;
 use crate::upstream::choice::tests::input;
 use crate::upstream::choice::tests::open;
 use crate::upstream::choice::tests::plain;
+use crate::upstream::choice::tests::refused;
 use crate::upstream::choice::tests::up_to;
 
 /// Requests of one thread: some fail, some go elsewhere, some become tunnels, some panic.
@@ -30,15 +31,15 @@ fn requests(group: &Arc<Group>, count: usize) {
         };
         match n % 5 {
             0 => {
-                choice.failed(now);
+                choice.failed(refused(now));
                 choice.elsewhere(&input(now));
             }
             1 => {
-                choice.connected();
+                choice.connected(now);
                 while choice.ask_another(&input(now)) {}
             }
             2 => {
-                choice.connected();
+                choice.connected(now);
                 tunnels.push(choice.take_open());
                 tunnels.truncate(20);
             }
