@@ -215,7 +215,8 @@ enum Advice {
     Wait,
 }
 
-/// What is said of polling sessions that end, with what could be done about it.
+/// What is said of polling sessions that end, with what could be done about it. They may be fewer: a session that has changed to a
+/// WebSocket is known as one that polls for as long as it could live by polling, which is a minute by default.
 fn ending(sessions: usize, advice: Advice) -> String {
     let (end, they) = match sessions {
         0 => return String::new(),
@@ -224,12 +225,12 @@ fn ending(sessions: usize, advice: Advice) -> String {
     };
     match advice {
         Advice::Drain => {
-            format!("({sessions} polling {end}; with `drain: true` {they} would go on)")
+            format!("(up to {sessions} polling {end}; with `drain: true` {they} would go on)")
         }
         Advice::DrainAll => format!(
-            "({sessions} polling {end}; with `drain: true` at its servers {they} would go on)"
+            "(up to {sessions} polling {end}; with `drain: true` at its servers {they} would go on)"
         ),
-        Advice::Wait => format!("({sessions} polling {end}: it was not empty yet)"),
+        Advice::Wait => format!("(up to {sessions} polling {end}: it was not empty yet)"),
     }
 }
 
@@ -393,8 +394,8 @@ mod tests {
             [
                 "+ server 10.0.0.4:4 in chat backup",
                 "~ server 10.0.0.3:3 in chat weight 3 (was 1), drain",
-                "- server 10.0.0.1:1 in chat (1 polling session ends; with `drain: true` it would go on)",
-                "- server 10.0.0.2:12 in chat (12 polling sessions end; with `drain: true` they would go on)",
+                "- server 10.0.0.1:1 in chat (up to 1 polling session ends; with `drain: true` it would go on)",
+                "- server 10.0.0.2:12 in chat (up to 12 polling sessions end; with `drain: true` they would go on)",
             ]
         );
         let last = plain("chat", &["10.0.0.4:4"]);
@@ -402,7 +403,7 @@ mod tests {
             told(&[after], &[Arc::clone(&last)]),
             [
                 "~ server 10.0.0.4:4 in chat no longer backup",
-                "- server 10.0.0.3:3 in chat (3 polling sessions end: it was not empty yet)",
+                "- server 10.0.0.3:3 in chat (up to 3 polling sessions end: it was not empty yet)",
             ]
         );
         assert_eq!(told(&[Arc::clone(&last)], &[last]), [""; 0]);
@@ -466,7 +467,7 @@ mod tests {
             told(&[Arc::clone(&chat)], &[Arc::clone(&news)]),
             [
                 "+ upstream news 1 server, least_conn, sticky sid",
-                "- upstream chat (2 polling sessions end; with `drain: true` at its servers they would go on)",
+                "- upstream chat (up to 2 polling sessions end; with `drain: true` at its servers they would go on)",
             ]
         );
         assert_eq!(told(&[news], &[]), ["- upstream news"]);
@@ -487,9 +488,9 @@ mod tests {
             told(&[before], &[plain("chat", &["10.0.0.9:1"])]),
             [
                 "+ server 10.0.0.9:1 in chat",
-                "- server a.test:5 in chat (12 polling sessions end; with `drain: true` they would go on)",
+                "- server a.test:5 in chat (up to 12 polling sessions end; with `drain: true` they would go on)",
                 "- server b.test:7 in chat",
-                "- server 10.0.0.1:2 in chat (2 polling sessions end; with `drain: true` they would go on)",
+                "- server 10.0.0.1:2 in chat (up to 2 polling sessions end; with `drain: true` they would go on)",
             ]
         );
     }
