@@ -49,6 +49,11 @@ pub(super) async fn exchange(
     exchange_with_server(connection, to, request, report).await
 }
 
+/// The longest body of a request for an unknown session that is waited for, so that each server can be asked with all of it: clients
+/// send the head of a POST and its body one after the other. Messages are shorter, and those that are not belong to sessions that are
+/// known by the time.
+const MOST_COLLECTED: u64 = 64 * 1024;
+
 /// Sends a request to one server of a group after the other, as long as that helps. A body that is on its way cannot be sent again.
 async fn exchange_in_group(
     connection: &ClientConnection,
@@ -56,6 +61,11 @@ async fn exchange_in_group(
     mut request: Request<RequestBody>,
     report: &mut Report,
 ) -> Result<Answer, ProxyError> {
+    if to.asks_for_session() {
+        let limit = to.hop.route.timeouts.body;
+        let collected = request.body_mut().collect(MOST_COLLECTED, limit).await;
+        collected.map_err(ProxyError::Request)?;
+    }
     loop {
         let again = copy(&request);
         if again.is_none() {

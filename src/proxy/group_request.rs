@@ -131,6 +131,11 @@ impl GroupRequest {
         }
     }
 
+    /// Whether it is not remembered which server has the request's session, so that one after the other may be asked.
+    pub(super) fn asks_for_session(&self) -> bool {
+        self.facts.session.is_some() && self.choice.chosen_by() != ChosenBy::Sid
+    }
+
     /// How many more servers a request may be connected to, this one among them, if it is in vain.
     pub(super) fn connects_left(&self) -> usize {
         if self.choice.chosen_by() == ChosenBy::Sid {

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -15,12 +16,17 @@ use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytes::BytesMut;
+use http_body::Body as _;
 use http_body::Frame;
 use http_body::SizeHint;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 use tokio::time::sleep_until;
+use tokio::time::timeout;
+
+use crate::decision::RequestError;
 
 /// What the wait for a request's answer counts from, and how the request's body fares meanwhile. A request without a body has one
 /// too.
@@ -110,18 +116,28 @@ impl std::error::Error for BodyError {}
 /// A request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    /// `None` for a request that has none, so that it can be sent again.
-    incoming: Option<Incoming>,
+    content: Content,
     clock: Rc<AnswerClock>,
     /// Runs only behind the answer. Boxed, since most bodies are over by then.
     silence: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a body consists of.
+#[derive(Debug)]
+enum Content {
+    /// Nothing, so that the request can be sent again.
+    None,
+    /// What is still to come from the client.
+    Streamed(Incoming),
+    /// All of it, which can be sent again too. Boxed, since hardly any body is.
+    Whole(Box<Bytes>),
 }
 
 impl RequestBody {
     /// What the client sends.
     pub(super) fn new(incoming: Option<Incoming>, clock: Rc<AnswerClock>) -> Self {
         Self {
-            incoming,
+            content: incoming.map_or(Content::None, Content::Streamed),
             clock,
             silence: None,
         }
@@ -132,13 +148,54 @@ impl RequestBody {
         &self.clock
     }
 
-    /// Another one without content, if this has none.
+    /// Another one with the same content, unless that is still to come.
     pub(super) fn try_clone(&self) -> Option<Self> {
-        self.incoming.is_none().then(|| Self {
-            incoming: None,
+        let content = match &self.content {
+            Content::None => Content::None,
+            Content::Whole(bytes) => Content::Whole(bytes.clone()),
+            Content::Streamed(_) => return None,
+        };
+        Some(Self {
+            content,
             clock: Rc::clone(&self.clock),
             silence: None,
         })
+    }
+
+    /// Waits until all of a body is here whose client has said that it is at most so long, and may be silent for `limit` meanwhile. A
+    /// longer one, or one of unknown length, stays as it is.
+    ///
+    /// # Errors
+    /// The client left, was silent for too long, or sent what is malformed.
+    pub(super) async fn collect(&mut self, most: u64, limit: Duration) -> Result<(), RequestError> {
+        let Content::Streamed(incoming) = &mut self.content else {
+            return Ok(());
+        };
+        let Some(length) = incoming
+            .size_hint()
+            .exact()
+            .filter(|length| *length <= most)
+        else {
+            return Ok(());
+        };
+        let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+        loop {
+            let frame = poll_fn(|cx| data_only(Pin::new(&mut *incoming).poll_frame(cx)));
+            match timeout(limit, frame).await {
+                Err(_) => return Err(RequestError::BodyTimeout(limit)),
+                Ok(Some(Err(_))) => return Err(RequestError::Body),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        bytes.extend_from_slice(&data);
+                    }
+                }
+                Ok(None) => break,
+            }
+        }
+        self.content = Content::Whole(Box::new(bytes.freeze()));
+        // The wait for the answer begins now.
+        self.clock.touch();
+        Ok(())
     }
 
     /// Ready when the client was silent for too long behind its answer.
@@ -168,8 +225,14 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else {
-            return Poll::Ready(None);
+        let incoming = match &mut this.content {
+            Content::None => return Poll::Ready(None),
+            Content::Streamed(incoming) => incoming,
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(&mut **bytes);
+                this.content = Content::None;
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
         };
         let frame = data_only(Pin::new(incoming).poll_frame(cx));
         this.clock.state.set(match &frame {
@@ -193,15 +256,19 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming
-            .as_ref()
-            .is_none_or(http_body::Body::is_end_stream)
+        match &self.content {
+            Content::None => true,
+            Content::Streamed(incoming) => incoming.is_end_stream(),
+            Content::Whole(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+        match &self.content {
+            Content::None => SizeHint::with_exact(0),
+            Content::Streamed(incoming) => incoming.size_hint(),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
     }
 }
 

@@ -59,6 +59,12 @@ impl UpstreamRequest {
         next
     }
 
+    /// Whether it is not known which server has the session of the request, so that one after the other may be asked.
+    pub(super) fn asks_for_session(&self) -> bool {
+        let in_group = self.in_group.as_ref();
+        in_group.is_some_and(|in_group| in_group.asks_for_session())
+    }
+
     /// The body of the request is sent as it comes, so that the request cannot go to another server after this one.
     pub(super) fn goes_once(&mut self) {
         if let Some(in_group) = &mut self.in_group {
