@@ -9,7 +9,7 @@ import { ask } from '../support/http.mjs';
 import { startNginxGroup } from '../support/nginx.mjs';
 import { check } from '../support/ring.mjs';
 
-const ONLY = { via: ['wsgate'], deadline: 60_000 };
+const ONLY = { via: ['wsgate'], deadline: 120_000 };
 const NAMES = ['a', 'b', 'c'];
 
 /** nginx's default: one server after the other. */

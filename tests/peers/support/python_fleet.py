@@ -22,7 +22,9 @@ async def member():
     servers = []
     done = asyncio.get_running_loop().create_future()
     connector = aiohttp.TCPConnector(force_close=not settings["kept"])
-    async with aiohttp.ClientSession(connector=connector) as http:
+    # By itself a jar takes no cookie from an address.
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as http:
         client = socketio.AsyncClient(reconnection=False, http_session=http, handle_sigint=False)
 
         def over():
