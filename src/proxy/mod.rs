@@ -12,6 +12,7 @@ mod connect;
 mod connection;
 mod current_proxy;
 mod direct;
+mod direct_ask;
 mod direct_request;
 mod error;
 mod exchange;
