@@ -27,7 +27,7 @@ enum Part {
 
 /// A piece of a text with variables in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Piece<'t> {
+pub enum TemplatePiece<'t> {
     /// What stands for itself.
     Text(String),
     /// The name of a variable, without the dollar.
@@ -132,8 +132,8 @@ impl Template {
     /// There is no such variable.
     pub fn read(text: &str, literal: &[Range<usize>]) -> Result<Self, TemplateError> {
         let parts = pieces(text, literal).into_iter().map(|piece| match piece {
-            Piece::Text(text) => Ok(Part::Text(text)),
-            Piece::Name(name) => variable(name).ok_or_else(|| TemplateError {
+            TemplatePiece::Text(text) => Ok(Part::Text(text)),
+            TemplatePiece::Name(name) => variable(name).ok_or_else(|| TemplateError {
                 name: name.to_owned(),
             }),
         });
@@ -170,7 +170,7 @@ fn variable(name: &str) -> Option<Part> {
 }
 
 /// The pieces of a text, in whose bytes `literal` no variable begins.
-pub fn pieces<'t>(text: &'t str, literal: &[Range<usize>]) -> Vec<Piece<'t>> {
+pub fn pieces<'t>(text: &'t str, literal: &[Range<usize>]) -> Vec<TemplatePiece<'t>> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
@@ -201,14 +201,14 @@ pub fn pieces<'t>(text: &'t str, literal: &[Range<usize>]) -> Vec<Piece<'t>> {
             continue;
         }
         if !plain.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            pieces.push(TemplatePiece::Text(std::mem::take(&mut plain)));
         }
-        pieces.push(Piece::Name(name));
+        pieces.push(TemplatePiece::Name(name));
         rest = after;
     }
     plain.push_str(rest);
     if !plain.is_empty() {
-        pieces.push(Piece::Text(plain));
+        pieces.push(TemplatePiece::Text(plain));
     }
     pieces
 }

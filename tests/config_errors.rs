@@ -13,7 +13,7 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 /// How many fixtures there are, so that none is lost unseen.
-const FIXTURES: usize = 134;
+const FIXTURES: usize = 135;
 
 #[test]
 fn each_mistake_has_its_exact_message() {

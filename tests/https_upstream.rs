@@ -79,6 +79,43 @@ async fn it_is_asked_as_any_other_and_by_the_name_in_proxy_pass() {
     assert_eq!(line["upstream_addr"], upstream.address().to_string());
 }
 
+/// Two servers of a group, in turn, of which one is known by an address and the other by a name.
+#[tokio::test]
+async fn each_server_of_a_group_is_verified_by_its_own_host() {
+    for (of_route, names) in [
+        ("ca: ca.pem", ["127.0.0.1", "localhost"]),
+        (
+            "ca: ca.pem\n    tls_name: chat.test",
+            ["chat.test", "chat.test"],
+        ),
+    ] {
+        let authority = Authority::new();
+        let mut one = Upstream::scripted_tls(authority.issue(&[names[0]]).server(BOTH)).await;
+        let mut other = Upstream::scripted_tls(authority.issue(&[names[1]]).server(BOTH)).await;
+        let (port, of_other) = (one.address().port(), other.address().port());
+        let servers = format!("\"127.0.0.1:{port}\", \"localhost:{of_other}\"");
+        let gate = to("chat")
+            .top(&format!(
+                "upstreams: {{ chat: {{ balance: round_robin, servers: [{servers}] }} }}"
+            ))
+            .of_route(of_route)
+            .file("ca.pem", authority.pem())
+            .start()
+            .await;
+        for (server, name) in [(&mut one, names[0]), (&mut other, names[1])] {
+            let mut client = gate.connect().await;
+            client.send(GET).await;
+            let mut server = server.accept().await;
+            server.head().await;
+            // An address is no server name (RFC 6066 §3).
+            let sent = Some(name).filter(|name| !name.starts_with("127"));
+            assert_eq!(server.server_name(), sent);
+            server.send(OK).await;
+            assert_eq!(client.answer().await.text(), "ok");
+        }
+    }
+}
+
 #[tokio::test]
 async fn bodies_stream_in_both_directions() {
     let (gate, mut upstream) = trusted().await;

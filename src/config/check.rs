@@ -49,7 +49,7 @@ mod variables;
 mod schema_tests;
 
 use crate::config::check::fields::Fields;
-use crate::config::check::groups::Groups;
+use crate::config::check::groups::FileGroups;
 use crate::config::check::keys::Within;
 use crate::config::check::proxy_pass::Upstreams;
 use crate::config::check::scalar::Zero;
@@ -140,7 +140,7 @@ impl Checker<'_> {
             .map(|node| listen::listeners(node, trusted, self))
             .unwrap_or_default();
         let groups = fields.get("upstreams");
-        let groups = groups.map(|node| Groups::read(node, &listeners, self));
+        let groups = groups.map(|node| FileGroups::read(node, &listeners, self));
         let mut upstreams = Upstreams::new(&listeners, groups.unwrap_or_default());
         let routes = fields
             .require("routes", &listed("routes", ROUTE), self)

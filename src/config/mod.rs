@@ -469,6 +469,107 @@ routes:
     }
 
     #[test]
+    fn the_examples_of_groups_are_right_as_they_stand() {
+        let in_a_file = |example: &str| match example.contains("routes:") {
+            true => format!("listen: [{{ address: 8080 }}]\n{example}"),
+            false => format!("listen: [{{ address: 8080 }}]\nroutes:\n{example}"),
+        };
+        for (example, groups) in [
+            (
+                "upstreams:
+  nodes: { balance: ip_hash, servers: [app01:3000, app02:3000] }
+routes:
+  - { location: /, proxy_pass: http://nodes }
+",
+                vec![2],
+            ),
+            (
+                "  - location: /socket.io
+    proxy_pass: [http://127.0.0.1:3001, http://127.0.0.1:3002]
+",
+                vec![2],
+            ),
+            (
+                "upstreams:
+  chat:
+    servers: [{ server: \"chat.prod.svc.cluster.local:3000\", resolve: true }]
+    health_check: engine_io
+routes:
+  - { location: /socket.io, proxy_pass: http://chat }
+",
+                vec![1],
+            ),
+            (
+                "upstreams:
+  chat:
+    servers:
+      - { server: \"10.0.0.1:3000\", drain: true }
+      - server: 10.0.0.2:3000
+routes:
+  - { location: /socket.io, proxy_pass: http://chat }
+",
+                vec![2],
+            ),
+            (
+                "upstreams:
+  v2: { servers: [\"10.0.0.1:5002\", \"10.0.0.2:5002\"] }
+  v4: { servers: [\"10.0.0.3:5004\", \"10.0.0.4:5004\"] }
+routes:
+  - { location: /socket.io, when: { query: { EIO: \"3\" } }, proxy_pass: http://v2 }
+  - { location: /socket.io, proxy_pass: http://v4 }
+",
+                vec![2, 2],
+            ),
+            (
+                "upstreams:
+  chat:
+    balance: { hash: $arg_room }
+    sticky: [sid, { cookie: srv, expires: 1h, samesite: none, secure: true }]
+    servers:
+      - { server: \"10.0.0.1:3000\", weight: 2, max_conns: 20000 }
+      - { server: \"10.0.0.9:3000\", backup: true }
+routes:
+  - { location: /socket.io, proxy_pass: http://chat }
+",
+                vec![2],
+            ),
+        ] {
+            let config = read(&in_a_file(example)).unwrap();
+            let servers = (0..groups.len()).map(|route| group_of(&config, route).written().len());
+            assert_eq!(servers.collect::<Vec<_>>(), groups, "{example}");
+        }
+    }
+
+    #[test]
+    fn routes_that_verify_a_group_in_different_ways_have_each_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["one.pem", "two.pem"] {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            std::fs::write(dir.path().join(name), made.cert.pem()).unwrap();
+        }
+        let file = dir.path().join("routes.yaml");
+        let text = "listen: [{ address: 8080 }]
+upstreams: { chat: { servers: [a.test:1, b.test:1] } }
+routes:
+  - { location: /a, proxy_pass: https://chat, ca: one.pem }
+  - { location: /b, proxy_pass: https://chat/x, ca: one.pem }
+  - { location: /c, proxy_pass: https://chat, ca: two.pem }
+  - { location: /d, proxy_pass: https://chat, ca: one.pem, tls_name: c.test }
+  - { location: /e, proxy_pass: https://chat, ca: one.pem, tls_name: C.test }
+";
+        std::fs::write(&file, text).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let (config, _) = Config::read(&file, &Environment::default(), now).unwrap();
+        let same = |one, other| Arc::ptr_eq(group_of(&config, one), group_of(&config, other));
+        assert!(same(0, 1) && same(3, 4));
+        assert!(!same(0, 2) && !same(0, 3) && !same(2, 3));
+        let servers = |route| &group_of(&config, route).written()[0].server;
+        assert_eq!(servers(0), servers(1));
+        assert_ne!(servers(0), servers(2));
+        assert_ne!(servers(0), servers(3));
+    }
+
+    #[test]
     fn what_a_group_says_is_read() {
         let config = read(
             "listen: [{ address: 8080 }]

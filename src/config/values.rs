@@ -232,7 +232,7 @@ mod tests {
             ("location", "locaton", 1),
             ("location", "loaction", 1),
             ("chat", "caht", 1),
-            ("tls", "ssl", 3),
+            ("tls", "ssl", 2),
             ("é", "e", 1),
         ] {
             assert_eq!(distance(one, other), letters);

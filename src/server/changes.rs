@@ -202,7 +202,7 @@ mod tests {
         let mut asked = 0;
         for (key, values) in keys("/properties") {
             // Their entries are told of one by one, and what a test expects changes nothing that serves.
-            if ["listen", "routes", "tests"].contains(&key.as_str()) {
+            if ["listen", "upstreams", "routes", "tests"].contains(&key.as_str()) {
                 continue;
             }
             let is_told = |value: &Value| {
@@ -216,6 +216,31 @@ mod tests {
             asked += 1;
         }
         assert!(asked >= 14, "only {asked} keys were found");
+    }
+
+    #[test]
+    fn a_reload_tells_of_every_key_of_a_group() {
+        let reader = Reader(TempDir::new().unwrap());
+        for (map, pointer) in [
+            ("group", "/upstreams/chat"),
+            ("server", "/upstreams/chat/servers/0"),
+        ] {
+            for (key, values) in keys(&format!("/definitions/{map}/properties")) {
+                let mut before = file();
+                before["routes"][0]["proxy_pass"] = json!("http://chat");
+                let servers = json!([{ "server": "a.test:1" }, { "server": "b.test:1" }]);
+                before["upstreams"] = json!({ "chat": { "servers": servers } });
+                if key == "close_tunnels" {
+                    before["upstreams"]["chat"]["health_check"] = json!("engine_io");
+                }
+                let is_told = |value: &Value| {
+                    let mut after = before.clone();
+                    after.pointer_mut(pointer).unwrap()[&key] = value.clone();
+                    !reader.told(&before, &after).is_empty()
+                };
+                assert!(values.iter().any(is_told), "{map} {key}");
+            }
+        }
     }
 
     #[test]

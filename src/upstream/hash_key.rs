@@ -9,19 +9,19 @@ use http::HeaderMap;
 use http::HeaderName;
 
 use crate::headers::cookies;
-use crate::template::Piece;
 use crate::template::Template;
+use crate::template::TemplatePiece;
 use crate::template::Variables;
 use crate::template::pieces;
 
 /// A text in which the variables of a [`Template`], `$cookie_NAME` and `$http_NAME` stand for what a request has.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HashKey {
-    parts: Vec<Part>,
+    parts: Vec<KeyPart>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Part {
+enum KeyPart {
     /// What needs no field of the request.
     Template(Template),
     /// The cookie of this name.
@@ -91,8 +91,8 @@ impl HashKey {
         for piece in pieces(text, literal) {
             parts.push(match piece {
                 // What stands for itself has no variable that could be unknown.
-                Piece::Text(text) => Part::Template(Template::of_text(text)),
-                Piece::Name(name) => {
+                TemplatePiece::Text(text) => KeyPart::Template(Template::of_text(text)),
+                TemplatePiece::Name(name) => {
                     varies = true;
                     variable(name).ok_or_else(|| HashKeyError::Unknown(name.to_owned()))?
                 }
@@ -111,13 +111,13 @@ impl HashKey {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Template(template) => text += &template.fill(variables),
-                Part::Cookie(name) => {
+                KeyPart::Template(template) => text += &template.fill(variables),
+                KeyPart::Cookie(name) => {
                     if let Some(value) = cookies::named(headers, name) {
                         text += &String::from_utf8_lossy(value.as_bytes());
                     }
                 }
-                Part::Field(name) => {
+                KeyPart::Field(name) => {
                     for (number, line) in headers.get_all(name).iter().enumerate() {
                         text += if number > 0 { ", " } else { "" };
                         text += &String::from_utf8_lossy(line.as_bytes());
@@ -134,9 +134,9 @@ impl fmt::Display for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Template(template) => write!(f, "{template}")?,
-                Part::Cookie(name) => write!(f, "${{cookie_{name}}}")?,
-                Part::Field(name) => {
+                KeyPart::Template(template) => write!(f, "{template}")?,
+                KeyPart::Cookie(name) => write!(f, "${{cookie_{name}}}")?,
+                KeyPart::Field(name) => {
                     let name = name.as_str().replace('-', "_");
                     write!(f, "${{http_{name}}}")?;
                 }
@@ -147,15 +147,15 @@ impl fmt::Display for HashKey {
 }
 
 /// The variable of this name.
-fn variable(name: &str) -> Option<Part> {
+fn variable(name: &str) -> Option<KeyPart> {
     if let Some(name) = name.strip_prefix("cookie_") {
-        return (!name.is_empty()).then(|| Part::Cookie(name.to_owned()));
+        return (!name.is_empty()).then(|| KeyPart::Cookie(name.to_owned()));
     }
     if let Some(name) = name.strip_prefix("http_") {
         let name = name.replace('_', "-").parse();
-        return name.ok().map(Part::Field);
+        return name.ok().map(KeyPart::Field);
     }
-    Template::of_variable(name).map(Part::Template)
+    Template::of_variable(name).map(KeyPart::Template)
 }
 
 #[cfg(test)]

@@ -678,6 +678,10 @@ mod tests {
                 Ok(read) => prop_assert_eq!(read.to_string().parse::<ProxyPass>(), Ok(read)),
                 Err(error) => prop_assert!(text.get(error.span()).is_some()),
             }
+            if let Ok(WrittenProxyPass::Group(group)) = text.parse() {
+                let again = group.to_string().parse();
+                prop_assert_eq!(again, Ok(WrittenProxyPass::Group(group)));
+            }
         }
     }
 }

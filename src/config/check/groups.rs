@@ -8,7 +8,7 @@ use crate::config::check::Checker;
 use crate::config::check::fields::Fields;
 use crate::config::check::groups::servers::ReadServer;
 use crate::config::check::https::Https;
-use crate::config::check::https::Verification;
+use crate::config::check::https::VerifiedBy;
 use crate::config::check::keys::Within;
 use crate::config::check::kind;
 use crate::config::diagnostic::quoted;
@@ -34,7 +34,7 @@ const EXAMPLE: &str = "upstreams:\n  chat:\n    servers: [\"127.0.0.1:3001\", \"
 
 /// The groups of the file, and what was made of them for routes so far.
 #[derive(Default)]
-pub(super) struct Groups<'n> {
+pub(super) struct FileGroups<'n> {
     groups: Vec<NamedGroup<'n>>,
     /// The names of the lists so far.
     lists: Vec<String>,
@@ -84,10 +84,10 @@ pub(super) struct GroupOfRoute<'r> {
     /// The place of the `proxy_pass`.
     pub(super) node: &'r Node,
     /// How the servers are verified; `None` without TLS.
-    pub(super) verification: Option<&'r Verification>,
+    pub(super) verification: Option<&'r VerifiedBy>,
 }
 
-impl<'n> Groups<'n> {
+impl<'n> FileGroups<'n> {
     /// The groups of `upstreams`, of which no server may be one of `listeners`.
     pub(super) fn read(node: &'n Node, listeners: &[Listener], checker: &mut Checker<'_>) -> Self {
         let entries = match &node.value {

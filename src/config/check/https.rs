@@ -83,7 +83,7 @@ enum System {
 
 /// How the servers of a route are verified.
 #[derive(Clone, Debug)]
-pub(super) struct Verification {
+pub(super) struct VerifiedBy {
     /// The file of `ca`; `None` for the system's authorities.
     pub(super) file: Option<PathBuf>,
     roots: Roots,
@@ -98,7 +98,7 @@ impl Https {
         node: &Node,
         keys: HttpsKeys<'_>,
         checker: &mut Checker<'_>,
-    ) -> Option<Verification> {
+    ) -> Option<VerifiedBy> {
         let given = keys.tls_name.map(|node| given_name(node, checker));
         let (file, roots) = match keys.ca {
             None => (None, self.system(node, checker)?),
@@ -111,7 +111,7 @@ impl Https {
             Some(given) => Some(given?),
             None => None,
         };
-        Some(Verification { file, roots, given })
+        Some(VerifiedBy { file, roots, given })
     }
 
     /// The server of a `proxy_pass`, which is verified if it is one of `https://`. That no certificate can be for its host is told
@@ -120,12 +120,12 @@ impl Https {
         &mut self,
         proxy_pass: ProxyPass,
         node: &Node,
-        verification: Option<&Verification>,
+        verification: Option<&VerifiedBy>,
         checker: &mut Checker<'_>,
     ) -> Option<Server> {
         let authority = proxy_pass.authority();
         Server::new(proxy_pass, |host| {
-            let Verification { file, roots, given } = verification?;
+            let VerifiedBy { file, roots, given } = verification?;
             let name = match given {
                 Some(given) => given.clone(),
                 None => host_name(host, node, checker)?,

@@ -375,7 +375,7 @@ mod tests {
         let known = known.map(|key| key.name);
         // A condition's `port` and `websocket` and a test's `path` and `url` are others than what people mean elsewhere;
         // `http`, `server` and `servers` are blocks of nginx at the top of a file; `domain`, `secure` and `expires` mean something else
-        // where no cookie is described.
+        // where no cookie is described, and `hash` is a directive.
         let others = [
             "port",
             "websocket",
@@ -387,6 +387,7 @@ mod tests {
             "servers",
             "secure",
             "expires",
+            "hash",
         ];
         for key in known.filter(|key| !others.contains(key)) {
             assert_eq!(

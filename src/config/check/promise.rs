@@ -9,7 +9,7 @@ use crate::config::Expect;
 use crate::config::Promise;
 use crate::config::check::Checker;
 use crate::config::check::fields::Fields;
-use crate::config::check::groups::Groups;
+use crate::config::check::groups::FileGroups;
 use crate::config::check::keys::Within;
 use crate::config::diagnostic::quoted;
 use crate::config::schema::Node;
@@ -22,7 +22,7 @@ const TEST: &str = "url: ws://www.example.com/hello\n  expect: http://127.0.0.1:
 /// The entries of `tests`, as far as they are right.
 pub(super) fn promises(
     node: &Node,
-    groups: &Groups<'_>,
+    groups: &FileGroups<'_>,
     checker: &mut Checker<'_>,
 ) -> Vec<Promise> {
     let Some(entries) = checker.entries(node, "tests", TEST) else {
@@ -83,7 +83,7 @@ fn url(node: &Node, checker: &mut Checker<'_>) -> Option<Url> {
 }
 
 /// What an entry expects: an upstream without a path, or a status.
-fn expect(node: &Node, groups: &Groups<'_>, checker: &mut Checker<'_>) -> Option<Expect> {
+fn expect(node: &Node, groups: &FileGroups<'_>, checker: &mut Checker<'_>) -> Option<Expect> {
     let expected = "an upstream such as `http://127.0.0.1:3000`, or a status such as `404`";
     let text = checker.text(node, "expect", expected)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Listener;
 use crate::config::check::Checker;
+use crate::config::check::groups::FileGroups;
 use crate::config::check::groups::GroupOfRoute;
-use crate::config::check::groups::Groups;
 use crate::config::check::https::Https;
 use crate::config::check::https::HttpsKeys;
-use crate::config::check::https::Verification;
+use crate::config::check::https::VerifiedBy;
 use crate::config::check::kind;
 use crate::config::check::loops::WrittenAddress;
 use crate::config::check::loops::note_loop;
@@ -34,13 +34,13 @@ pub(super) struct Upstreams<'n, 'l> {
     /// The listeners, to which no route may lead back.
     pub(super) listeners: &'l [Listener],
     /// The groups that a route may name.
-    pub(super) groups: Groups<'n>,
+    pub(super) groups: FileGroups<'n>,
     /// The authorities and TLS clients of the routes so far.
     https: Https,
 }
 
 /// A route that passes requests on.
-pub(super) struct Passing<'n> {
+pub(super) struct AskingRoute<'n> {
     /// The keys of its upstream's TLS.
     pub(super) keys: HttpsKeys<'n>,
     /// Its name.
@@ -50,7 +50,7 @@ pub(super) struct Passing<'n> {
 }
 
 /// What a `proxy_pass` says.
-enum Written<'n> {
+enum WrittenUpstream<'n> {
     Server(ProxyPass),
     /// The entries of a list, which agree in their scheme and their path, with their places.
     List(ProxyPass, Vec<(ProxyPass, &'n Node)>),
@@ -59,7 +59,7 @@ enum Written<'n> {
 
 impl<'n, 'l> Upstreams<'n, 'l> {
     /// These groups, none of which is asked by a route yet.
-    pub(super) fn new(listeners: &'l [Listener], groups: Groups<'n>) -> Self {
+    pub(super) fn new(listeners: &'l [Listener], groups: FileGroups<'n>) -> Self {
         Self {
             listeners,
             groups,
@@ -76,7 +76,7 @@ impl<'n, 'l> Upstreams<'n, 'l> {
 /// The upstream of a `proxy_pass` that stands at `node`.
 pub(super) fn upstream(
     node: &Node,
-    route: &Passing<'_>,
+    route: &AskingRoute<'_>,
     upstreams: &mut Upstreams<'_, '_>,
     checker: &mut Checker<'_>,
 ) -> Option<Upstream> {
@@ -104,12 +104,12 @@ pub(super) fn upstream(
     };
     let (scheme, uri) = (written.scheme(), written.uri().map(str::to_owned));
     match written {
-        Written::Server(to) => {
+        WrittenUpstream::Server(to) => {
             let https = &mut upstreams.https;
             let server = https.server(to, node, verification.as_ref(), checker);
             server.map(Upstream::new)
         }
-        Written::List(_, servers) => {
+        WrittenUpstream::List(_, servers) => {
             let servers = listed(
                 servers,
                 verification.as_ref(),
@@ -123,7 +123,7 @@ pub(super) fn upstream(
             let group = Group::new(GroupSettings::named(name), servers?);
             Some(Upstream::of_group(Arc::new(group), scheme, uri))
         }
-        Written::Group(url) => {
+        WrittenUpstream::Group(url) => {
             let wanted = GroupOfRoute {
                 url: &url,
                 node,
@@ -137,7 +137,7 @@ pub(super) fn upstream(
     }
 }
 
-impl Written<'_> {
+impl WrittenUpstream<'_> {
     /// What replaces the location.
     fn uri(&self) -> Option<&str> {
         match self {
@@ -171,7 +171,7 @@ impl Written<'_> {
 /// The servers of a list; `None` if one of them is wrong.
 fn listed(
     servers: Vec<(ProxyPass, &Node)>,
-    verification: Option<&Verification>,
+    verification: Option<&VerifiedBy>,
     https: &mut Https,
     checker: &mut Checker<'_>,
 ) -> Option<Vec<WrittenServer>> {
@@ -193,17 +193,17 @@ fn one<'n>(
     node: &'n Node,
     upstreams: &Upstreams<'_, '_>,
     checker: &mut Checker<'_>,
-) -> Option<Written<'n>> {
+) -> Option<WrittenUpstream<'n>> {
     match address(node, checker)? {
         WrittenProxyPass::Server(to) => {
             note_server(&to, node, upstreams, checker);
-            Some(Written::Server(to))
+            Some(WrittenUpstream::Server(to))
         }
         WrittenProxyPass::Group(url) => {
             let groups = &upstreams.groups;
             groups
                 .note_unknown(&url, "proxy_pass", node, checker)
-                .then_some(Written::Group(url))
+                .then_some(WrittenUpstream::Group(url))
         }
     }
 }
@@ -214,7 +214,7 @@ fn list<'n>(
     entries: &'n [Node],
     upstreams: &Upstreams<'_, '_>,
     checker: &mut Checker<'_>,
-) -> Option<Written<'n>> {
+) -> Option<WrittenUpstream<'n>> {
     if entries.is_empty() {
         checker
             .error(&node.span, "`proxy_pass` is an empty list")
@@ -253,8 +253,8 @@ fn list<'n>(
     }
     let (first, _) = all.first().filter(|_| is_right)?;
     Some(match all.as_slice() {
-        [_] => Written::Server(first.clone()),
-        _ => Written::List(first.clone(), all),
+        [_] => WrittenUpstream::Server(first.clone()),
+        _ => WrittenUpstream::List(first.clone(), all),
     })
 }
 
@@ -378,11 +378,16 @@ fn note_server(
 
 /// Notes a `proxy_pass` with a path in a location that is a regex, which nginx refuses too: "proxy_pass" cannot have
 /// URI part in location given by regular expression.
-fn path_after_regex(written: &Written<'_>, uri: &str, node: &Node, checker: &mut Checker<'_>) {
+fn path_after_regex(
+    written: &WrittenUpstream<'_>,
+    uri: &str,
+    node: &Node,
+    checker: &mut Checker<'_>,
+) {
     let (node, without) = match written {
-        Written::Server(to) => (node, to.without_uri().to_string()),
-        Written::Group(url) => (node, url.without_uri().to_string()),
-        Written::List(to, entries) => {
+        WrittenUpstream::Server(to) => (node, to.without_uri().to_string()),
+        WrittenUpstream::Group(url) => (node, url.without_uri().to_string()),
+        WrittenUpstream::List(to, entries) => {
             let first = entries.first().map_or(node, |(_, first)| *first);
             (first, to.without_uri().to_string())
         }

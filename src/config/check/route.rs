@@ -16,7 +16,7 @@ use crate::config::check::groups;
 use crate::config::check::https::HttpsKeys;
 use crate::config::check::keys::Within;
 use crate::config::check::proxy_pass;
-use crate::config::check::proxy_pass::Passing;
+use crate::config::check::proxy_pass::AskingRoute;
 use crate::config::check::proxy_pass::Upstreams;
 use crate::config::check::request;
 use crate::config::check::rewrite;
@@ -123,7 +123,7 @@ fn route(
     let to = match fields.get("return") {
         Some(node) => answer(node, fields, checker),
         None => {
-            let passing = Passing {
+            let passing = AskingRoute {
                 keys: HttpsKeys::of(fields),
                 name,
                 location: location.as_ref(),
@@ -272,7 +272,7 @@ fn answer(node: &Node, fields: &Fields<'_>, checker: &mut Checker<'_>) -> Option
 /// The upstream of a route.
 fn passes_on(
     fields: &Fields<'_>,
-    passing: &Passing<'_>,
+    passing: &AskingRoute<'_>,
     context: &mut RouteContext<'_, '_, '_>,
     checker: &mut Checker<'_>,
 ) -> Option<Action> {

@@ -124,6 +124,9 @@ fn differences(before: &Route, after: &Route) -> Vec<String> {
         }
         _ => {}
     }
+    if before.name != after.name {
+        found.push("name".to_owned());
+    }
     if before.rewrites != after.rewrites {
         found.push("rewrite".to_owned());
     }

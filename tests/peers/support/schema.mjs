@@ -24,6 +24,7 @@ export const UNSEEN = {
   loops: 'a route that leads back to a listener',
   same_location_of_hosts: 'two routes with one location and a host in common',
   tests_broken: 'what the routes make of a URL',
+  tests_of_groups: 'what the routes make of a URL',
 };
 
 /** The schema that the binary prints. */
