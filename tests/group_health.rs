@@ -110,10 +110,10 @@ async fn a_name_that_is_followed_is_verified_by_the_name_and_not_by_its_addresse
         .file("ca.pem", authority.pem())
         .start()
         .await;
-    let moved = gate.log().first("name leads elsewhere").await;
-    assert_eq!(moved["name"], format!("localhost:{port}"));
+    let resolved = gate.log().first("name resolved").await;
+    assert_eq!(resolved["name"], format!("localhost:{port}"));
     assert_eq!(
-        (&moved["draining"], &moved["upstream"]),
+        (&resolved["draining"], &resolved["upstream"]),
         (&0.into(), &"chat".into())
     );
     for _ in 0..3 {

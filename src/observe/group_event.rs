@@ -29,7 +29,7 @@ pub enum GroupEvent<'a> {
     /// All servers are down, so that their verdicts mean nothing any more.
     AllDown,
     /// A name of the group leads to other addresses than before.
-    Moved {
+    Resolved {
         /// The name with its port, as it is written.
         name: &'a str,
         /// How many addresses it has now.

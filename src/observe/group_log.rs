@@ -26,11 +26,11 @@ impl Observer for GroupLog {
                 upstream,
                 "all servers of the group are down, asked all the same"
             ),
-            GroupEvent::Moved {
+            GroupEvent::Resolved {
                 name,
                 addresses,
                 draining,
-            } => tracing::info!(upstream, name, addresses, draining, "name leads elsewhere"),
+            } => tracing::info!(upstream, name, addresses, draining, "name resolved"),
             GroupEvent::Unresolved { name, reason } => tracing::warn!(
                 upstream,
                 name,

@@ -72,11 +72,11 @@ impl Observer for Log {
             GroupEvent::Up { server, .. } => format!("up {server}"),
             GroupEvent::Drained { server } => format!("drained {server}"),
             GroupEvent::AllDown => "all down".to_owned(),
-            GroupEvent::Moved {
+            GroupEvent::Resolved {
                 addresses,
                 draining,
                 ..
-            } => format!("moved: {addresses}, {draining}"),
+            } => format!("resolved: {addresses}, {draining}"),
             GroupEvent::Unresolved { reason, .. } => format!("unresolved: {reason}"),
         });
     }
@@ -191,7 +191,7 @@ impl House {
                 }
             }
         });
-        log.has("moved: 1, 0").await;
+        log.has("resolved: 1, 0").await;
         Self {
             log,
             gate,
@@ -271,7 +271,7 @@ fn a_name_is_followed_while_what_is_under_way_goes_on() {
         house.answers().await;
 
         house.leads_to(&IPS[1..]);
-        house.log.has("moved: 1, 1").await;
+        house.log.has("resolved: 1, 1").await;
         house.is_answered_by(&IPS[1..]).await;
         tunnel.write_all(b"still here\n").await.unwrap();
         assert_eq!(read(&mut tunnel, "\n").await, "still here\n");
@@ -291,7 +291,7 @@ fn a_name_is_followed_while_what_is_under_way_goes_on() {
         drop(tunnel);
         house.log.has("drained 127.0.0.21").await;
         house.leads_to(&IPS);
-        house.log.has("moved: 2, 0").await;
+        house.log.has("resolved: 2, 0").await;
         house.is_answered_by(&IPS).await;
     });
 }
@@ -303,7 +303,7 @@ fn a_server_that_hangs_is_left_and_its_tunnels_end() {
         let (of, mut tunnel) = house.tunnel().await;
         assert_eq!(of, IPS[0]);
         house.leads_to(&IPS);
-        house.log.has("moved: 2, 0").await;
+        house.log.has("resolved: 2, 0").await;
         // Nobody listens there any more, and the tunnel stays.
         house.servers.remove(0).abort();
         house.log.has("down 127.0.0.21").await;

@@ -133,7 +133,7 @@ impl GroupWatch {
     pub(super) fn heed(&self, news: GroupNews, running: &mut Running) {
         match news {
             GroupNews::LookedUp(LookedUp { name, outcome }) => match outcome {
-                Ok(found) => self.moved(&name, &found, running),
+                Ok(found) => self.resolved(&name, &found, running),
                 Err(reason) => self.unresolved(&name, &reason, running),
             },
             GroupNews::Health(HealthNews::EndTunnels(owner)) => {
@@ -143,31 +143,33 @@ impl GroupWatch {
                 let leaves = |one: &Member| {
                     Arc::ptr_eq(one.state(), member.state()) && one.state().open() == 0
                 };
-                running.exchange_groups(|group| group.without(leaves).map(Arc::new));
-                self.watch(running);
+                if running.exchange_groups(|group| group.without(leaves).map(Arc::new)) {
+                    self.watch(running);
+                }
             }
         }
     }
 
-    fn moved(&self, name: &str, found: &[IpAddr], running: &mut Running) {
-        let moved = |group: &Arc<Group>| {
-            let mut moved: Option<Group> = None;
+    fn resolved(&self, name: &str, found: &[IpAddr], running: &mut Running) {
+        let resolved = |group: &Arc<Group>| {
+            let mut after: Option<Group> = None;
             for of_entry in group.names().iter().filter(|one| one.name == name) {
-                let now = moved.as_ref().unwrap_or(group);
+                let now = after.as_ref().unwrap_or(group);
                 if let Some(changed) = now.resolved(of_entry.entry, found) {
-                    let event = GroupEvent::Moved {
+                    let event = GroupEvent::Resolved {
                         name: &format!("{name}:{}", of_entry.port),
                         addresses: found.len(),
                         draining: changed.vanished().count(),
                     };
                     self.observer.group_changed(&group.settings().name, event);
-                    moved = Some(changed);
+                    after = Some(changed);
                 }
             }
-            moved.map(Arc::new)
+            after.map(Arc::new)
         };
-        running.exchange_groups(moved);
-        self.watch(running);
+        if running.exchange_groups(resolved) {
+            self.watch(running);
+        }
     }
 
     fn unresolved(&self, name: &str, reason: &str, running: &Running) {

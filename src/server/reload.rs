@@ -173,16 +173,20 @@ impl Running {
     }
 
     /// Lets all routes that share a group share what `to` makes of it, from the next request on; what is under way keeps the group that it
-    /// has. Nobody waits until the threads have done it, and nothing happens if it makes nothing of any.
-    pub(super) fn exchange_groups(&mut self, to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>) {
+    /// has. Nobody waits until the threads have done it. Returns whether any group was exchanged; nothing happens otherwise.
+    pub(super) fn exchange_groups(
+        &mut self,
+        to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>,
+    ) -> bool {
         if !exchange_groups(&mut self.config, to) {
-            return;
+            return false;
         }
         let addresses = self.thread_settings.proxy.addresses.clone();
         let thread_settings = ThreadSettings::new(&self.config, &self.observers, addresses);
         let _before = std::mem::replace(&mut self.thread_settings, thread_settings);
         let (done, _) = mpsc::unbounded_channel();
         self.tell(Sockets::new(), &done);
+        true
     }
 
     /// Ends the tunnels that this owner has now on all threads, spread over this time.

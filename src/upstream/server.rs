@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// The address at which it is reached, unless that is a name's.
+    /// The address at which it is reached, unless its name must be looked up for that.
     pub fn peer_addr(&self) -> Option<PeerAddr> {
         match self.proxy_pass.address() {
             Address::Port {
@@ -96,8 +96,12 @@ impl Server {
             } => Some(PeerAddr::Ip(SocketAddr::new(*ip, *port))),
             Address::Port {
                 host: Host::Name(_),
+                port,
                 ..
-            } => None,
+            } => {
+                let ip = self.pinned?;
+                Some(PeerAddr::Ip(SocketAddr::new(ip, *port)))
+            }
             Address::Unix(path) => Some(PeerAddr::Unix(Arc::clone(path))),
         }
     }
@@ -175,6 +179,29 @@ mod tests {
         assert!(one.is_asked_alike(&server("http://A.test:80")));
         assert!(!one.is_asked_alike(&server("http://a.test:81/x")));
         assert!(!one.is_asked_alike(&server("http://unix:/a.test:/x")));
+    }
+
+    #[test]
+    fn one_address_of_a_name_is_a_server_of_its_own() {
+        let name = Server::new("http://a.test:80/x".parse().unwrap(), |_| None).unwrap();
+        assert_eq!(
+            (name.authority(), name.peer_addr()),
+            ("a.test:80".to_owned(), None)
+        );
+        for (ip, authority) in [
+            ("10.0.0.1", "10.0.0.1:80"),
+            ("2001:db8::1", "[2001:db8::1]:80"),
+        ] {
+            let one = name.at(ip.parse().unwrap());
+            assert_eq!(one.authority(), authority);
+            assert_eq!(one.peer_addr().unwrap().to_string(), authority);
+            assert_eq!(one.proxy_pass().proxy_host(), "a.test");
+            assert!(!one.is_asked_alike(&name) && !one.is_configured_alike(&name));
+            let written = format!("http://{authority}/y").parse().unwrap();
+            let written = Server::new(written, |_| None).unwrap();
+            assert!(one.is_reached_alike(&written) && !one.is_configured_alike(&written));
+            assert!(written.at("10.0.0.9".parse().unwrap()).pinned().is_none());
+        }
     }
 
     #[test]
