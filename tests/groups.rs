@@ -616,3 +616,17 @@ async fn full_queue() -> FullQueue {
         _waiting: waiting,
     }
 }
+
+#[tokio::test]
+async fn where_all_servers_are_down_the_server_of_a_session_is_asked_all_the_same() {
+    let a = SessionServer::start("a").await;
+    let (address, gone) = (a.address, gone().await);
+    let (gate, _other) = gate(&[address, gone], "balance: round_robin").await;
+    let sid = open(&mut gate.connect().await).await;
+    drop(a);
+    assert_eq!(gate.connect().await.get("/").await.status(), 502);
+    // Its sessions are gone with it, but it has others of the same kind: it says so itself, and does not wait for a knock.
+    let listener = TcpListener::bind(address).await.unwrap();
+    let _again = SessionServer::start_on(listener, "a");
+    assert_eq!(gate.connect().await.get(&poll(&sid)).await.text(), "a");
+}

@@ -97,7 +97,11 @@ impl GroupRequest {
         now: Instant,
     ) -> Result<Self, ProxyError> {
         let choice = match remembered(group, &facts, now) {
-            Some(choice) if choice.chosen_by() == ChosenBy::Sid && choice.is_down() => {
+            Some(choice)
+                if choice.chosen_by() == ChosenBy::Sid
+                    && choice.is_down()
+                    && !group.is_all_down() =>
+            {
                 return Err(ProxyError::SessionDown {
                     upstream: choice.server().authority(),
                 });
