@@ -30,6 +30,7 @@ mod https_refused;
 mod https_upstream;
 mod hyper_contracts;
 mod import;
+mod invented_sessions;
 mod keep_alive;
 mod last_bytes;
 mod layers;
