@@ -3,6 +3,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use serde_json::Value;
+use tokio::net::TcpListener;
+
 use crate::support::Over;
 use crate::support::Peer;
 use crate::support::TestServer;
@@ -216,4 +219,32 @@ async fn without_a_descriptor_left_nothing_spins_and_open_tunnels_go_on() {
         others.extend(refused);
     }
     assert!(fastest < ROOM, "{fastest:?}");
+}
+
+/// Clients can be so many that there is no descriptor left for a connection to a server: nothing is known of the servers by that.
+#[tokio::test]
+async fn a_lack_of_descriptors_takes_no_server_out() {
+    let mut unconnected = 0;
+    // Whether the last descriptor is a client's or an upstream's.
+    for descriptors in [64, 65] {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut upstream = Upstream::scripted_on(listener).await;
+        let gate = TestServer::setup()
+            .top("threads: 1\nmax_connections: 1000")
+            .descriptors(descriptors)
+            .raw_route("location: /")
+            .of_route(&format!(
+                "proxy_pass: [\"http://127.0.0.1:{port}\", \"http://127.0.0.2:{port}\"]"
+            ))
+            .start()
+            .await;
+        let (tunnels, others) = crowd(&gate, &mut upstream).await;
+        unconnected += others.len() - 1;
+        // The main thread looks once a second who is down.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(gate.log().all("server down"), Vec::<Value>::new());
+        drop((tunnels, others));
+    }
+    assert!(unconnected > 0);
 }

@@ -65,7 +65,9 @@ async fn connect_in_group(
             ended: now.into_std(),
         };
         let in_group = to.in_group.as_mut();
-        let next = in_group.map_or(Next::Done, |in_group| in_group.not_connected(attempt));
+        let next = in_group.map_or(Next::Done, |in_group| {
+            in_group.not_connected(attempt, &error)
+        });
         if next == Next::Done || now >= deadline {
             return Err(ProxyError::Connect(error));
         }

@@ -19,6 +19,7 @@ use crate::proxy::group_facts::RequestKind;
 use crate::upstream::Choice;
 use crate::upstream::ChosenBy;
 use crate::upstream::ConnectAttempt;
+use crate::upstream::ConnectError;
 use crate::upstream::Group;
 
 /// How many servers a request is connected to in vain. All of them share `connect_timeout`.
@@ -150,8 +151,10 @@ impl GroupRequest {
     }
 
     /// The server was not connected to. Nothing was sent, so that any request may go elsewhere, but for one whose session is there.
-    pub(super) fn not_connected(&mut self, attempt: ConnectAttempt) -> Next {
-        self.choice.failed(attempt);
+    pub(super) fn not_connected(&mut self, attempt: ConnectAttempt, error: &ConnectError) -> Next {
+        if !error.is_of_this_machine() {
+            self.choice.failed(attempt);
+        }
         self.unconnected += 1;
         self.is_doubtful = true;
         if self.unconnected >= MOST_CONNECTS || self.choice.chosen_by() == ChosenBy::Sid {

@@ -65,6 +65,27 @@ impl ConnectError {
             | Self::TlsTimeout { address, .. } => Some(address),
         }
     }
+
+    /// Whether this machine is why there is no connection, which has no descriptor, no memory or no port left for one. It says nothing
+    /// of the server, and clients can bring it about by being many.
+    pub fn is_of_this_machine(&self) -> bool {
+        let source = match self {
+            Self::Resolve { source, .. } | Self::Refused { source, .. } => source,
+            Self::Timeout { .. } | Self::Tls { .. } | Self::TlsTimeout { .. } => return false,
+        };
+        let errno = Errno::from_io_error(source);
+        errno.is_some_and(|errno| {
+            [
+                Errno::MFILE,
+                Errno::NFILE,
+                Errno::NOBUFS,
+                Errno::NOMEM,
+                Errno::ADDRNOTAVAIL,
+                Errno::ADDRINUSE,
+            ]
+            .contains(&errno)
+        })
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -142,4 +163,44 @@ impl fmt::Display for Plainly<'_> {
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use rustix::io::Errno;
+
+    use crate::stream::PeerAddr;
+    use crate::upstream::ConnectError;
+
+    #[test]
+    fn what_this_machine_lacks_says_nothing_of_a_server() {
+        for (errno, is_of_this_machine) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOBUFS, true),
+            (Errno::NOMEM, true),
+            (Errno::ADDRNOTAVAIL, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::NETUNREACH, false),
+            (Errno::TIMEDOUT, false),
+            (Errno::CONNRESET, false),
+            (Errno::NOENT, false),
+        ] {
+            let refused = ConnectError::Refused {
+                upstream: "127.0.0.1:1".to_owned(),
+                address: PeerAddr::Ip(([127, 0, 0, 1], 1).into()),
+                source: io::Error::from(errno),
+            };
+            assert_eq!(refused.is_of_this_machine(), is_of_this_machine, "{errno}");
+        }
+        let timeout = ConnectError::Timeout {
+            upstream: "127.0.0.1:1".to_owned(),
+            limit: Duration::from_secs(5),
+        };
+        assert!(!timeout.is_of_this_machine());
+    }
 }

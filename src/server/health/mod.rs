@@ -24,6 +24,7 @@ use tokio::time::sleep_until;
 use crate::observe::GroupEvent;
 use crate::observe::Observer;
 use crate::server::health::judge::Sentence;
+use crate::server::health::question::HealthFault;
 use crate::server::health::record::MemberRecord;
 use crate::server::health::record::Terms;
 use crate::tunnel::TunnelOwner;
@@ -120,7 +121,7 @@ struct GroupRecord {
 /// What a server has answered.
 struct HealthAnswer {
     member: Member,
-    outcome: Result<(), String>,
+    outcome: Result<(), HealthFault>,
 }
 
 impl HealthWatch {
@@ -236,13 +237,17 @@ impl HealthWatch {
         let Some((group, record)) = found else { return };
         record.look(now);
         record.was_asked(now, &self.pace);
+        if let Err(HealthFault::NotAsked) = answered.outcome {
+            return;
+        }
         let name = &group.settings().name;
         let sentence = match (record.is_checked(), &answered.outcome) {
             (true, outcome) => record.judge.judge(outcome.is_ok(), &self.pace),
             (false, Ok(())) => Sentence::Up,
             (false, Err(_)) => Sentence::Nothing,
         };
-        let reason = answered.outcome.as_ref().err().map(String::as_str);
+        let reason = answered.outcome.as_ref().err();
+        let reason = reason.and_then(HealthFault::reason);
         match sentence {
             Sentence::Down { is_new } => {
                 record.member.state().set_down(now);

@@ -16,6 +16,7 @@ use crate::engineio::read_polling;
 use crate::headers::spelling::Spelling;
 use crate::upstream;
 use crate::upstream::AskTimeouts;
+use crate::upstream::ConnectError;
 use crate::upstream::HealthCheck;
 use crate::upstream::ProbeAnswer;
 use crate::upstream::ProbeError;
@@ -34,19 +35,47 @@ pub(super) enum HealthQuestion {
     Check(HealthCheck, Duration),
 }
 
+/// Why a server was not found well.
+#[derive(Debug)]
+pub(super) enum HealthFault {
+    /// It is not, for this reason.
+    Unwell(String),
+    /// It was not asked, since this machine had no descriptor or no port left for that.
+    NotAsked,
+}
+
+impl HealthFault {
+    /// What is wrong with the server, in words, if that is known.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Unwell(reason) => Some(reason),
+            Self::NotAsked => None,
+        }
+    }
+}
+
+impl From<ConnectError> for HealthFault {
+    fn from(error: ConnectError) -> Self {
+        if error.is_of_this_machine() {
+            Self::NotAsked
+        } else {
+            Self::Unwell(error.to_string())
+        }
+    }
+}
+
 impl HealthQuestion {
     /// Asks it. Needs a runtime that takes tasks of its own thread.
     ///
     /// # Errors
-    /// Why the server is not well, in words.
+    /// Why the server is not well, or that it was not asked.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection.
-    pub(super) async fn ask(self, server: &Server) -> Result<(), String> {
+    pub(super) async fn ask(self, server: &Server) -> Result<(), HealthFault> {
         match self {
             Self::Knock(limit) | Self::Check(HealthCheck::Tcp, limit) => {
-                let answers = upstream::answers(server, limit).await;
-                answers.map_err(|error| error.to_string())
+                Ok(upstream::answers(server, limit).await?)
             }
             Self::Check(HealthCheck::Http(path), limit) => {
                 let passed = async {
@@ -54,7 +83,10 @@ impl HealthQuestion {
                     let status = answer.head().status;
                     match status.is_success() || status.is_redirection() {
                         true => Ok(()),
-                        false => Err(format!("it answered {} to GET {path}", status.as_u16())),
+                        false => Err(HealthFault::Unwell(format!(
+                            "it answered {} to GET {path}",
+                            status.as_u16()
+                        ))),
                     }
                 };
                 within(limit, passed).await
@@ -66,10 +98,10 @@ impl HealthQuestion {
                     let status = answer.head().status;
                     match is_of_engine_io(status, &answer.beginning().await) {
                         true => Ok(()),
-                        false => Err(format!(
+                        false => Err(HealthFault::Unwell(format!(
                             "it answered {} to GET {path}, and not as an Engine.IO server refuses an unknown session",
                             status.as_u16()
-                        )),
+                        ))),
                     }
                 };
                 within(limit, passed).await
@@ -80,22 +112,28 @@ impl HealthQuestion {
 
 async fn within(
     limit: Duration,
-    passed: impl Future<Output = Result<(), String>>,
-) -> Result<(), String> {
+    passed: impl Future<Output = Result<(), HealthFault>>,
+) -> Result<(), HealthFault> {
     let passed = timeout(limit, passed).await;
-    passed.unwrap_or_else(|_| Err(format!("it did not answer within {limit:?}")))
+    passed.unwrap_or_else(|_| Err(silent(limit)))
 }
 
-async fn get(server: &Server, target: &str, limit: Duration) -> Result<ProbeAnswer, String> {
-    let head = head(server, target).ok_or_else(|| format!("`{target}` is no path"))?;
+fn silent(limit: Duration) -> HealthFault {
+    HealthFault::Unwell(format!("it did not answer within {limit:?}"))
+}
+
+async fn get(server: &Server, target: &str, limit: Duration) -> Result<ProbeAnswer, HealthFault> {
+    let head = head(server, target);
+    let head = head.ok_or_else(|| HealthFault::Unwell(format!("`{target}` is no path")))?;
     let timeouts = AskTimeouts {
         connect: limit,
         answer: limit,
     };
     let answer = upstream::ask(server, head, Spelling::default(), timeouts).await;
     answer.map_err(|error| match error {
-        ProbeError::Timeout => format!("it did not answer within {limit:?}"),
-        error => error.to_string(),
+        ProbeError::Timeout => silent(limit),
+        ProbeError::Connect(error) => error.into(),
+        error @ ProbeError::Http(_) => HealthFault::Unwell(error.to_string()),
     })
 }
 
