@@ -205,7 +205,7 @@ fn everything_that_is_missing_is_named_at_once_with_its_package() {
         rows.last(),
         Some(&"  Python's ensurepip: package python3-venv")
     );
-    assert_eq!((code, rows.len()), (Some(1), 9));
+    assert_eq!((code, rows.len()), (Some(1), 10));
 }
 
 #[test]

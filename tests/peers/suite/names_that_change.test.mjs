@@ -142,7 +142,8 @@ check('an address that vanishes drains: its tunnel goes on, nothing new comes th
 check('a name with 300 addresses has 300 servers', NAMES, async (ring) => {
   const addresses = Array.from({ length: 300 }, (_, i) => `127.1.${Math.floor(i / 250)}.${1 + (i % 250)}`);
   const { answering, say } = await world(ring, { first: { addresses } });
-  assert.equal((await answering(300)).length, 300);
+  // Two rounds of turns: on a busy machine one was missing in the first, twice.
+  assert.equal((await answering(600)).length, 300);
   await say({ addresses: addresses.slice(0, 3) });
   assert.deepEqual(await answering(9), addresses.slice(0, 3));
 });

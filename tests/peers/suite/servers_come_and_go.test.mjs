@@ -133,9 +133,13 @@ check('a server that returns is neither flooded nor starved, and level with the 
   assert.ok(first.share <= (LONG ? 0.05 : 0.1), `${first.share} of ${first.of} in the first tenth`);
   const last = tunnels.share('c', start, 0.8 * slowStart, slowStart);
   assert.ok(last.share > 0.2 && last.share < 0.4, `${last.share} of ${last.of} in the last fifth`);
-  const level = tunnels.open();
-  const mean = (level.a + level.b + level.c) / 3;
-  for (const name of NAMES) assert.ok(Math.abs(level[name] - mean) <= Math.max(0.05 * mean, 2), JSON.stringify(level));
+  const isLevel = ({ a, b, c }) => [a, b, c].every((one) => Math.abs(one - (a + b + c) / 3) <= Math.max((0.05 * (a + b + c)) / 3, 2));
+  let level = tunnels.open();
+  // By now it is, unless the machine is busy and tunnels end late.
+  for (const late = performance.now() + 10_000; !isLevel(level) && performance.now() < late; level = tunnels.open()) {
+    await until(performance.now() + 50);
+  }
+  assert.ok(isLevel(level), JSON.stringify(level));
   assert.deepEqual(tunnels.failures, []);
   if (LONG) console.log(`first second ${first.share}, just before the end ${last.share}, then ${JSON.stringify(level)}`);
 });

@@ -129,7 +129,9 @@ export function summary(members) {
 export async function fleet(ring, generation, url, { count = FLEET, transports = POLLING, rounds = 4, kept = false, seconds = 15, ...options } = {}) {
   if (generation === 'python') {
     const settings = JSON.stringify({ url, count, transports, rounds: 2 * rounds, kept, seconds });
-    return summary(JSON.parse(await run(PYTHON, [PYTHON_FLEET, settings])));
+    const said = await run(PYTHON, [PYTHON_FLEET, settings]);
+    // Before it there may be what the clients' library says on stderr.
+    return summary(JSON.parse(said.trim().split('\n').at(-1)));
   }
   const members = talkers(ring, generation, url, { count, transports, ...options });
   const each = async (member) => {
