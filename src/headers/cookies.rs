@@ -7,9 +7,14 @@ use http::header;
 /// The value of the first cookie of this name, over all lines of `Cookie`, as nginx's `$cookie_NAME`: case does not matter in the
 /// name.
 pub fn named(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
+    all_named(headers, name).next()
+}
+
+/// The values of all cookies of this name.
+pub fn all_named(headers: &HeaderMap, name: &str) -> impl Iterator<Item = HeaderValue> {
     let lines = headers.get_all(header::COOKIE).into_iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (found, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
         let is_named = found.eq_ignore_ascii_case(name.as_bytes());

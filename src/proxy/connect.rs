@@ -38,7 +38,8 @@ async fn connect_in_group(
     first: &[u8],
     report: &mut Report,
 ) -> Result<Connected, ProxyError> {
-    let deadline = Instant::now() + to.hop.route.timeouts.connect;
+    let whole = to.hop.route.timeouts.connect;
+    let deadline = Instant::now() + whole;
     loop {
         let began = Instant::now();
         let left = deadline.saturating_duration_since(began);
@@ -66,7 +67,7 @@ async fn connect_in_group(
         };
         let in_group = to.in_group.as_mut();
         let next = in_group.map_or(Next::Done, |in_group| {
-            in_group.not_connected(attempt, &error)
+            in_group.not_connected(attempt, error.blame(whole))
         });
         if next == Next::Done || now >= deadline {
             return Err(ProxyError::Connect(error));

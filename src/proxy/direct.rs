@@ -54,12 +54,18 @@ pub async fn shake_hands(
 ) -> DirectEnd<Agreed> {
     let PreparedRequest {
         mut report,
-        changes,
+        mut changes,
         to,
     } = prepare(connection, &mut request.parts, Framing::None);
     let asked = match to {
         Ok(Prepared::Forward(mut to)) => {
-            ask_for_tunnel(&mut to, &mut request, &mut report, changes.as_deref()).await
+            let asked =
+                ask_for_tunnel(&mut to, &mut request, &mut report, changes.as_deref()).await;
+            // A 101 that is here as bytes has it already.
+            if let Ok(DirectOutcome::Answer(_)) = &asked {
+                to.set_cookie(changes.as_deref_mut());
+            }
+            asked
         }
         Ok(Prepared::Own(response)) => Ok(DirectOutcome::Answer(Answer::Own(response))),
         Err(error) => Err(error),

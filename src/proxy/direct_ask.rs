@@ -1,5 +1,7 @@
 //! A request without hyper: asked of the one server of its route, or of one server of its group after the other.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header;
 use http::request;
@@ -18,12 +20,12 @@ use crate::proxy::direct_request::DirectRequest;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::group_request::AttemptOutcome;
-use crate::proxy::group_request::Next;
 use crate::proxy::lease::IdleLease;
 use crate::proxy::lease::Lease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::session::keeps;
+use crate::proxy::upstream_request::HeldOutcome;
 use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::PeerAddr;
 use crate::stream::Stream;
@@ -69,15 +71,18 @@ pub(super) async fn ask_for_tunnel(
     }
     // Boxed, so that a request to one server does not carry the room for it.
     Box::pin(async {
+        let mut held = HeldOutcome::default();
         loop {
+            let server = Arc::clone(&to.hop.server);
             let mut agreed = agree(to, request, report, changes).await;
             let attempt = match &mut agreed {
                 Ok(DirectOutcome::Bytes(_)) => AttemptOutcome::Switched,
                 Ok(DirectOutcome::Answer(answer)) => answer.attempt(to).await,
                 Err(error) => AttemptOutcome::failed(error),
             };
-            if to.after(attempt, report) == Next::Done {
-                return agreed;
+            let next = to.after(attempt, report);
+            if let Some(outcome) = held.settle(next, server, agreed, to) {
+                return outcome;
             }
         }
     })
@@ -138,7 +143,9 @@ pub(super) async fn ask(
     }
     // Boxed, so that a request to one server does not carry the room for it.
     Box::pin(async {
+        let mut held = HeldOutcome::default();
         loop {
+            let server = Arc::clone(&to.hop.server);
             let mut asked = ask_server(connection, to, request, report).await;
             let attempt = match &mut asked {
                 Ok(DirectOutcome::Bytes(WholeAnswer { answer, .. })) => {
@@ -147,8 +154,9 @@ pub(super) async fn ask(
                 Ok(DirectOutcome::Answer(answer)) => answer.attempt(to).await,
                 Err(error) => AttemptOutcome::failed(error),
             };
-            if to.after(attempt, report) == Next::Done {
-                return asked;
+            let next = to.after(attempt, report);
+            if let Some(outcome) = held.settle(next, server, asked, to) {
+                return outcome;
             }
         }
     })

@@ -2,11 +2,13 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::request;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
@@ -23,12 +25,12 @@ use crate::proxy::connect::connect;
 use crate::proxy::connection::ClientConnection;
 use crate::proxy::error::ProxyError;
 use crate::proxy::group_request::AttemptOutcome;
-use crate::proxy::group_request::Next;
 use crate::proxy::lease::HttpLease;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::request_body::RequestBody;
 use crate::proxy::upstream_body::UpstreamBody;
+use crate::proxy::upstream_request::HeldOutcome;
 use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::PeerAddr;
 use crate::stream::Rewound;
@@ -50,8 +52,8 @@ pub(super) async fn exchange(
 }
 
 /// The longest body of a request for an unknown session that is waited for, so that each server can be asked with all of it: clients
-/// send the head of a POST and its body one after the other. Messages are shorter, and those that are not belong to sessions that are
-/// known by the time.
+/// send the head of a POST and its body one after the other. One that is longer, or whose length is not said, goes to one server, and
+/// its session is lost if that is the wrong one: memory for the largest messages of everybody who makes ids up is worse.
 const MOST_COLLECTED: u64 = 64 * 1024;
 
 /// Sends a request to one server of a group after the other, as long as that helps. A body that is on its way cannot be sent again.
@@ -66,7 +68,9 @@ async fn exchange_in_group(
         let collected = request.body_mut().collect(MOST_COLLECTED, limit).await;
         collected.map_err(ProxyError::Request)?;
     }
+    let mut held = HeldOutcome::default();
     loop {
+        let server = Arc::clone(&to.hop.server);
         let again = copy(&request);
         if again.is_none() {
             to.goes_once();
@@ -77,10 +81,13 @@ async fn exchange_in_group(
             Err(error) => AttemptOutcome::failed(error),
         };
         let next = to.after(attempt, report);
-        match again {
-            Some(again) if next == Next::Elsewhere => request = again,
-            _ => return answer,
+        let Some(again) = again else {
+            return answer;
+        };
+        if let Some(outcome) = held.settle(next, server, answer, to) {
+            return outcome;
         }
+        request = again;
     }
 }
 
@@ -171,7 +178,11 @@ async fn ask(
 ) -> Result<(Response<Incoming>, HttpLease), ProxyError> {
     if let Some(lease) = kept(connection, to).await {
         report.sent_to(Some(lease.connection.address().clone()));
-        let again = match decision::may_be_repeated(request.method(), Framing::None) {
+        let framing = match request.body().is_end_stream() {
+            true => Framing::None,
+            false => Framing::Length,
+        };
+        let again = match decision::may_be_repeated(request.method(), framing) {
             true => copy(&request),
             false => None,
         };
@@ -193,7 +204,7 @@ async fn kept(connection: &ClientConnection, to: &UpstreamRequest) -> Option<Htt
     connection.take_lease()?.http(to).await
 }
 
-/// A copy to send again, if the request has no body. How its names were spelled is left out, since copying that map too would
+/// A copy to send again, if none of the body is on its way. How its names were spelled is left out, since copying that map too would
 /// cost every poll.
 fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let body = request.body().try_clone()?;

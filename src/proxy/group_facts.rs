@@ -12,6 +12,7 @@ use crate::affinity::SessionNeed;
 use crate::affinity::Sessions;
 use crate::decision::Checked;
 use crate::decision::Client;
+use crate::decision::Framing;
 use crate::headers::cookies;
 use crate::headers::upgrade::Asked;
 use crate::upstream::Balance;
@@ -55,6 +56,7 @@ pub(super) struct ClientRequest<'a> {
     pub(super) client: &'a Client,
     /// The client's head.
     pub(super) head: &'a Parts,
+    pub(super) framing: Framing,
     pub(super) checked: &'a Checked,
     /// What it has to do with the sessions of `sessions`.
     pub(super) need: SessionNeed,
@@ -82,7 +84,16 @@ impl GroupFacts {
             hash_key,
             session: session.filter(|_| sticky.sid),
             sessions: request.sessions,
-            cookie: cookie.and_then(|cookie| cookies::named(&request.head.headers, &cookie.name)),
+            cookie: cookie.and_then(|cookie| {
+                // A browser sends two of one name where two paths or domains have one; any of them may be this group's.
+                let mut sent = cookies::all_named(&request.head.headers, &cookie.name);
+                let first = sent.next()?;
+                let is_known = |value: &HeaderValue| group.member_of_cookie(value).is_some();
+                if is_known(&first) {
+                    return Some(first);
+                }
+                Some(sent.find(is_known).unwrap_or(first))
+            }),
             kind: RequestKind::of(request),
         }
     }
@@ -102,7 +113,7 @@ impl GroupFacts {
 
 impl RequestKind {
     fn of(request: &ClientRequest<'_>) -> Self {
-        let is_get = request.head.method == Method::GET;
+        let is_get = request.head.method == Method::GET && request.framing == Framing::None;
         if request.head.method == Method::OPTIONS {
             return Self::Options;
         }

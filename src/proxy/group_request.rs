@@ -16,17 +16,18 @@ use crate::affinity::SessionKey;
 use crate::proxy::error::ProxyError;
 use crate::proxy::group_facts::GroupFacts;
 use crate::proxy::group_facts::RequestKind;
+use crate::upstream::Blame;
 use crate::upstream::Choice;
 use crate::upstream::ChosenBy;
 use crate::upstream::ConnectAttempt;
-use crate::upstream::ConnectError;
 use crate::upstream::Group;
+use crate::upstream::Member;
 
 /// How many servers a request is connected to in vain. All of them share `connect_timeout`.
 const MOST_CONNECTS: usize = 3;
 
 /// How many servers are asked for a session. In a larger group one that is not remembered is found by luck.
-const MOST_ASKED: usize = 8;
+const MOST_ASKED: usize = 32;
 
 /// A request to a group of servers.
 #[derive(Debug)]
@@ -35,8 +36,10 @@ pub(super) struct GroupRequest {
     facts: GroupFacts,
     /// How many servers could not be connected to.
     unconnected: usize,
-    /// How many servers do not know the session.
+    /// How many servers were asked for the session, and have not answered as one that knows it.
     refused_by: usize,
+    /// Whether what one of them said otherwise is held, for the case that all the others say that they do not know the session.
+    holds: bool,
     /// Whether one of them may know it all the same: it was not reached, or refused without saying why.
     is_doubtful: bool,
     /// Whether another server was asked because the first gave no answer, or one that it cannot do this now.
@@ -71,11 +74,15 @@ impl AttemptOutcome<'_> {
     }
 }
 
-/// Whether a server that refuses a session says why.
+/// What a server that was asked for a session says of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Words {
-    Some,
-    None,
+enum SessionAnswer {
+    /// It knows the session, or its word ends the search: it is the one that is remembered for the session.
+    Known,
+    /// It says in words that it does not know the session.
+    Unknown,
+    /// It said something else, or nothing. It may know the session, or be of no use to anybody.
+    Unclear,
 }
 
 /// What becomes of a request after an attempt.
@@ -85,6 +92,10 @@ pub(super) enum Next {
     Done,
     /// It goes to the server that is the choice now.
     Elsewhere,
+    /// It goes to the server that is the choice now, and what came of it is held: it is passed on if no other server has the session.
+    Hold,
+    /// What is held is passed on.
+    Held,
 }
 
 impl GroupRequest {
@@ -98,11 +109,7 @@ impl GroupRequest {
         now: Instant,
     ) -> Result<Self, ProxyError> {
         let choice = match remembered(group, &facts, now) {
-            Some(choice)
-                if choice.chosen_by() == ChosenBy::Sid
-                    && choice.is_down()
-                    && !group.is_all_down() =>
-            {
+            Some(choice) if choice.chosen_by() == ChosenBy::Sid && choice.is_down() => {
                 return Err(ProxyError::SessionDown {
                     upstream: choice.server().authority(),
                 });
@@ -122,6 +129,7 @@ impl GroupRequest {
             facts,
             unconnected: 0,
             refused_by: 0,
+            holds: false,
             is_doubtful: false,
             is_repeated: false,
             is_streamed: false,
@@ -146,13 +154,20 @@ impl GroupRequest {
         if self.choice.chosen_by() == ChosenBy::Sid {
             return 1;
         }
-        let others = self.choice.group().members().len() - self.choice.tried();
+        let is_session = self.facts.session.is_some();
+        let is_all_down = self.choice.group().is_all_down();
+        let may_be_next = |member: &&Member| {
+            let settings = member.settings();
+            let takes = !settings.down && (is_session || !settings.drain);
+            takes && (is_all_down || !member.state().is_down())
+        };
+        let others = self.choice.untried().filter(may_be_next).count();
         (1 + others).min(MOST_CONNECTS - self.unconnected)
     }
 
     /// The server was not connected to. Nothing was sent, so that any request may go elsewhere, but for one whose session is there.
-    pub(super) fn not_connected(&mut self, attempt: ConnectAttempt, error: &ConnectError) -> Next {
-        if !error.is_of_this_machine() {
+    pub(super) fn not_connected(&mut self, attempt: ConnectAttempt, blame: Blame) -> Next {
+        if blame == Blame::Server {
             self.choice.failed(attempt);
         }
         self.unconnected += 1;
@@ -179,14 +194,13 @@ impl GroupRequest {
 
     /// What becomes of the request after this.
     pub(super) fn after(&mut self, attempt: AttemptOutcome<'_>, now: Instant) -> Next {
-        if let Some(session) = self.facts.session
-            && let Some(words) = self.session_unknown(attempt)
-        {
-            self.is_doubtful |= words == Words::None;
-            return match self.is_streamed {
-                true => Next::Done,
-                false => self.ask_another(session, now),
-            };
+        if let Some(session) = self.facts.session {
+            let answer = self.session_answer(attempt);
+            if answer == SessionAnswer::Known || self.is_streamed {
+                self.remember(attempt, now);
+                return Next::Done;
+            }
+            return self.ask_another(session, answer, now);
         }
         if self.is_for_another(attempt)
             && !self.is_repeated
@@ -200,42 +214,51 @@ impl GroupRequest {
         Next::Done
     }
 
-    /// Goes on to the next server that has not been asked for the session.
-    fn ask_another(&mut self, session: SessionKey, now: Instant) -> Next {
-        self.refused_by += 1;
+    /// Goes on to the next server that has not been asked for the session. Those that do not know it have done nothing, so that whatever
+    /// the request is may be sent to all of them.
+    fn ask_another(&mut self, session: SessionKey, answer: SessionAnswer, now: Instant) -> Next {
         let group = Arc::clone(self.choice.group());
         let affinity = group.state().affinity();
         let client = self.facts.client();
-        if self.refused_by == 1 && !affinity.may_ask(session, client, now) {
+        let is_unclear = answer == SessionAnswer::Unclear;
+        self.is_doubtful |= is_unclear;
+        if self.refused_by == 0 && !affinity.may_ask(session, client, now) {
             return Next::Done;
         }
+        self.refused_by += 1;
         let asks_on = self.refused_by < MOST_ASKED;
         if asks_on && self.choice.ask_another(&self.facts.input(now)) {
+            if is_unclear && !self.holds {
+                self.holds = true;
+                return Next::Hold;
+            }
             return Next::Elsewhere;
         }
-        let are_all_asked = self.refused_by == group.members().len();
-        if are_all_asked && !self.is_doubtful {
+        let members = group.members().iter();
+        let askable = members.filter(|member| !member.settings().down);
+        if self.refused_by >= askable.count() && !self.is_doubtful {
             affinity.refused_by_all(session, client, now);
         } else {
             affinity.asked_in_vain(client, now);
         }
-        Next::Done
+        if self.holds { Next::Held } else { Next::Done }
     }
 
-    /// Whether the server does not know the session, and how it says so.
-    fn session_unknown(&self, attempt: AttemptOutcome<'_>) -> Option<Words> {
+    /// What this says of the session. The word of the server that is remembered for it counts, whatever it is, but that the session is
+    /// unknown.
+    fn session_answer(&self, attempt: AttemptOutcome<'_>) -> SessionAnswer {
         let sessions = self.facts.sessions;
         match attempt {
             AttemptOutcome::Answered(status, Some(body))
             | AttemptOutcome::Refused(status, Some(body))
                 if sessions.is_unknown(status, body) =>
             {
-                Some(Words::Some)
+                SessionAnswer::Unknown
             }
-            AttemptOutcome::Refused(status, _) if sessions.may_be_unknown(status) => {
-                Some(Words::None)
-            }
-            _ => None,
+            _ if self.choice.chosen_by() == ChosenBy::Sid => SessionAnswer::Known,
+            AttemptOutcome::Switched => SessionAnswer::Known,
+            AttemptOutcome::Answered(status, _) if status.is_success() => SessionAnswer::Known,
+            _ => SessionAnswer::Unclear,
         }
     }
 
@@ -297,8 +320,10 @@ fn remembered(group: &Arc<Group>, facts: &GroupFacts, now: Instant) -> Option<Ch
     }
     let cookie = facts.cookie.as_ref()?;
     let member = group.member_of_cookie(cookie)?;
-    // A new session would keep a server that is to become empty from ever being so.
-    if member.settings().drain && facts.kind == RequestKind::Opening {
+    // A new session would keep a server that is to become empty from ever being so, and go beyond what a full one may have.
+    let most = member.settings().max_conns;
+    let is_full = most.is_some_and(|most| member.state().open() >= most);
+    if (member.settings().drain || is_full) && facts.kind == RequestKind::Opening {
         return None;
     }
     let choice = group.choose_member(member.id(), ChosenBy::Cookie)?;

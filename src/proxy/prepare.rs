@@ -139,6 +139,7 @@ impl NewRequest<'_> {
                 let request = ClientRequest {
                     client: &client,
                     head,
+                    framing: self.framing,
                     checked: &checked,
                     need,
                     sessions: proxy.sessions,

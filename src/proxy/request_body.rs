@@ -171,14 +171,11 @@ impl RequestBody {
         let Content::Streamed(incoming) = &mut self.content else {
             return Ok(());
         };
-        let Some(length) = incoming
-            .size_hint()
-            .exact()
-            .filter(|length| *length <= most)
-        else {
+        let length = incoming.size_hint().exact();
+        if length.is_none_or(|length| length > most) {
             return Ok(());
-        };
-        let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+        }
+        let mut bytes = BytesMut::new();
         loop {
             let frame = poll_fn(|cx| data_only(Pin::new(&mut *incoming).poll_frame(cx)));
             match timeout(limit, frame).await {

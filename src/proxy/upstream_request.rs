@@ -22,6 +22,7 @@ use crate::proxy::group_request::Next;
 use crate::proxy::report::Report;
 use crate::proxy::request_body::AnswerClock;
 use crate::proxy::route::Hop;
+use crate::upstream::Server;
 
 /// A request to an upstream: what it asks for, by which its answer is judged, and where it goes.
 #[derive(Debug)]
@@ -53,8 +54,8 @@ impl UpstreamRequest {
         let next = in_group.after(attempt, Instant::now());
         report.goes_in_group(in_group.chosen_by().word());
         match next {
-            Next::Elsewhere => self.follow_choice(),
-            Next::Done => report.counts_at_server(in_group.choice.take_open()),
+            Next::Elsewhere | Next::Hold => self.follow_choice(),
+            Next::Done | Next::Held => report.counts_at_server(in_group.choice.take_open()),
         }
         next
     }
@@ -147,5 +148,40 @@ impl UpstreamRequest {
             upstream: self.hop.authority(),
             source,
         }
+    }
+}
+
+/// What came of a request at one server, while the others are asked.
+#[derive(Debug)]
+pub(super) struct HeldOutcome<T>(Option<(Arc<Server>, T)>);
+
+impl<T> Default for HeldOutcome<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> HeldOutcome<T> {
+    /// What is passed on now, after this came of the request at this server: that, what was held, or nothing yet, since the request goes on.
+    pub(super) fn settle(
+        &mut self,
+        next: Next,
+        server: Arc<Server>,
+        outcome: T,
+        to: &mut UpstreamRequest,
+    ) -> Option<T> {
+        match next {
+            Next::Done => return Some(outcome),
+            Next::Elsewhere => {}
+            Next::Hold => self.0 = Some((server, outcome)),
+            Next::Held => {
+                let Some((server, held)) = self.0.take() else {
+                    return Some(outcome);
+                };
+                to.hop.server = server;
+                return Some(held);
+            }
+        }
+        None
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! A choice in which no server is down costs up to three relaxed read-modify-write operations that threads share: the turn, unless a
 //! hash or the counts decide alone (`balance/cursor`); the count of what is open, raised; and the same, lowered when the request or
-//! its tunnel has ended. A turn that falls to a server that cannot be chosen costs one more. No lock is taken and nothing is allocated.
+//! its tunnel has ended. A turn that falls to a server that cannot be chosen costs one more. The choice also counts as one that
+//! refers to its group. No lock is taken and nothing is allocated.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -137,6 +138,13 @@ impl Choice {
     pub fn tried_servers(&self) -> impl Iterator<Item = &Arc<Server>> {
         let tried = self.before.iter().chain([&self.at]);
         tried.map(|at| self.group.members()[*at].server())
+    }
+
+    /// The servers that were not tried.
+    pub fn untried(&self) -> impl Iterator<Item = &Member> {
+        let members = self.group.members().iter().enumerate();
+        let is_untried = |at: usize| at != self.at && !self.before.contains(&at);
+        members.filter_map(move |(at, member)| is_untried(at).then_some(member))
     }
 
     /// A connection to the server stands: failures in a row end.

@@ -55,7 +55,37 @@ pub enum ConnectError {
     },
 }
 
+/// Whose fault it is that there is no connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Blame {
+    /// The server's: it counts to `max_fails`.
+    Server,
+    /// Nobody's, as far as is known: this machine lacks something, or the server had too little time to be blamed.
+    Nobody,
+}
+
+/// How long a server may take in any case until it is blamed for taking too long: several servers share `connect_timeout`, and a share
+/// of a short one is no time for a TLS handshake. After a second TCP repeats a SYN that was lost (RFC 6298 §2).
+const TIME_ENOUGH: Duration = Duration::from_secs(1);
+
 impl ConnectError {
+    /// Whose fault it is, where `connect_timeout` is this long, of which the attempt may have had a share.
+    pub fn blame(&self, connect_timeout: Duration) -> Blame {
+        let is_servers = match self {
+            Self::Timeout { limit, .. } | Self::TlsTimeout { limit, .. } => {
+                *limit >= connect_timeout.min(TIME_ENOUGH)
+            }
+            Self::Resolve { .. } | Self::Refused { .. } | Self::Tls { .. } => {
+                !self.is_of_this_machine()
+            }
+        };
+        if is_servers {
+            Blame::Server
+        } else {
+            Blame::Nobody
+        }
+    }
+
     /// The address that it is about, if it is about one.
     pub fn address(&self) -> Option<&PeerAddr> {
         match self {

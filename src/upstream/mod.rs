@@ -35,6 +35,7 @@ pub use crate::upstream::choice::ChosenBy;
 pub use crate::upstream::choice_input::ChoiceInput;
 pub use crate::upstream::connect::Connected;
 pub use crate::upstream::connect::connect;
+pub use crate::upstream::connect_error::Blame;
 pub use crate::upstream::connect_error::ConnectError;
 pub use crate::upstream::connection::Connection;
 pub use crate::upstream::connection::SendError;
