@@ -43,23 +43,39 @@ struct Choices {
     others: Vec<(Directive, String)>,
     /// Where the block stands.
     place: SourceLine,
+    /// Whether a value has letters, which nginx compares without case and `when` with it.
+    ignores_case: bool,
 }
 
-/// Makes a `proxy_pass` in a location with a variable of a `map` an `if` for each value that the `map` has. Returns the places of the blocks that are written out so.
-pub(super) fn maps_of_upstreams(http: &mut [Directive]) -> Vec<SourceLine> {
+/// The places of `map` blocks that choose an upstream.
+#[derive(Debug, Default)]
+pub(super) struct ChoosingMaps {
+    /// Those that are written out.
+    pub(super) written_out: Vec<SourceLine>,
+    /// Those that are not, since nginx finds their values without case.
+    pub(super) ignoring_case: Vec<SourceLine>,
+}
+
+/// Makes a `proxy_pass` in a location with a variable of a `map` an `if` for each value that the `map` has.
+pub(super) fn maps_of_upstreams(http: &mut [Directive]) -> ChoosingMaps {
     let sets = everywhere(http, "set");
     let is_set = |name: &str| {
         sets.iter()
             .any(|set| set.arg(0).trim_start_matches('$') == name)
     };
     let maps = all(http, "map").filter_map(Choices::of);
-    let maps: Vec<Choices> = maps.filter(|map| !is_set(&map.name)).collect();
-    let mut written = Vec::new();
+    let maps = maps.filter(|map| !is_set(&map.name));
+    let (ignoring_case, maps): (Vec<Choices>, Vec<Choices>) =
+        maps.partition(|map| map.ignores_case);
+    let mut written_out = Vec::new();
     let servers = http.iter_mut().filter(|one| one.name == "server");
     for server in servers.filter_map(|server| server.block.as_mut()) {
-        write_out(server, &maps, &mut written);
+        write_out(server, &maps, &mut written_out);
     }
-    written
+    ChoosingMaps {
+        written_out,
+        ignoring_case: ignoring_case.iter().map(|map| map.place).collect(),
+    }
 }
 
 /// Does so in the locations of a block, and in those within them.
@@ -122,6 +138,7 @@ impl Choices {
         }
         let default = all(map.inside(), "default").next()?.arg(0).to_owned();
         let mut others = Vec::new();
+        let mut ignores_case = false;
         for entry in map.inside().iter().filter(|one| one.name != "default") {
             let (key, value) = (entry.name.trim_start_matches('\\'), entry.arg(0));
             let is_exact = !key.contains(['~', '$', ' ', '(', ')', '"'])
@@ -133,6 +150,13 @@ impl Choices {
             if value == default {
                 continue;
             }
+            // nginx takes no method in small letters, and an upgrade is asked for without case here too.
+            let key = match source {
+                "request_method" => key.to_ascii_uppercase(),
+                _ => key.to_owned(),
+            };
+            let has_letters = key.contains(|c: char| c.is_ascii_alphabetic());
+            ignores_case |= has_letters && !is_upgrade && source != "request_method";
             let condition = Directive {
                 name: "if".to_owned(),
                 args: vec![format!("(${source}"), "=".to_owned(), format!("{key})")],
@@ -147,6 +171,7 @@ impl Choices {
             default,
             others,
             place: map.place,
+            ignores_case,
         })
     }
 }

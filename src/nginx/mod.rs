@@ -79,7 +79,6 @@ use crate::nginx::sites::VirtualServer;
 use crate::nginx::tree::Directive;
 use crate::nginx::tree::all;
 use crate::nginx::upstreams::Groups;
-use crate::nginx::uses::NO_VARIABLES;
 use crate::nginx::uses::Uses;
 use crate::nginx::write::Translation;
 use crate::nginx::write_group::AskedGroups;
@@ -153,10 +152,10 @@ pub fn import(file: &Path) -> Result<Imported, ImportError> {
     let nowhere = Scope::default();
     let (main, mut http) = contexts(directives);
     desugar::try_files_of_servers(&mut http);
-    let written_out = desugar::maps_of_upstreams(&mut http);
+    let choosing = desugar::maps_of_upstreams(&mut http);
     read_main(&main, &nowhere, &mut top, &mut notes);
     let mut scope = nowhere.within(&http);
-    let uses = Uses::of(&http, written_out);
+    let uses = Uses::of(&http, choosing);
     read_http(&http, &scope, &uses, &mut top, &mut notes);
     scope.has_real_ip = !top.trusted_proxies.is_empty();
 
@@ -245,7 +244,9 @@ fn read_http(
         match directive.name.as_str() {
             "map" => match uses.why_needless(directive) {
                 Some(why) => notes.needless(directive, why),
-                None => top.comments.push(notes.left(directive, NO_VARIABLES)),
+                None => top
+                    .comments
+                    .push(notes.left(directive, uses.why_lost(directive))),
             },
             "access_log" if directive.arg(0) == "off" => top.access_log_off = true,
             _ => note_rest(

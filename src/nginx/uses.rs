@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use crate::nginx::desugar::ChoosingMaps;
 use crate::nginx::other_directives::is_needless;
 use crate::nginx::tree::Directive;
-use crate::nginx::tree::SourceLine;
 use crate::nginx::tree::all;
 use crate::nginx::variables::names_in;
 
 /// The reason why the variables of a `map` cannot be made.
-pub(super) const NO_VARIABLES: &str =
+const NO_VARIABLES: &str =
     "there are no variables to make; `when` chooses by query, header, method and port";
+/// The reason why a `map` whose values have letters cannot choose an upstream.
+const IGNORES_CASE: &str = "nginx finds its values without case, and `when` asks for them with case; write a route with `when` for each \
+                            spelling that clients have";
 /// Why nothing is missed without a variable for `Connection`.
 const CONNECTION: &str = "`Connection: Upgrade` is sent with upgrades by itself";
 /// Why nothing is missed without a variable that nothing uses.
@@ -27,17 +30,16 @@ const WRITTEN_OUT: &str = "its values stand in `when`, and in the `proxy_pass` o
 #[derive(Debug, Default)]
 pub(super) struct Uses<'t> {
     users: BTreeMap<&'t str, Vec<&'t Directive>>,
-    /// The places of `map` blocks whose values stand in routes.
-    written_out: Vec<SourceLine>,
+    /// The `map` blocks that choose an upstream.
+    choosing: ChoosingMaps,
 }
 
 impl<'t> Uses<'t> {
-    /// The uses of all variables in the block of `http`, but for those of the `map` blocks at these places that stand in routes
-    /// already.
-    pub(super) fn of(http: &'t [Directive], written_out: Vec<SourceLine>) -> Self {
+    /// The uses of all variables in the block of `http`, but for those of the `map` blocks that stand in routes already.
+    pub(super) fn of(http: &'t [Directive], choosing: ChoosingMaps) -> Self {
         let mut uses = Self {
             users: BTreeMap::new(),
-            written_out,
+            choosing,
         };
         uses.add(http);
         uses
@@ -78,7 +80,7 @@ impl<'t> Uses<'t> {
         let users = self.users.get(map.arg(1).trim_start_matches('$'));
         let users = users.map(Vec::as_slice).unwrap_or_default();
         if users.is_empty() {
-            return Some(match self.written_out.contains(&map.place) {
+            return Some(match self.choosing.written_out.contains(&map.place) {
                 true => WRITTEN_OUT,
                 false => UNUSED,
             });
@@ -92,6 +94,17 @@ impl<'t> Uses<'t> {
             (false, _) => None,
             (true, true) => Some(CONNECTION),
             (true, false) => Some(IDLE),
+        }
+    }
+
+    /// Why the `map`, without which something is missed, is not carried over.
+    pub(super) fn why_lost(&self, map: &Directive) -> &'static str {
+        let users = self.users.get(map.arg(1).trim_start_matches('$'));
+        let mut users = users.into_iter().flatten();
+        let chooses = users.any(|user| user.name == "proxy_pass");
+        match chooses && self.choosing.ignoring_case.contains(&map.place) {
+            true => IGNORES_CASE,
+            false => NO_VARIABLES,
         }
     }
 }

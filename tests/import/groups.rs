@@ -21,6 +21,8 @@ use crate::support::within;
 struct Both {
     nginx: SocketAddr,
     wsgate: SocketAddr,
+    /// Why something is not carried over.
+    left: Vec<String>,
     /// Ports that are held for as long as both run, and that nobody answers at.
     _ports: Vec<Socket>,
     _running: (Running, TestServer),
@@ -36,8 +38,15 @@ struct Went {
 
 impl Both {
     /// Starts both with `upstream` blocks in which `S0`, `S1`, … stand for servers, and `DEAD` for one that refuses connections.
-    /// Each group answers at the location of its name.
+    /// Each group answers at the location of its name, and each variable of a `map` chooses one at the location of its own.
     async fn start(echo: &Echo, blocks: &str) -> Self {
+        let both = Self::start_with_losses(echo, blocks).await;
+        assert_eq!(both.left, [""; 0]);
+        both
+    }
+
+    /// Starts both, whatever is not carried over.
+    async fn start_with_losses(echo: &Echo, blocks: &str) -> Self {
         let (dead, refusing) = reserve();
         let (nginx_port, nginx) = reserve();
         let (wsgate_port, wsgate) = reserve();
@@ -49,8 +58,16 @@ impl Both {
             .split("upstream ")
             .skip(1)
             .filter_map(|rest| rest.split(' ').next());
+        let maps = blocks
+            .split("map ")
+            .skip(1)
+            .filter_map(|rest| rest.split(' ').nth(1));
         let locations: Vec<String> = names
-            .map(|name| format!("location /{name} {{ proxy_pass http://{name}; }}\n"))
+            .chain(maps)
+            .map(|name| {
+                let path = name.trim_start_matches('$');
+                format!("location /{path} {{ proxy_pass http://{name}; }}\n")
+            })
             .collect();
         let conf = format!(
             "daemon off; master_process off; pid nginx.pid; error_log stderr notice;\n\
@@ -64,7 +81,6 @@ impl Both {
         let file = dir.path().join("nginx.conf");
         fs::write(&file, conf).unwrap();
         let imported = wsgate::nginx::import(&file).unwrap();
-        assert_eq!(imported.left, [], "{}", imported.yaml);
         let listener = format!("address: {nginx}");
         let yaml = imported.yaml.replace(
             &listener,
@@ -78,6 +94,7 @@ impl Both {
         Self {
             nginx,
             wsgate,
+            left: imported.left.into_iter().map(|left| left.why).collect(),
             _ports: vec![dead, nginx_port, wsgate_port],
             _running: (Running::start(dir), gate),
         }
@@ -97,11 +114,16 @@ impl Both {
 
 /// Where a request goes that a client at this address of the machine sends.
 async fn ask(target: &str, to: SocketAddr, from: Ipv4Addr) -> Went {
-    within(&format!("{target} of {to}"), async {
+    send(&format!("GET {target} HTTP/1.1\r\n"), to, from).await
+}
+
+/// Where a request goes that begins with these lines.
+async fn send(lines: &str, to: SocketAddr, from: Ipv4Addr) -> Went {
+    within(&format!("{lines} of {to}"), async {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
         let mut peer = Peer::plain(socket.connect(to).await.unwrap());
-        let request = format!("GET {target} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+        let request = format!("{lines}Host: a.test\r\nConnection: close\r\n\r\n");
         let answer = peer.ask(request).await;
         Went {
             status: answer.status(),
@@ -201,4 +223,45 @@ async fn an_address_or_a_key_keeps_its_server() {
         }
         assert_eq!(servers(&went), BTreeSet::from(["0", "1"]), "{went:?}");
     }
+}
+
+/// nginx looks the value up in a `map` without case, and `when` compares it with case.
+#[tokio::test]
+async fn a_map_that_ignores_case_opens_nothing() {
+    let echo = Echo::start().await;
+    let blocks = "upstream closed { server S0; server S1; }\n\
+         upstream app { server S2; server S3; }\n\
+         map $arg_admin $by_word { yes closed; default app; }\n\
+         map $http_x_admin $by_field { Yes closed; default app; }\n\
+         map $arg_admin $by_number { 1 closed; a app; default app; }\n\
+         map $request_method $by_method { post closed; DELETE closed; default app; }\n";
+    let both = Both::start_with_losses(&echo, blocks).await;
+    let mut lines = Vec::new();
+    for value in ["yes", "YES", "Yes", "no", "1", "a", "A", ""] {
+        for variable in ["by_word", "by_number"] {
+            lines.push(format!("GET /{variable}?admin={value} HTTP/1.1\r\n"));
+        }
+        lines.push(format!("GET /by_field HTTP/1.1\r\nX-Admin: {value}\r\n"));
+    }
+    let methods = ["GET", "POST", "DELETE", "PUT"];
+    lines.extend(
+        methods.map(|method| format!("{method} /by_method HTTP/1.1\r\nContent-Length: 0\r\n")),
+    );
+    let group = |went: &Went| match went.body.split(' ').next() {
+        Some("0" | "1") => "closed",
+        Some("2" | "3") => "app",
+        _ => "none",
+    };
+    for line in lines {
+        let theirs = send(&line, both.nginx, Ipv4Addr::LOCALHOST).await;
+        let ours = send(&line, both.wsgate, Ipv4Addr::LOCALHOST).await;
+        assert_eq!(theirs.status, 200, "{line}");
+        if line.contains("by_word") || line.contains("by_field") {
+            assert_eq!((ours.status, group(&ours)), (501, "none"), "{line}");
+        } else {
+            assert_eq!(group(&ours), group(&theirs), "{line}");
+        }
+    }
+    let about_case = both.left.iter().filter(|why| why.contains("case"));
+    assert_eq!(about_case.count(), 2, "{:?}", both.left);
 }
