@@ -215,8 +215,7 @@ fn add<'t>(
         servers.push(server);
         return;
     };
-    if !known.merge(&server) {
-        let why = format!("`{}` is a server of this group already", server.authority());
+    if let Err(why) = known.merge(&server) {
         said.push(GroupNote::Left(server.line, why));
     }
 }

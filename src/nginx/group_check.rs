@@ -9,6 +9,10 @@ use crate::nginx::yaml::flow;
 /// How often wsgate asks, and what it makes of the answers, in nginx's words.
 const OWN: [&str; 3] = ["interval=5", "fails=3", "passes=2"];
 
+/// What is different about a check of which nginx's own numbers are not written.
+const OWN_NUMBERS: &str = "here a server is down after 3 failures and up after 2 answers with 2xx or 3xx; in nginx after one each, if \
+                           nothing else is written";
+
 /// The value of `health_check` for a group whose locations have these directives.
 pub(super) fn health_check<'t>(
     checks: &[&'t Directive],
@@ -41,6 +45,11 @@ pub(super) fn health_check<'t>(
             "each server is asked every 5 s, is down after 3 failures and up after 2 answers with 2xx or 3xx (without: {lost})"
         );
         said.push(GroupNote::Left(first, why));
+    } else if !OWN[1..]
+        .iter()
+        .all(|own| first.args.iter().any(|arg| arg == own))
+    {
+        said.push(GroupNote::Differs(first, OWN_NUMBERS));
     }
     Some(format!("{{ http: {} }}", flow(path)))
 }

@@ -133,13 +133,39 @@ impl<'t> GroupServer<'t> {
         self.max_conns == 0 && self.words.iter().all(|word| *word == "backup")
     }
 
-    /// Takes over the share of another line for the same address. `false` if the lines differ otherwise.
-    pub(super) fn merge(&mut self, other: &Self) -> bool {
-        let is_same = self.words == other.words && self.max_conns == other.max_conns;
-        if is_same {
-            self.weight = self.weight.saturating_add(other.weight);
+    /// Takes over the share of another line for the same address, which nginx takes for one more server.
+    ///
+    /// # Errors
+    /// The reason why something of the other line is lost.
+    pub(super) fn merge(&mut self, other: &Self) -> Result<(), String> {
+        let authority = self.authority();
+        if self.words != other.words {
+            return Err(format!("`{authority}` is a server of this group already"));
         }
-        is_same
+        self.weight = self.weight.saturating_add(other.weight);
+        let is_limited = self.max_conns != 0 && other.max_conns != 0;
+        let has_a_limit = self.max_conns != 0 || other.max_conns != 0;
+        self.max_conns = match is_limited {
+            true => self.max_conns.saturating_add(other.max_conns).min(MOST),
+            false => 0,
+        };
+        let differing = [
+            ("max_fails", self.max_fails != other.max_fails),
+            ("fail_timeout", self.fail_timeout != other.fail_timeout),
+            ("slow_start", self.slow_start != other.slow_start),
+        ];
+        let differing = differing.iter().filter(|(_, differs)| *differs);
+        let differing: Vec<String> = differing.map(|(key, _)| format!("`{key}`")).collect();
+        match (differing.is_empty(), has_a_limit && !is_limited) {
+            (true, false) => Ok(()),
+            (true, true) => Err(format!(
+                "`{authority}` has no limit together with its other line: `max_conns` is lost"
+            )),
+            (false, _) => Err(format!(
+                "the first line of `{authority}` says another {}, which holds for both",
+                differing.join(", ")
+            )),
+        }
     }
 
     /// The address as `routes.yaml` has it.
