@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -173,7 +174,8 @@ impl Running {
     }
 
     /// Lets all routes that share a group share what `to` makes of it, from the next request on; what is under way keeps the group that it
-    /// has. Nobody waits until the threads have done it. Returns whether any group was exchanged; nothing happens otherwise.
+    /// has. Nobody waits until the threads have done it. Returns whether any group was exchanged; nothing happens otherwise. Needs a
+    /// runtime that takes tasks of its own thread.
     pub(super) fn exchange_groups(
         &mut self,
         to: impl Fn(&Arc<Group>) -> Option<Arc<Group>>,
@@ -183,9 +185,14 @@ impl Running {
         }
         let addresses = self.thread_settings.proxy.addresses.clone();
         let thread_settings = ThreadSettings::new(&self.config, &self.observers, addresses);
-        let _before = std::mem::replace(&mut self.thread_settings, thread_settings);
-        let (done, _) = mpsc::unbounded_channel();
+        let before = std::mem::replace(&mut self.thread_settings, thread_settings);
+        let (done, all_done) = mpsc::unbounded_channel();
         self.tell(Sockets::new(), &done);
+        // The table of before ends here, as at a reload, and not on a thread between two requests.
+        spawn_local(async move {
+            until_all_done(all_done).await;
+            drop(before);
+        });
         true
     }
 
@@ -198,10 +205,10 @@ impl Running {
 
     /// Tells every thread what there is now, and waits until each has done it. A thread that has ended says so elsewhere.
     pub(super) async fn order(&mut self, sockets: Sockets) {
-        let (done, mut all_done) = mpsc::unbounded_channel();
+        let (done, all_done) = mpsc::unbounded_channel();
         self.tell(sockets, &done);
         drop(done);
-        let _ = timeout(OBEYED, async { while all_done.recv().await.is_some() {} }).await;
+        until_all_done(all_done).await;
     }
 
     fn tell(&self, sockets: Sockets, done: &mpsc::UnboundedSender<()>) {
@@ -215,4 +222,9 @@ impl Running {
             let _ = worker.send(WorkerMessage::Serve(order));
         }
     }
+}
+
+/// Waits until every thread has said so, or is gone.
+async fn until_all_done(mut all_done: mpsc::UnboundedReceiver<()>) {
+    let _ = timeout(OBEYED, async { while all_done.recv().await.is_some() {} }).await;
 }
