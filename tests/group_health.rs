@@ -1,21 +1,17 @@
-//! What the log says of the servers of a group, and what makes them go down, come up and drain.
+//! What the log says of the servers of a group, and what makes them go down and come up.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
-use tokio::time::sleep;
 
 use crate::https_upstream::BOTH;
 use crate::support::Authority;
 use crate::support::GET;
-use crate::support::Over;
 use crate::support::Peer;
 use crate::support::Setup;
 use crate::support::TestServer;
 use crate::support::Upstream;
-use crate::support::tunnel;
 use crate::support::within;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -70,29 +66,6 @@ async fn a_server_that_is_gone_is_told_once_and_told_again_when_it_is_back() {
     );
     assert!(up["after"].as_str().unwrap().ends_with('s'), "{up}");
     assert_eq!(gate.log().all("server down").len(), 1);
-}
-
-#[tokio::test]
-async fn a_server_that_drains_is_told_when_its_last_tunnel_is_over() {
-    let [mut blue, green] = [Upstream::scripted().await, Upstream::scripted().await];
-    let setup = |drain: &str| {
-        let (blue, green) = (blue.address(), green.address());
-        before(&format!(
-            "servers: [{{ server: '{blue}'{drain} }}, {{ server: '{green}', backup: true }}]"
-        ))
-    };
-    let (first, drained) = (setup(""), setup(", drain: true"));
-    let gate = first.start().await;
-    let (client, server) = tunnel(&gate, &mut blue, Over::Ws).await;
-    gate.save(&drained);
-    assert_eq!(gate.log().first("reloaded").await["changes"], 1);
-    // It is looked at each second.
-    sleep(Duration::from_millis(1200)).await;
-    assert_eq!(gate.log().all("server drained").len(), 0);
-    drop((client, server));
-    let line = gate.log().first("server drained").await;
-    assert_eq!(line["server"], blue.address().to_string());
-    assert_eq!(line["upstream"], "chat");
 }
 
 #[tokio::test]

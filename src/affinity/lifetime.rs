@@ -35,8 +35,8 @@ impl Lifetime {
     }
 
     /// In whole seconds.
-    pub fn as_secs(self) -> u64 {
-        u64::from(self.0)
+    pub const fn as_secs(self) -> u64 {
+        self.0 as u64
     }
 }
 

@@ -170,6 +170,7 @@ impl House {
             pace: Pace {
                 look: Duration::from_millis(5),
                 interval: Duration::from_millis(20),
+                drain: Duration::from_millis(100),
                 ..Pace::USUAL
             },
             tunnels_end_within: Duration::ZERO,

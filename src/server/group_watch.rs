@@ -139,9 +139,12 @@ impl GroupWatch {
             GroupNews::Health(HealthNews::EndTunnels(owner)) => {
                 running.end_tunnels(owner, self.tunnels_end_within);
             }
-            GroupNews::Health(HealthNews::Leaves(member)) => {
+            GroupNews::Health(HealthNews::Leave(members)) => {
+                // One that has something to do again is named again when it has done it.
                 let leaves = |one: &Member| {
-                    Arc::ptr_eq(one.state(), member.state()) && one.state().open() == 0
+                    let mut members = members.iter();
+                    members.any(|member| Arc::ptr_eq(one.state(), member.state()))
+                        && one.state().open() == 0
                 };
                 if running.exchange_groups(|group| group.without(leaves).map(Arc::new)) {
                     self.watch(running);

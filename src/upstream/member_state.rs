@@ -172,7 +172,7 @@ impl MemberState {
     }
 
     /// A connection to it stands. Nothing is written unless something had failed before, or no connection was noted lately.
-    pub(super) fn has_connected(&self, now: Instant) {
+    pub fn has_connected(&self, now: Instant) {
         let now = Moment::of(now).0;
         let noted = self.connected_at.load(Ordering::Relaxed);
         if noted == 0 || now.saturating_sub(noted) >= NOTED_WITHIN {

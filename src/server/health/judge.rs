@@ -15,10 +15,7 @@ pub(super) enum Sentence {
     /// Nothing yet.
     Nothing,
     /// It has failed as often as makes it go down, just now or some time ago.
-    Down {
-        /// Whether it is this check that has done it.
-        is_new: bool,
-    },
+    Down,
     /// It has passed as often as makes it come up.
     Up,
 }
@@ -37,9 +34,7 @@ impl Judge {
         self.passed = 0;
         self.failed = self.failed.saturating_add(1);
         match self.failed >= pace.fall {
-            true => Sentence::Down {
-                is_new: self.failed == pace.fall,
-            },
+            true => Sentence::Down,
             false => Sentence::Nothing,
         }
     }
@@ -59,14 +54,13 @@ mod tests {
     #[test]
     fn three_failures_in_a_row_are_a_fall_and_two_passes_a_rise() {
         let mut judge = Judge::default();
-        let down = |is_new| Sentence::Down { is_new };
         for (outcomes, sentence) in [
             ("pff", Sentence::Nothing),
             ("p", Sentence::Nothing),
             ("p", Sentence::Up),
             ("ffpff", Sentence::Nothing),
-            ("f", down(true)),
-            ("f", down(false)),
+            ("f", Sentence::Down),
+            ("f", Sentence::Down),
             ("p", Sentence::Nothing),
             ("f", Sentence::Nothing),
             ("pp", Sentence::Up),

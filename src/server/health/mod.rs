@@ -29,6 +29,7 @@ use crate::server::health::record::MemberRecord;
 use crate::server::health::record::Terms;
 use crate::tunnel::TunnelOwner;
 use crate::upstream::Group;
+use crate::upstream::HealthCheck;
 use crate::upstream::Member;
 
 pub(super) use crate::server::health::pace::Pace;
@@ -50,8 +51,8 @@ pub(super) struct WatchedGroup {
 pub(super) enum HealthNews {
     /// The tunnels of this owner are to end.
     EndTunnels(TunnelOwner),
-    /// A server that has vanished from its name has nothing left to do.
-    Leaves(Member),
+    /// These servers have vanished from their names, and have nothing left to do. It is said again for as long as they are there.
+    Leave(Vec<Member>),
 }
 
 /// Where goes what is found out.
@@ -121,6 +122,8 @@ struct GroupRecord {
 /// What a server has answered.
 struct HealthAnswer {
     member: Member,
+    /// What the check was, unless it was a knock.
+    check: Option<HealthCheck>,
     outcome: Result<(), HealthFault>,
 }
 
@@ -144,6 +147,7 @@ impl HealthWatch {
                     check: settings.health_check.clone(),
                     connect_timeout: watched.connect_timeout,
                     has_vanished: vanished.iter().any(|one| std::ptr::eq(*one, member)),
+                    from: now,
                 };
                 match known.iter().position(|known| known.is(member)) {
                     Some(at) => known.swap_remove(at).under(member.clone(), terms),
@@ -190,9 +194,14 @@ impl HealthWatch {
             }
             record.is_asked = true;
             let (member, question) = (record.member.clone(), record.question(&self.pace));
+            let check = record.check.clone();
             self.asking.spawn_local(async move {
                 let outcome = question.ask(member.server()).await;
-                HealthAnswer { member, outcome }
+                HealthAnswer {
+                    member,
+                    check,
+                    outcome,
+                }
             });
         }
     }
@@ -200,6 +209,7 @@ impl HealthWatch {
     fn look_at(&mut self, at: usize, now: Instant) {
         let of = &mut self.groups[at];
         let name = &of.group.settings().name;
+        let mut leaving = Vec::new();
         for record in &mut of.records {
             record.look(now);
             if now
@@ -209,14 +219,19 @@ impl HealthWatch {
                 let reason = "requests could not connect to it (`max_fails`)";
                 self.sink.down(name, record, reason);
             }
-            if record.member.settings().drain
-                && !record.is_told_drained
+            if record.may_be_empty(now, &self.pace)
                 && record.member.state().open() == 0
+                && record.counts(now, &self.pace)
                 && of.group.live_sessions(&record.member, now) == 0
             {
-                record.is_told_drained = true;
                 self.sink.drained(name, record);
+                if record.has_vanished {
+                    leaving.push(record.member.clone());
+                }
             }
+        }
+        if !leaving.is_empty() {
+            self.sink.news(HealthNews::Leave(leaving));
         }
         let is_all_down = of.group.is_all_down();
         if is_all_down && !of.is_told_all_down {
@@ -236,8 +251,13 @@ impl HealthWatch {
         // It may be watched no more.
         let Some((group, record)) = found else { return };
         record.look(now);
-        record.was_asked(now, &self.pace);
+        record.is_asked = false;
+        if record.check != answered.check {
+            // A reload came in between: this says nothing of the check that there is now, and which is due at once.
+            return;
+        }
         if let Err(HealthFault::NotAsked) = answered.outcome {
+            record.asked_again(now, &self.pace);
             return;
         }
         let name = &group.settings().name;
@@ -249,21 +269,26 @@ impl HealthWatch {
         let reason = answered.outcome.as_ref().err();
         let reason = reason.and_then(HealthFault::reason);
         match sentence {
-            Sentence::Down { is_new } => {
+            Sentence::Down => {
                 record.member.state().set_down(now);
                 record.goes_down(now);
-                if is_new && group.settings().close_tunnels {
+                // Where all are down nobody heeds that, and a tunnel that still works is more than there is elsewhere.
+                if group.settings().close_tunnels
+                    && !group.is_all_down()
+                    && record.ends_tunnels(now, &self.pace)
+                {
                     let owner = TunnelOwner::new(record.member.state().number());
                     self.sink.news(HealthNews::EndTunnels(owner));
                 }
             }
-            Sentence::Up => self.sink.up(name, record, now),
-            // What failed before, without making it go down, is forgotten.
-            Sentence::Nothing if answered.outcome.is_ok() && !record.is_down() => {
-                record.member.state().set_up(now);
+            Sentence::Up if record.is_down() => self.sink.up(name, record, now),
+            // What failed before, without making it go down, is forgotten. If a thread finds it down at this very moment, it stays so.
+            Sentence::Up | Sentence::Nothing if answered.outcome.is_ok() && !record.is_down() => {
+                record.member.state().has_connected(now);
             }
-            Sentence::Nothing => {}
+            Sentence::Up | Sentence::Nothing => {}
         }
+        record.asked_again(now, &self.pace);
         if let Some(reason) = reason
             && record.is_down()
             && !record.is_told_down
@@ -303,12 +328,12 @@ impl HealthSink {
         self.observer.group_changed(group, event);
     }
 
-    fn drained(&self, group: &str, record: &MemberRecord) {
-        let server = &record.member.server().authority();
-        self.observer
-            .group_changed(group, GroupEvent::Drained { server });
-        if record.has_vanished {
-            self.news(HealthNews::Leaves(record.member.clone()));
+    /// It is empty, which is told once.
+    fn drained(&self, group: &str, record: &mut MemberRecord) {
+        if !std::mem::replace(&mut record.is_told_drained, true) {
+            let server = &record.member.server().authority();
+            self.observer
+                .group_changed(group, GroupEvent::Drained { server });
         }
     }
 

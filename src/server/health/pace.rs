@@ -5,6 +5,8 @@ use std::hash::RandomState;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::affinity::Lifetime;
+
 /// How often servers are asked, and what their answers count.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Pace {
@@ -18,6 +20,9 @@ pub(in crate::server) struct Pace {
     pub(in crate::server) fall: u32,
     /// After how many passed checks in a row it is up again.
     pub(in crate::server) rise: u32,
+    /// How long a server drains at least before it can be said that nothing is left of it. A session of which nothing is known yet, since
+    /// it began before this process or was forgotten, may be silent for so long, and is heard of then.
+    pub(in crate::server) drain: Duration,
 }
 
 impl Pace {
@@ -28,7 +33,18 @@ impl Pace {
         timeout: Duration::from_secs(2),
         fall: 3,
         rise: 2,
+        drain: Duration::from_secs(Lifetime::UNKNOWN.as_secs()),
     };
+
+    /// How long it is at least from one count of a server's sessions to the next, since a count reads all of a table.
+    pub(in crate::server) fn between_counts(&self) -> Duration {
+        self.look * 5
+    }
+
+    /// How long it is at least from one end of a server's tunnels to the next: they have ended within this time.
+    pub(in crate::server) fn between_ends(&self) -> Duration {
+        self.interval * 3
+    }
 
     /// When a server is checked again that was checked at `now`: up to a tenth earlier or later than the interval says, so that proxies
     /// that were started together do not check together for ever.

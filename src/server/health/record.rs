@@ -16,7 +16,7 @@ pub(super) struct MemberRecord {
     pub(super) member: Member,
     /// Whether its name does not lead to it any more.
     pub(super) has_vanished: bool,
-    check: Option<HealthCheck>,
+    pub(super) check: Option<HealthCheck>,
     connect_timeout: Duration,
     pub(super) judge: Judge,
     /// When it is asked next, if it is one that is asked at that time.
@@ -29,6 +29,12 @@ pub(super) struct MemberRecord {
     pub(super) is_told_down: bool,
     /// Whether it has been told that it is drained.
     pub(super) is_told_drained: bool,
+    /// Since when it drains, as far as it is known here.
+    drains_since: Option<Instant>,
+    /// When its sessions were counted last.
+    counted: Option<Instant>,
+    /// When its tunnels were ended last.
+    ended_tunnels: Option<Instant>,
 }
 
 /// How a server of a group is watched.
@@ -37,12 +43,15 @@ pub(super) struct Terms {
     pub(super) check: Option<HealthCheck>,
     pub(super) connect_timeout: Duration,
     pub(super) has_vanished: bool,
+    /// From when on.
+    pub(super) from: Instant,
 }
 
 impl MemberRecord {
     /// A server that is not known yet: it counts as up, and is checked first at `due`.
     pub(super) fn new(member: Member, terms: Terms, due: Instant) -> Self {
         Self {
+            drains_since: member.settings().drain.then_some(terms.from),
             member,
             has_vanished: terms.has_vanished,
             check: terms.check,
@@ -53,6 +62,8 @@ impl MemberRecord {
             seen_down: None,
             is_told_down: false,
             is_told_drained: false,
+            counted: None,
+            ended_tunnels: None,
         }
     }
 
@@ -62,8 +73,10 @@ impl MemberRecord {
             true => self.judge,
             false => Judge::default(),
         };
+        let drains = member.settings().drain;
         Self {
-            is_told_drained: self.is_told_drained && member.settings().drain,
+            is_told_drained: self.is_told_drained && drains,
+            drains_since: drains.then(|| self.drains_since.unwrap_or(terms.from)),
             member,
             has_vanished: terms.has_vanished,
             check: terms.check,
@@ -99,6 +112,7 @@ impl MemberRecord {
     pub(super) fn comes_up(&mut self) {
         self.seen_down = None;
         self.is_told_down = false;
+        self.ended_tunnels = None;
     }
 
     /// Whether it is known to be down.
@@ -125,12 +139,41 @@ impl MemberRecord {
         }
     }
 
-    /// It has been asked: says when it is asked again.
-    pub(super) fn was_asked(&mut self, now: Instant, pace: &Pace) {
-        self.is_asked = false;
-        self.due = match self.is_checked() {
+    /// Whether it drains for long enough to say that it is empty, and that is still to be said or done.
+    pub(super) fn may_be_empty(&self, now: Instant, pace: &Pace) -> bool {
+        let matters = !self.is_told_drained || self.has_vanished;
+        matters && self.drains_since.is_some() && has_passed(self.drains_since, pace.drain, now)
+    }
+
+    /// Whether its sessions are to be counted now, which is then noted.
+    pub(super) fn counts(&mut self, now: Instant, pace: &Pace) -> bool {
+        let counts = has_passed(self.counted, pace.between_counts(), now);
+        if counts {
+            self.counted = Some(now);
+        }
+        counts
+    }
+
+    /// Whether its tunnels are to be ended now, if any are left, which is then noted.
+    pub(super) fn ends_tunnels(&mut self, now: Instant, pace: &Pace) -> bool {
+        let has_any = self.member.state().open() > 0;
+        let ends = has_any && has_passed(self.ended_tunnels, pace.between_ends(), now);
+        if ends {
+            self.ended_tunnels = Some(now);
+        }
+        ends
+    }
+
+    /// It has been asked, and is asked again after a while. One that is down is asked more often, so that it is not missed for long.
+    pub(super) fn asked_again(&mut self, now: Instant, pace: &Pace) {
+        self.due = match self.is_checked() && !self.is_down() {
             true => pace.next_check(now),
             false => now + pace.look,
         };
     }
+}
+
+/// Whether it has not happened, or so long ago.
+fn has_passed(moment: Option<Instant>, wait: Duration, now: Instant) -> bool {
+    moment.is_none_or(|moment| now.saturating_duration_since(moment) >= wait)
 }

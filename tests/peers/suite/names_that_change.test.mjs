@@ -130,9 +130,8 @@ check('an address that vanishes drains: its tunnel goes on, nothing new comes th
   await say({ addresses: [A, B] });
   assert.deepEqual(await answering(8), [A, B]);
   for (const { echo } of tunnels) await echo();
+  // It leaves two minutes later at the earliest, for sessions of which nothing is known; until then it is there.
   tunnels.find(({ server }) => server === C).client.close();
-  const drained = await gate.log.find(({ message }) => message === 'server drained');
-  assert.match(JSON.stringify(drained), new RegExp(C));
   // Without slow start: it has its share at once.
   await say({ addresses: [C, B, A] });
   assert.deepEqual(await answering(3), ALL);
