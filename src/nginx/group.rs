@@ -146,7 +146,6 @@ fn servers<'t>(
     own: OwnListeners<'_, '_>,
     said: &mut Vec<GroupNote<'t>>,
 ) -> (Vec<GroupServer<'t>>, Option<String>) {
-    let name = block.arg(0);
     let mut servers: Vec<GroupServer<'t>> = Vec::new();
     let mut first_why = None;
     for line in all(block.inside(), "server") {
@@ -165,16 +164,27 @@ fn servers<'t>(
             }
         }
     }
-    scale(&mut servers, said);
+    scale(block, &mut servers, said);
     // nginx refuses such a block, and so does `routes.yaml`.
     if servers.iter().all(|server| server.has("backup")) {
         for server in &mut servers {
             server.words.retain(|word| *word != "backup");
         }
     }
+    let dead = why_dead(block, &servers, first_why);
+    (servers, dead.map(|why| why + &unread(block, own)))
+}
+
+/// Why no request can go to the servers of a block; `first_why` is the reason why the first of its lines is not among them.
+fn why_dead(
+    block: &Directive,
+    servers: &[GroupServer<'_>],
+    first_why: Option<String>,
+) -> Option<String> {
+    let name = block.arg(0);
     let mut inside = block.inside().iter();
     let program = inside.find(|one| one.name.starts_with("balancer_by_lua"));
-    let dead = if program.is_some() {
+    if program.is_some() {
         Some(format!("a program chooses the servers of `{name}`"))
     } else if let Some(why) = first_why.filter(|_| servers.is_empty()) {
         Some(why)
@@ -184,23 +194,59 @@ fn servers<'t>(
         Some(format!("every `server` of `{name}` is down"))
     } else {
         None
-    };
-    (servers, dead)
+    }
 }
 
-/// Makes weights smaller that `routes.yaml` does not take, in nearly the same proportion.
-fn scale<'t>(servers: &mut [GroupServer<'t>], said: &mut Vec<GroupNote<'t>>) {
-    let sum: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
-    if sum <= u64::from(MOST_WEIGHT) {
+/// What of a block could not be read, to stand behind the reason why no request can go there.
+fn unread(block: &Directive, own: OwnListeners<'_, '_>) -> String {
+    let problems = block.inside().iter().filter_map(|one| {
+        let problem = one.problem.as_ref()?;
+        let place = own.notes.show(one.place);
+        Some(format!("; its `{}` in {place}: {problem}", one.name))
+    });
+    problems.collect()
+}
+
+/// Makes weights smaller that `routes.yaml` does not take: by what divides all of them, or else in nearly the same
+/// proportion.
+fn scale<'t>(block: &'t Directive, servers: &mut [GroupServer<'t>], said: &mut Vec<GroupNote<'t>>) {
+    let most = u64::from(MOST_WEIGHT);
+    let sum_of = |servers: &[GroupServer<'t>]| -> u64 {
+        servers.iter().map(|server| u64::from(server.weight)).sum()
+    };
+    if sum_of(servers) <= most {
         return;
     }
-    for server in servers {
-        let why = format!(
-            "the weights of a group have a sum of {MOST_WEIGHT} at most: this one is made smaller with the others"
-        );
-        said.push(GroupNote::Left(server.line, why));
-        let scaled = u64::from(server.weight) * u64::from(MOST_WEIGHT / 2) / sum;
+    let weights = servers.iter().map(|server| server.weight);
+    let divisor = weights.fold(0, greatest_common_divisor).max(1);
+    for server in servers.iter_mut() {
+        server.weight /= divisor;
+    }
+    let sum = sum_of(servers);
+    if sum <= most {
+        return;
+    }
+    for server in servers.iter_mut() {
+        let scaled = u64::from(server.weight) * most / sum;
         server.weight = u32::try_from(scaled).unwrap_or(1).max(1);
+    }
+    // The heaviest gives what those took that would have had less than a turn.
+    let beyond = sum_of(servers).saturating_sub(most);
+    if let Some(heaviest) = servers.iter_mut().max_by_key(|server| server.weight) {
+        let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
+        heaviest.weight = heaviest.weight.saturating_sub(beyond).max(1);
+    }
+    let why = format!(
+        "the weights of a group have a sum of {MOST_WEIGHT} at most: these are made smaller in nearly the same proportion"
+    );
+    said.push(GroupNote::Left(block, why));
+}
+
+/// The greatest number that divides both; the other one if one is 0.
+fn greatest_common_divisor(one: u32, other: u32) -> u32 {
+    match other {
+        0 => one,
+        other => greatest_common_divisor(other, one % other),
     }
 }
 

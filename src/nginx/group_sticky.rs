@@ -59,6 +59,10 @@ fn cookie<'t>(sticky: &'t Directive, said: &mut Vec<GroupNote<'t>>) -> String {
         };
         match read {
             Some(value) => keys.push(format!("{name}: {value}")),
+            None if name == "samesite" && value == "none" => {
+                let why = "`samesite=none` needs `secure`: browsers refuse the cookie without it";
+                said.push(GroupNote::Left(sticky, why.to_owned()));
+            }
             None => {
                 let why = format!("`{parameter}` is nothing that the cookie can have here");
                 said.push(GroupNote::Left(sticky, why));
