@@ -192,7 +192,7 @@ fn settings(fields: &Fields<'_>, checker: &mut Checker<'_>) -> MemberSettings {
         .and_then(|node| max_fails(node, checker));
     let fail_timeout = checker.duration(fields, "fail_timeout", Zero::Refused);
     let mut flag = |key| checker.flag(fields, key).unwrap_or(false);
-    MemberSettings {
+    let settings = MemberSettings {
         weight: weight.unwrap_or(defaults.weight),
         max_fails: max_fails.unwrap_or(defaults.max_fails),
         fail_timeout: fail_timeout.unwrap_or(defaults.fail_timeout),
@@ -201,7 +201,14 @@ fn settings(fields: &Fields<'_>, checker: &mut Checker<'_>) -> MemberSettings {
         down: flag("down"),
         drain: flag("drain"),
         resolve: flag("resolve"),
+    };
+    if let (true, true, Some(node)) = (settings.down, settings.drain, fields.get("drain")) {
+        checker
+            .warning(&node.span, "`drain` has no effect beside `down`")
+            .label("a server that is `down` gets nothing, not even requests of its own sessions")
+            .help("take `down` out to let sessions end at this server, or take `drain` out");
     }
+    settings
 }
 
 /// After how many failures a server is down, which may be 0 for never.
@@ -257,7 +264,11 @@ fn resolves(address: &ProxyPass, node: &Node, checker: &mut Checker<'_>) -> bool
 /// The address of a server: a host and a port, or a Unix socket.
 fn address(node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) -> Option<ProxyPass> {
     let text = checker.text(node, "server", "a host with a port such as `10.0.0.1:3000`")?;
-    if let Some((message, help)) = no_address(text) {
+    let parameters = with_parameters(text).map(|map| {
+        let message = "`server` has parameters behind its address, as in nginx";
+        (message, format!("write `{map}`"))
+    });
+    if let Some((message, help)) = parameters.or_else(|| no_address(text)) {
         checker.error(&node.span, message).help(help);
         return None;
     }
@@ -287,6 +298,21 @@ fn address(node: &Node, listeners: &[Listener], checker: &mut Checker<'_>) -> Op
     };
     note_loop(&written, listeners, checker);
     Some(to)
+}
+
+/// A server that is written as a line of nginx, `app01:3000 weight=2`, as the map that says the same.
+fn with_parameters(text: &str) -> Option<String> {
+    let mut words = text.trim_end_matches(';').split_ascii_whitespace();
+    let address = words.next()?;
+    let mut keys = Vec::new();
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap_or((word, "true"));
+        let is_plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let known = Within::Server.key(key).filter(|_| is_plain);
+        known.filter(|_| key != "server")?;
+        keys.push(format!(", {key}: {value}"));
+    }
+    (!keys.is_empty()).then(|| format!("{{ server: \"{address}\"{} }}", keys.concat()))
 }
 
 /// Why a text is no server though it may be a `proxy_pass`, and what to write instead.

@@ -56,6 +56,13 @@ pub(super) fn settings(
         "valid",
         Zero::Useless("write how often names are looked up, as in `5s`"),
     );
+    let resolves = |servers: &[ReadServer]| servers.iter().any(|one| one.settings.resolve);
+    if let (Some(node), Some(false)) = (fields.get("valid"), servers.map(resolves)) {
+        checker
+            .warning(&node.span, "`valid` without `resolve`")
+            .label("no name of this group is looked up again and again")
+            .help("write `resolve: true` at a server that has a name, or take `valid` out");
+    }
     let mut settings = GroupSettings {
         balance: balance.unwrap_or_default(),
         health_check,
@@ -98,6 +105,19 @@ fn balance_of(node: &Node, checker: &mut Checker<'_>) -> Option<Balance> {
 /// The variables whose value decides.
 fn hash(node: &Node, checker: &mut Checker<'_>) -> Option<HashKey> {
     let text = checker.text(node, "hash", "variables such as `$arg_room`")?;
+    if let Some(key) = text.trim_end_matches(';').strip_suffix(" consistent") {
+        checker
+            .error(
+                &node.span,
+                "`hash` has nginx's word `consistent` behind its variables",
+            )
+            .label("it would be a part of the key")
+            .help(format!(
+                "write `hash: {}`: it is always consistent",
+                key.trim_end()
+            ));
+        return None;
+    }
     match HashKey::read(text, &node.literal) {
         Ok(key) => Some(key),
         Err(error) => {
