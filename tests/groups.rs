@@ -713,6 +713,27 @@ async fn a_server_beside_others_that_are_never_asked_has_all_the_time_for_connec
 }
 
 #[tokio::test]
+async fn a_session_is_found_behind_servers_that_are_gone_after_three_of_them_at_most() {
+    for way in Way::BOTH {
+        let owner = SessionServer::start("a").await;
+        let mut addresses = Vec::new();
+        for _ in 0..6 {
+            addresses.push(gone().await);
+        }
+        addresses.push(owner.address);
+        let (gate, _other) = gate(&addresses, "balance: round_robin").await;
+        let sid = "a_behind_them_0123456789";
+        let mut said = Vec::new();
+        for _ in 0..3 {
+            let answer = way.client(&gate).await.get(&poll(sid)).await;
+            said.push(answer.status());
+        }
+        // Three are connected to in vain each time, and are down from then on.
+        assert_eq!(said, [502, 502, 200], "{way:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_cookie_is_found_among_others_of_its_name() {
     let servers = [
         SessionServer::start("a").await,

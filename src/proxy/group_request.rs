@@ -162,7 +162,7 @@ impl GroupRequest {
             takes && (is_all_down || !member.state().is_down())
         };
         let others = self.choice.untried().filter(may_be_next).count();
-        (1 + others).min(MOST_CONNECTS - self.unconnected)
+        (1 + others).min(MOST_CONNECTS.saturating_sub(self.unconnected))
     }
 
     /// The server was not connected to. Nothing was sent, so that any request may go elsewhere, but for one whose session is there.
@@ -226,7 +226,7 @@ impl GroupRequest {
             return Next::Done;
         }
         self.refused_by += 1;
-        let asks_on = self.refused_by < MOST_ASKED;
+        let asks_on = self.refused_by < MOST_ASKED && self.unconnected < MOST_CONNECTS;
         if asks_on && self.choice.ask_another(&self.facts.input(now)) {
             if is_unclear && !self.holds {
                 self.holds = true;
