@@ -23,10 +23,6 @@ pub trait Sessions: Debug + Send + Sync {
     /// Whether a server says by this answer, whose body is here as a whole, that it does not know the session of the request. It has
     /// done nothing then, so that the request may be sent to another one, whatever its method is.
     fn is_unknown(&self, status: StatusCode, body: &[u8]) -> bool;
-
-    /// Whether this status of an answer to an upgrade request may mean that the server does not know the session: not every server says
-    /// why it refuses one. [`Sessions::is_unknown`] knows, where the server does say so.
-    fn may_be_unknown(&self, status: StatusCode) -> bool;
 }
 
 /// A session that a server has just opened.

@@ -76,12 +76,6 @@ impl Sessions for EngineIoSessions {
         }
         str::from_utf8(body).is_ok_and(says_unknown)
     }
-
-    /// Any status that blames the client: python-engineio refuses an upgrade by the means of the server that it runs in, with 403 and
-    /// no word in Uvicorn.
-    fn may_be_unknown(&self, status: StatusCode) -> bool {
-        status.is_client_error()
-    }
 }
 
 /// Whether this can be the id of a session: as long as one, and of the characters that a client's `encodeURIComponent` leaves or
@@ -353,22 +347,6 @@ mod tests {
         let long = format!("Invalid session {}", "a".repeat(512));
         assert!(!unknown(400, &long));
         assert!(!EngineIoSessions.is_unknown(StatusCode::BAD_REQUEST, b"Invalid session \xff"));
-    }
-
-    #[test]
-    fn an_upgrade_that_is_refused_may_be_one_of_an_unknown_session() {
-        for (status, may_be) in [
-            (101, false),
-            (200, false),
-            (400, true),
-            (403, true),
-            (404, true),
-            (500, false),
-            (503, false),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(EngineIoSessions.may_be_unknown(status), may_be, "{status}");
-        }
     }
 
     /// A member of an object: its name, and its value as JSON.

@@ -67,10 +67,6 @@ mod tests {
         fn is_unknown(&self, _: StatusCode, _: &[u8]) -> bool {
             false
         }
-
-        fn may_be_unknown(&self, _: StatusCode) -> bool {
-            false
-        }
     }
 
     #[test]
