@@ -69,7 +69,8 @@ check('the clients of a server that is killed are back within their own delay an
   assert.ok(own.length > 0 && others.length > own.length, `${own.length} and ${others.length}`);
 
   const back = own.map(({ client }) => new Promise((resolve) => client.once('connect', () => resolve(performance.now()))));
-  // What as many clients take to connect at the same time: little, unless the machine is busy with something else.
+  // What as many clients take to connect at the same time: little, unless the machine is busy with something else. Then it takes one of
+  // them three times as long as the others now and then.
   const fresh = performance.now();
   await talk(talkers(ring, 4, gate.http, { count: own.length }), 1);
   const connecting = performance.now() - fresh;
@@ -77,7 +78,7 @@ check('the clients of a server that is killed are back within their own delay an
   const began = performance.now();
   await killed.kill();
   const times = (await Promise.all(back)).map((at) => at - began);
-  assert.ok(Math.max(...times) <= delay + 500 + connecting, `back after ${times.map(Math.round)} ms, where ${connecting} ms are for connecting`);
+  assert.ok(Math.max(...times) <= delay + 500 + 3 * connecting, `back after ${times.map(Math.round)} ms, where ${connecting} ms are for connecting`);
   assert.deepEqual(own.map(({ faults }) => faults), own.map(() => ['disconnect: transport error']), 'one fault each');
   await talk(others, 5);
   assert.deepEqual(summary(others).faults, []);
