@@ -2,8 +2,8 @@
 //!
 //! What a session is, the protocol of the sessions knows: it implements [`Sessions`], and here nothing is known of it but that. An
 //! [`Affinity`] is what a group remembers. It is learned from the answers that open sessions; where it says nothing, the servers
-//! themselves are asked, and whoever does not refuse the session as unknown has it. So all that is remembered may be lost or forgotten:
-//! **a miss costs a question, and never a session**.
+//! themselves are asked, and whoever answers with success has it. So all that is remembered may be lost or forgotten:
+//! **a miss costs a question, and a session only where the request cannot be sent twice**.
 //!
 //! All is values and atomics: no clock is read, no socket is reached, and nothing waits for another thread. The tables have a fixed
 //! size, so that nothing which clients send makes them grow.

@@ -7,7 +7,7 @@
 //!
 //! The two words are written one after the other, by several threads perhaps, so that they may belong to different sessions when they
 //! are read together. The first word is the key of the session mixed with the server of the second, so that both agree for no key but
-//! the right one with the right server; anything else is a miss, and a miss costs a question and never a session. A renewal writes the
+//! the right one with the right server; anything else is a miss, after which the servers are asked. A renewal writes the
 //! second word alone, and so no renewal is ever seen half done.
 
 use std::fmt;

@@ -33,12 +33,12 @@ pub(super) struct GroupFacts {
     /// What the client's cookie says, in a group that has one.
     pub(super) cookie: Option<HeaderValue>,
     /// Whether another server may do it.
-    pub(super) kind: RequestKind,
+    pub(super) kind: RepeatKind,
 }
 
 /// What a request is, as far as that decides whether another server may do it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum RequestKind {
+pub(super) enum RepeatKind {
     /// The first request of a client: an upgrade request, or a GET for a new session.
     Opening,
     /// Any other GET that belongs to no session.
@@ -94,7 +94,7 @@ impl GroupFacts {
                 }
                 Some(sent.find(is_known).unwrap_or(first))
             }),
-            kind: RequestKind::of(request),
+            kind: RepeatKind::of(request),
         }
     }
 
@@ -111,7 +111,7 @@ impl GroupFacts {
     }
 }
 
-impl RequestKind {
+impl RepeatKind {
     fn of(request: &ClientRequest<'_>) -> Self {
         let is_get = request.head.method == Method::GET && request.framing == Framing::None;
         if request.head.method == Method::OPTIONS {

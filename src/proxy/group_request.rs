@@ -15,7 +15,7 @@ use crate::affinity::ServerId;
 use crate::affinity::SessionKey;
 use crate::proxy::error::ProxyError;
 use crate::proxy::group_facts::GroupFacts;
-use crate::proxy::group_facts::RequestKind;
+use crate::proxy::group_facts::RepeatKind;
 use crate::upstream::Blame;
 use crate::upstream::Choice;
 use crate::upstream::ChosenBy;
@@ -265,9 +265,9 @@ impl GroupRequest {
     /// Whether the server has done nothing, or cannot now, and another one may.
     fn is_for_another(&self, attempt: AttemptOutcome<'_>) -> bool {
         match (self.facts.kind, attempt) {
-            (RequestKind::Opening | RequestKind::Get, AttemptOutcome::BrokeOff) => true,
+            (RepeatKind::Opening | RepeatKind::Get, AttemptOutcome::BrokeOff) => true,
             (
-                RequestKind::Opening,
+                RepeatKind::Opening,
                 AttemptOutcome::Refused(status, _) | AttemptOutcome::Answered(status, _),
             ) => matches!(
                 status,
@@ -285,7 +285,7 @@ impl GroupRequest {
         if let Some(session) = self.facts.session
             && let AttemptOutcome::Answered(status, _) = attempt
             && status.is_success()
-            && self.facts.kind != RequestKind::Options
+            && self.facts.kind != RepeatKind::Options
         {
             let affinity = self.choice.group().state().affinity();
             affinity.accepted(session, self.choice.member().id(), now);
@@ -294,7 +294,7 @@ impl GroupRequest {
 
     /// The cookie that the answer to the client gets, by which it comes back to this server; `None` if it has that already.
     pub(super) fn cookie(&self) -> Option<HeaderValue> {
-        if self.facts.kind == RequestKind::Options {
+        if self.facts.kind == RepeatKind::Options {
             return None;
         }
         self.choice.set_cookie(self.facts.cookie.as_ref())
@@ -323,7 +323,7 @@ fn remembered(group: &Arc<Group>, facts: &GroupFacts, now: Instant) -> Option<Ch
     // A new session would keep a server that is to become empty from ever being so, and go beyond what a full one may have.
     let most = member.settings().max_conns;
     let is_full = most.is_some_and(|most| member.state().open() >= most);
-    if (member.settings().drain || is_full) && facts.kind == RequestKind::Opening {
+    if (member.settings().drain || is_full) && facts.kind == RepeatKind::Opening {
         return None;
     }
     let choice = group.choose_member(member.id(), ChosenBy::Cookie)?;

@@ -29,6 +29,7 @@ use crate::proxy::group_request::GroupRequest;
 use crate::proxy::report::Report;
 use crate::proxy::route::Hop;
 use crate::proxy::route::Proxy;
+use crate::proxy::route::Route;
 use crate::proxy::upstream_request::UpstreamRequest;
 use crate::stream::ClientAddr;
 use crate::upstream::Group;
@@ -159,19 +160,7 @@ impl NewRequest<'_> {
         }
         let is_poll =
             need.named().is_some() && checked.asked == Asked::Nothing && head.method == Method::GET;
-        let (server, in_group) = match candidates {
-            Candidates::One(server) => (Arc::clone(server), None),
-            Candidates::Group(group, facts) => {
-                let now = report.started().into_std();
-                let in_group = Box::new(GroupRequest::choose(group, facts, now)?);
-                report.goes_in_group(in_group.chosen_by().word());
-                (Arc::clone(in_group.choice.server()), Some(in_group))
-            }
-        };
-        let hop = Hop {
-            route: Arc::clone(&forward.to),
-            server,
-        };
+        let (hop, in_group) = candidates.choose(&forward.to, report)?;
         Ok(Prepared::Forward(UpstreamRequest {
             asked: checked.asked,
             hop,
@@ -186,6 +175,30 @@ impl NewRequest<'_> {
 enum Candidates<'a> {
     One(&'a Arc<Server>),
     Group(&'a Arc<Group>, GroupFacts),
+}
+
+impl Candidates<'_> {
+    /// Chooses the server of this route, and tells the report how, if there are several.
+    ///
+    /// # Errors
+    /// No server of the group may take the request now.
+    fn choose(
+        self,
+        route: &Arc<Route>,
+        report: &mut Report,
+    ) -> Result<(Hop, Option<Box<GroupRequest>>), ProxyError> {
+        let (server, in_group) = match self {
+            Self::One(server) => (Arc::clone(server), None),
+            Self::Group(group, facts) => {
+                let now = report.started().into_std();
+                let in_group = Box::new(GroupRequest::choose(group, facts, now)?);
+                report.goes_in_group(in_group.chosen_by().word());
+                (Arc::clone(in_group.choice.server()), Some(in_group))
+            }
+        };
+        let route = Arc::clone(route);
+        Ok((Hop { route, server }, in_group))
+    }
 }
 
 /// Whether a request has a body.
